@@ -1,9 +1,9 @@
 """The exceptions of the program; what goes wrong with one request is data in its row, never an exception.
 
-    TTSCompareError
-    ├── UsageError      bad input; exit status 2
-    └── RunError        a run or a stage of it failed; exit status 1
-        └── StartError  a server did not start: its cause, its log and what to try
+TTSCompareError
+├── UsageError      bad input; exit status 2
+└── RunError        a run or a stage of it failed; exit status 1
+    └── StartError  a server did not start: its cause, its log and what to try
 """
 
 
