@@ -62,7 +62,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speculation:
-    """How draft tokens are proposed. Defaults of ``ngram`` are the paper's: 5 tokens, lookup 1..4 (arXiv:2509.19645)."""
+    """How draft tokens are proposed; the defaults of ``ngram`` are those of arXiv:2509.19645: 5 tokens, lookup 1..4."""
 
     kind: SpeculationKind = "none"
     num_tokens: int = 5
@@ -223,11 +223,15 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestError:
-    """Why an attempt failed: our kind, the HTTP status if any, the server's message with secrets masked."""
+    """Why an attempt failed: our kind, the HTTP status if any, the server's message with secrets masked.
+
+    retry_after_s: the wait the server asked for in its Retry-After header, in seconds.
+    """
 
     kind: ErrorKind
     status: int | None = None
     message: str = ""
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,153 @@
+"""The run directory: what was written is whole or not there, and nothing in it can leave it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts_compare import store
+from tts_compare.domain import RequestError, RequestRecord, Timeline
+from tts_compare.errors import RunError, UsageError
+
+
+def record(problem: str = "p", **more: object) -> RequestRecord:
+    values: dict[str, object] = {
+        "setting": "vllm/m/tp1-pp1-dp1/none",
+        "method": "truncate",
+        "budget": 16,
+        "load": "c1",
+        "problem": problem,
+        "sample": 0,
+        "call": 0,
+        "repeat": 0,
+        "attempt": 0,
+        "phase": "measured",
+        "request_id": "r",
+    }
+    return RequestRecord(**(values | more))  # type: ignore[arg-type]
+
+
+def test_a_record_survives_the_file(tmp_path: Path) -> None:
+    rows = [
+        record(
+            text='é\n"\u2028',
+            reasoning="r",
+            timeline=Timeline(us=(5, 6), tokens=(1, 2), chars=(1, 1)),
+            token_ids=(1, 2, 3),
+            server={"queue_s": 0.5},
+            finish_reason="stop",
+        ),
+        record("q", error=RequestError(kind="http_429", status=429, message="slow down", retry_after_s=2.0)),
+    ]
+    with store.RowLog(tmp_path / "records.jsonl") as log:
+        log.append(rows)
+    assert list(store.read_rows(tmp_path / "records.jsonl", RequestRecord)) == rows
+
+
+@given(cut=st.integers(min_value=0, max_value=400))
+def test_a_file_cut_anywhere_keeps_every_whole_row_and_takes_new_ones(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("torn") / "records.jsonl"
+    with store.RowLog(path) as log:
+        log.append([record("a"), record("b")])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - min(cut, len(whole))])
+    kept = path.read_bytes().count(b'"error":null}')
+    assert len(list(store.read_rows(path, RequestRecord))) == kept
+    assert store.read_frame(path, {"problem": pl.String}).height in (kept, kept - 1)
+    with store.RowLog(path) as log:
+        log.append([record("c")])
+    names = [row.problem for row in store.read_rows(path, RequestRecord)]
+    assert names == [*("a", "b")[:kept], "c"]
+
+
+def test_a_line_in_the_middle_that_is_no_row_is_an_error_not_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b"{}\n")
+    with pytest.raises(RunError, match="line 1 is not a row"):
+        list(store.read_rows(path, RequestRecord))
+
+
+def test_a_full_disk_keeps_the_rows_before_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    path = tmp_path / "records.jsonl"
+    real_write = os.write
+    with store.RowLog(path) as log:
+        log.append([record("a")])
+        monkeypatch.setattr(os, "write", lambda fd, data: real_write(fd, data[:10]))
+        with pytest.raises(RunError, match="--resume"):
+            log.append([record("b")])
+        monkeypatch.undo()
+        log.append([record("c")])
+    assert [row.problem for row in store.read_rows(path, RequestRecord)] == ["a", "c"]
+
+
+def test_a_frame_reads_only_the_columns_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    with store.RowLog(path) as log:
+        log.append(
+            [
+                record("a", error=RequestError(kind="empty")),
+                record("b", timeline=Timeline(us=(1,), tokens=(2,), chars=(3,))),
+            ]
+        )
+    schema = {
+        "problem": pl.String,
+        "sent_ns": pl.Int64,
+        "error": pl.Struct({"kind": pl.String}),
+        "timeline": pl.Struct({"tokens": pl.List(pl.Int64)}),
+    }
+    frame = store.read_frame(path, schema)
+    assert frame.columns == list(schema)
+    assert frame["error"].struct.field("kind").to_list() == ["empty", None]
+    assert frame["timeline"].struct.field("tokens").to_list() == [[], [2]]
+
+
+def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
+    run = store.create(tmp_path / "run")
+    with store.Lock(run), pytest.raises(UsageError, match="another process"):
+        store.Lock(run)
+    with store.Lock(run):
+        pass
+
+
+def test_a_directory_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("mine")
+    with pytest.raises(UsageError, match="--resume"):
+        store.create(tmp_path)
+
+
+def test_a_run_with_a_key_in_use_is_private(tmp_path: Path) -> None:
+    run = store.create(tmp_path / "run", private=True)
+    with store.RowLog(run.records, private=True) as log:
+        log.append([record()])
+    store.write_json(run.manifest, {"format": 1}, private=True)
+    assert run.path.stat().st_mode & 0o777 == 0o700
+    assert run.records.stat().st_mode & 0o777 == 0o600
+    assert run.manifest.stat().st_mode & 0o777 == 0o600
+
+
+@given(st.text(min_size=1, max_size=60))
+def test_no_setting_id_can_name_a_file_outside_the_run(setting: str) -> None:
+    run = store.RunDir(Path("/run"))
+    for path in (run.server_log(setting), run.server_metrics(setting)):
+        assert path.parent == Path("/run/servers")
+        assert path.name not in (".", "..")
+
+
+def test_a_manifest_is_replaced_whole(tmp_path: Path) -> None:
+    run = store.create(tmp_path / "run")
+    store.write_json(run.manifest, {"format": 1, "name": "é"})
+    assert store.read_manifest(run) == {"format": 1, "name": "é"}
+    run.manifest.write_text(json.dumps({"format": 99}))
+    with pytest.raises(RunError, match="format 1"):
+        store.read_manifest(run)
