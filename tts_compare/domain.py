@@ -39,13 +39,15 @@ ErrorKind = Literal[
 class Doubt:
     """A reason not to trust a figure, and what to do about it.
 
-    ``code`` is stable (``snake_case``); ``setting`` is the setting id it touches, None for the whole run.
+    ``code`` is stable (``snake_case``); ``setting`` is the setting id it touches, None for the whole run;
+    ``points`` are the labels of the points it touches, where it is known to touch some only.
     """
 
     code: str
     message: str
     advice: str = ""
     setting: str | None = None
+    points: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
