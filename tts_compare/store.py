@@ -190,8 +190,15 @@ def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
                 raise RunError(f"{path}, line {number} is not a row: {error}") from error
 
 
+_NESTED = ("error", "timeline")
+
+
 def read_frame(path: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
-    """The columns of a JSONL file that ``schema`` names, as a polars frame; a torn last line is left out."""
+    """The columns of a JSONL file that ``schema`` names, as a polars frame; a torn last line is left out.
+
+    A column such as ``error_kind`` or ``timeline_us`` is the field of that name in the row's nested value.
+    Raises RunError where the file does not hold such rows.
+    """
     import polars as pl
 
     data = path.read_bytes() if path.exists() else b""
@@ -199,8 +206,19 @@ def read_frame(path: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
         data = data[: data.rfind(b"\n") + 1]
     if not data.strip():
         return pl.DataFrame(schema=dict(schema))
+    inner: dict[str, dict[str, Any]] = {}
+    columns: dict[str, pl.Expr] = {}
+    for name, kind in schema.items():
+        parent, _, child = name.partition("_")
+        if parent in _NESTED and child:
+            inner.setdefault(parent, {})[child] = kind
+            columns[name] = pl.col(parent).struct.field(child).alias(name)
+        else:
+            columns[name] = pl.col(name)
+    flat = {name: kind for name, kind in schema.items() if name.partition("_")[0] not in inner}
+    file_schema = flat | {parent: pl.Struct(fields) for parent, fields in inner.items()}
     try:
-        return pl.read_ndjson(data, schema=dict(schema))
+        return pl.read_ndjson(data, schema=file_schema).select(**columns)
     except pl.exceptions.PolarsError as error:
         raise RunError(f"{path} cannot be read: {error}") from error
 
