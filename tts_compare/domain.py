@@ -197,6 +197,26 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is done on one running server in one go: every problem, by one method, at one budget and load.
+
+    options: ``(name, value)`` pairs of the method, defaults filled in. derived_budgets: the smaller budgets read
+    off this work's timelines (single pass), ascending. problem_limit: only the first so many problems.
+    spot_check: a real rerun at a derived budget, to compare with what was derived; no point of its own.
+    """
+
+    method: str
+    budget: int
+    load: str
+    samples: int
+    sampling: Sampling
+    options: tuple[tuple[str, str | int | float | bool], ...] = ()
+    derived_budgets: tuple[int, ...] = ()
+    problem_limit: int | None = None
+    spot_check: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowKey:
     """What one attempt is of. Choice ``i`` of an ``n > 1`` request is the row of ``sample + i``."""
 
