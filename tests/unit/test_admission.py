@@ -1,0 +1,101 @@
+"""Rates, concurrency and dollars: no window of a minute passes a stated rate, and no bound is passed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts_compare.admission import BudgetReachedError, Gate, Purse, Rates, usd, wait_ns, worst_case_tokens
+from tts_compare.domain import Call, Price, Sampling
+
+MINUTE_NS = 60 * 10**9
+
+
+def call(max_tokens: int = 8, prompt: str = "p" * 30, n: int = 1) -> Call:
+    return Call(max_tokens=max_tokens, sampling=Sampling(), prompt=prompt, n=n)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 50), max_size=40),
+    gaps=st.lists(st.integers(0, 20 * 10**9), min_size=40, max_size=40),
+    rpm=st.integers(1, 10),
+    tpm=st.integers(50, 200),
+)
+def test_no_minute_holds_more_than_the_rates_say(sizes: list[int], gaps: list[int], rpm: int, tpm: int) -> None:
+    rates = Rates(requests_per_minute=rpm, tokens_per_minute=tpm)
+    now, sent = 0, deque[tuple[int, int]]()
+    for size, gap in zip(sizes, gaps, strict=False):
+        now += gap
+        now += wait_ns(now, sent, size, rates)
+        sent.append((now, size))
+    for at, _ in sent:
+        window = [size for other, size in sent if at <= other < at + MINUTE_NS]
+        assert len(window) <= rpm
+        assert sum(window) <= tpm
+
+
+def test_nothing_waits_where_no_rate_is_stated() -> None:
+    assert wait_ns(0, [(0, 10**9)] * 100, 10**9, Rates()) == 0
+
+
+def test_a_request_larger_than_the_whole_rate_goes_when_the_window_is_empty() -> None:
+    assert wait_ns(MINUTE_NS - 1, [(0, 10)], 500, Rates(tokens_per_minute=100)) == 1
+    assert wait_ns(0, [], 500, Rates(tokens_per_minute=100)) == 0
+
+
+def test_never_more_in_flight_than_the_endpoint_allows() -> None:
+    async def main() -> int:
+        gate, running, peak = Gate(Rates(max_concurrency=3)), 0, 0
+
+        async def one() -> None:
+            nonlocal running, peak
+            async with gate(call()):
+                running += 1
+                peak = max(peak, running)
+                await asyncio.sleep(0.001)
+                running -= 1
+
+        await asyncio.gather(*(one() for _ in range(12)))
+        return peak
+
+    assert asyncio.run(main()) == 3
+
+
+@given(bound=st.floats(0.001, 1.0), requests=st.integers(1, 60))
+def test_what_is_spent_and_in_flight_never_passes_the_bound(bound: float, requests: int) -> None:
+    async def main() -> float:
+        purse = Purse(bound)
+        gate = Gate(Rates(), price=Price(input=100.0, output=400.0), purse=purse)
+        for _ in range(requests):
+            try:
+                async with gate(call(max_tokens=100)):
+                    purse.pay(usd(Price(input=100.0, output=400.0), prompt_tokens=10, completion_tokens=100))
+            except BudgetReachedError:
+                break
+        return purse.spent_usd
+
+    assert asyncio.run(main()) <= bound
+
+
+def test_a_bound_that_the_next_request_may_pass_stops_before_it_is_sent() -> None:
+    async def main() -> None:
+        gate = Gate(Rates(), price=Price(input=0.0, output=1.0), purse=Purse(0.5))
+        async with gate(call(max_tokens=1_000_000)):
+            pytest.fail("the request was let through")
+
+    with pytest.raises(BudgetReachedError, match=r"--budget-usd 0\.5"):
+        asyncio.run(main())
+
+
+def test_cached_input_is_charged_at_its_own_price() -> None:
+    price = Price(input=2.0, cached=0.5, output=8.0)
+    assert usd(price, prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=0) == pytest.approx(1.4)
+    assert usd(Price(input=2.0, output=8.0), prompt_tokens=10**6, cached_tokens=10**6, completion_tokens=0) == 2.0
+
+
+def test_all_choices_of_a_request_count_towards_its_worst_case() -> None:
+    assert worst_case_tokens(call(max_tokens=10, n=4))[1] == 40

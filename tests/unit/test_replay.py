@@ -1,0 +1,199 @@
+"""The replay loop: every attempt becomes a row, nothing known is sent again, and a dead server ends it once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts_compare.domain import Call, ErrorKind, RequestError, RequestRecord, RowKey, Sampling
+from tts_compare.errors import RunError
+from tts_compare.pacing import Concurrent, Poisson
+from tts_compare.replay import Batches, Known, Replay, ServerGoneError, Task, known_rows, replay
+from tts_compare.retry import RetryPolicy
+
+NO_WAIT = RetryPolicy(first_s=0.0)
+
+
+def row(key: RowKey, *, error: ErrorKind | None = None, text: str = "") -> RequestRecord:
+    return RequestRecord(
+        setting=key.setting,
+        method=key.method,
+        budget=key.budget,
+        load=key.load,
+        problem=key.problem,
+        sample=key.sample,
+        call=key.call,
+        repeat=key.repeat,
+        attempt=key.attempt,
+        phase="measured",
+        request_id=f"{key.problem}/{key.sample}/{key.attempt}",
+        finish_reason=None if error else "stop",
+        text=text,
+        error=RequestError(kind=error) if error else None,
+    )
+
+
+def key(problem: str) -> RowKey:
+    return RowKey(setting="s", method="m", budget=8, load="c1", problem=problem)
+
+
+def call(**more: int) -> Call:
+    return Call(max_tokens=8, sampling=Sampling(), prompt="p", **more)
+
+
+def one_call(problem: str) -> Task:
+    def batches() -> Batches:
+        yield (call(),)
+
+    return Task(key=key(problem), start=batches)
+
+
+class Server:
+    """Plays a script: which error the n-th attempt of a problem ends in; counts what is in flight."""
+
+    def __init__(self, script: dict[tuple[str, int], ErrorKind] | None = None, *, hold_s: float = 0.0) -> None:
+        self.script = script or {}
+        self.hold_s = hold_s
+        self.in_flight = self.peak = 0
+        self.sent: list[RowKey] = []
+        self.sent_at: list[tuple[int | None, int]] = []
+
+    async def __call__(self, call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
+        self.sent.append(key)
+        self.sent_at.append((scheduled_ns, time.monotonic_ns()))
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        await asyncio.sleep(self.hold_s)
+        self.in_flight -= 1
+        error = self.script.get((key.problem, key.attempt))
+        return tuple(
+            row(RowKey(**{**_fields(key), "sample": key.sample + index}), error=error, text=f"{key.problem}{index}")
+            for index in range(call.n)
+        )
+
+
+def _fields(key: RowKey) -> dict[str, object]:
+    return {name: getattr(key, name) for name in RowKey.__dataclass_fields__}
+
+
+def drive(tasks: list[Task], server: Server, load: Concurrent | Poisson, **how: object) -> list[RequestRecord]:
+    rows: list[RequestRecord] = []
+    given = {"retry": NO_WAIT, "emit": rows.extend, **how}
+    asyncio.run(replay(tasks, load=load, how=Replay(send=server, **given)))  # type: ignore[arg-type]
+    return rows
+
+
+@given(n=st.integers(1, 5), problems=st.integers(0, 12))
+def test_a_closed_loop_keeps_exactly_n_going_and_sends_each_once(n: int, problems: int) -> None:
+    server = Server(hold_s=0.001)
+    rows = drive([one_call(str(i)) for i in range(problems)], server, Concurrent(n))
+    assert sorted(row.problem for row in rows) == sorted(str(i) for i in range(problems))
+    assert server.peak == min(n, problems)
+
+
+def test_an_open_loop_sends_on_its_schedule_whatever_the_requests_before_do() -> None:
+    server = Server(hold_s=0.2)
+    drive([one_call(str(i)) for i in range(10)], server, Poisson(200.0, seed=1))
+    scheduled = [at for at, _ in server.sent_at]
+    assert all(at is not None for at in scheduled)
+    assert scheduled == sorted(scheduled, key=lambda at: at or 0)
+    assert all(at <= sent for at, sent in server.sent_at if at is not None)
+    assert server.peak > 1
+
+
+def test_each_attempt_is_a_row_of_its_own() -> None:
+    server = Server({("a", 0): "http_429", ("a", 1): "http_5xx"})
+    rows = drive([one_call("a")], server, Concurrent(1))
+    assert [(row.attempt, row.error.kind if row.error else None) for row in rows] == [
+        (0, "http_429"),
+        (1, "http_5xx"),
+        (2, None),
+    ]
+
+
+def test_what_cannot_be_cured_is_sent_once_and_its_method_ends() -> None:
+    begun: list[str] = []
+
+    def two_steps() -> Batches:
+        begun.append("first")
+        yield (call(),)
+        begun.append("second")
+        yield (call(call=1),)
+
+    server = Server({("a", 0): "http_4xx"})
+    rows = drive([Task(key=key("a"), start=two_steps)], server, Concurrent(1))
+    assert len(rows) == 1
+    assert begun == ["first"]
+
+
+def test_a_later_call_sees_the_rows_of_the_one_before() -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def two_steps() -> Batches:
+        rows = yield (call(sample=0), call(sample=1, n=2))
+        seen.append(tuple(row.text for row in rows))
+        yield (call(call=1),)
+
+    server = Server()
+    rows = drive([Task(key=key("a"), start=two_steps)], server, Concurrent(1))
+    assert seen == [("a0", "a0", "a1")]
+    assert [(row.sample, row.call) for row in rows] == [(0, 0), (1, 0), (2, 0), (0, 1)]
+
+
+def test_a_known_row_is_used_and_not_sent_again() -> None:
+    known_row = row(key("a"), text="kept")
+    seen: list[str] = []
+
+    def two_steps() -> Batches:
+        rows = yield (call(),)
+        seen.append(rows[0].text)
+        yield (call(call=1),)
+
+    server = Server()
+    rows = drive([Task(key=key("a"), start=two_steps)], server, Concurrent(1), known=Known(done={key("a"): known_row}))
+    assert seen == ["kept"]
+    assert [(row.call) for row in rows] == [1]
+
+
+def test_rows_of_a_run_before_are_done_unless_a_passing_fault_left_them() -> None:
+    rows = [row(key("ok")), row(key("slow"), error="timeout_total"), row(key("gone"), error="server_died")]
+    known = known_rows(rows)
+    assert set(known.done) == {key("ok"), key("slow")}
+    assert known.attempts[key("gone")] == 1
+
+
+def test_a_call_that_failed_before_goes_on_counting_its_attempts() -> None:
+    server = Server()
+    rows = drive([one_call("a")], server, Concurrent(1), known=Known(attempts={key("a"): 2}))
+    assert [row.attempt for row in rows] == [2]
+
+
+@pytest.mark.parametrize("load", [Concurrent(2), Poisson(1000.0, seed=0)], ids=["closed", "open"])
+def test_a_dead_server_ends_the_replay_once_and_marks_the_rows_in_flight(load: Concurrent | Poisson) -> None:
+    async def died() -> str:
+        return "exit 137"
+
+    rows: list[RequestRecord] = []
+    server = Server({(str(i), 0): "truncated_stream" for i in range(20)}, hold_s=0.05)
+    with pytest.raises(ServerGoneError, match="exit 137"):
+        drive([one_call(str(i)) for i in range(20)], server, load, emit=rows.extend, died=died)
+    assert rows
+    assert {row.error.kind for row in rows if row.error} == {"server_died"}
+    assert len(rows) == len(server.sent)
+
+
+def _full_disk(_rows: tuple[RequestRecord, ...]) -> None:
+    raise RunError("disk full")
+
+
+@pytest.mark.parametrize("emit", [_full_disk])
+def test_a_row_that_cannot_be_kept_ends_the_run_with_its_own_error(
+    emit: Callable[[tuple[RequestRecord, ...]], None],
+) -> None:
+    with pytest.raises(RunError, match="disk full"):
+        drive([one_call(str(i)) for i in range(4)], Server(), Concurrent(2), emit=emit)

@@ -1,0 +1,159 @@
+"""What a hosted endpoint's stated limits, and the user's purse, let through: rates, concurrency, dollars."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tts_compare.domain import Call, Price, RequestRecord
+from tts_compare.errors import RunError
+
+_WINDOW_NS = 60 * 10**9
+
+
+class BudgetReachedError(RunError):
+    """The next request could have passed ``--budget-usd``; everything done so far is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Limits of an endpoint, None where it states none; tokens are input plus output, as providers count them."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_concurrency: int | None = None
+
+
+def wait_ns(
+    now_ns: int, sent: Sequence[tuple[int, int]], tokens: int, rates: Rates, *, window_ns: int = _WINDOW_NS
+) -> int:
+    """Nanoseconds until one more request of ``tokens`` keeps every window of a minute under both rates.
+
+    sent: (instant, tokens) of the requests before, oldest first. A request larger than the whole token rate
+    goes once the window is empty: waiting longer would not make it smaller.
+    """
+    recent = [(at, size) for at, size in sent if at > now_ns - window_ns]
+    free_at = now_ns
+    if rates.requests_per_minute is not None and len(recent) >= rates.requests_per_minute:
+        free_at = max(free_at, recent[-rates.requests_per_minute][0] + window_ns)
+    if rates.tokens_per_minute is not None:
+        held = sum(size for _, size in recent)
+        for at, size in recent:
+            if held + tokens <= rates.tokens_per_minute:
+                break
+            held -= size
+            free_at = max(free_at, at + window_ns)
+    return free_at - now_ns
+
+
+def worst_case_tokens(call: Call) -> tuple[int, int]:
+    """Upper estimates of a call's input and output tokens.
+
+    A byte-level tokenizer never makes more tokens than bytes; text in natural language has about four
+    characters a token, and three is taken here, with 16 tokens a message for the chat template.
+    """
+    if call.prompt_token_ids is not None:
+        given = len(call.prompt_token_ids)
+    elif call.prompt is not None:
+        given = len(call.prompt) // 3 + 1
+    else:
+        given = sum(len(content) // 3 + 16 for _, content in call.messages or ())
+    return given, call.max_tokens * call.n
+
+
+def usd(price: Price, *, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+    """Dollars of one request: uncached input, cached input and output, each per million tokens."""
+    cached_price = price.input if price.cached is None else price.cached
+    dear = (prompt_tokens - cached_tokens) * price.input + cached_tokens * cached_price
+    return (dear + completion_tokens * price.output) / 1e6
+
+
+class Purse:
+    """Counts what was spent and what requests in flight may still cost, against a bound in US dollars."""
+
+    def __init__(self, bound_usd: float | None, *, spent_usd: float = 0.0) -> None:
+        self.bound_usd = bound_usd
+        self.spent_usd = spent_usd
+        self._reserved_usd = 0.0
+
+    def reserve(self, amount_usd: float) -> None:
+        """Set aside the most a request may cost. Raises BudgetReachedError where that could pass the bound."""
+        if self.bound_usd is not None and self.spent_usd + self._reserved_usd + amount_usd > self.bound_usd:
+            raise BudgetReachedError(
+                f"stopped before --budget-usd {self.bound_usd:g}: {self.spent_usd:.6f} USD are spent and the "
+                f"requests in flight with the next may cost {self._reserved_usd + amount_usd:.6f}"
+            )
+        self._reserved_usd += amount_usd
+
+    def release(self, amount_usd: float) -> None:
+        """Give back what was set aside for a request that has ended."""
+        self._reserved_usd -= amount_usd
+
+    def pay(self, amount_usd: float) -> None:
+        """Count what a request did cost."""
+        self.spent_usd += amount_usd
+
+
+class Gate:
+    """Lets requests of one setting through: its rates, its concurrency, and what a purse still holds."""
+
+    def __init__(
+        self,
+        rates: Rates,
+        *,
+        price: Price | None = None,
+        purse: Purse | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._rates, self._price, self._purse, self._clock = rates, price, purse, clock
+        self._sent: deque[tuple[int, int]] = deque()
+        self._turn = asyncio.Lock()
+        self._room = asyncio.Semaphore(rates.max_concurrency) if rates.max_concurrency else None
+
+    @asynccontextmanager
+    async def __call__(self, call: Call) -> AsyncIterator[None]:
+        """Wait for a place, hold it while the request runs. Raises BudgetReachedError."""
+        given, made = worst_case_tokens(call)
+        most_usd = usd(self._price, prompt_tokens=given, completion_tokens=made) if self._price else 0.0
+        if self._room:
+            await self._room.acquire()
+        try:
+            await self._wait_turn(given + made)
+            if self._purse:
+                self._purse.reserve(most_usd)
+            try:
+                yield
+            finally:
+                if self._purse:
+                    self._purse.release(most_usd)
+        finally:
+            if self._room:
+                self._room.release()
+
+    async def _wait_turn(self, tokens: int) -> None:
+        async with self._turn:
+            now = self._clock()
+            while self._sent and self._sent[0][0] <= now - _WINDOW_NS:
+                self._sent.popleft()
+            delay_ns = wait_ns(now, self._sent, tokens, self._rates)
+            if delay_ns > 0:
+                await asyncio.sleep(delay_ns / 1e9)
+            if self._rates.requests_per_minute or self._rates.tokens_per_minute:
+                self._sent.append((self._clock(), tokens))
+
+    def account(self, rows: Sequence[RequestRecord]) -> None:
+        """Charge the rows of one request once: its prompt, and the tokens of all its choices."""
+        if not (self._purse and self._price and rows):
+            return
+        self._purse.pay(
+            usd(
+                self._price,
+                prompt_tokens=rows[0].prompt_tokens or 0,
+                cached_tokens=rows[0].cached_tokens or 0,
+                completion_tokens=sum(row.completion_tokens or 0 for row in rows),
+            )
+        )

@@ -1,0 +1,222 @@
+"""Problems x method x pacer x client -> request records: the loop that spends the engine's time.
+
+A method is a generator of batches of calls; a task drives one of them for one problem. A row that a run
+before this one left is used in place of a request, so that a resumed run sends only what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from tts_compare.domain import Call, RequestRecord, RowKey
+from tts_compare.pacing import Concurrent, Load, send_offsets_ns
+from tts_compare.retry import RETRYABLE, RetryPolicy, retry_delay_s
+
+Batches = Generator[tuple[Call, ...], tuple[RequestRecord, ...], None]
+#: Kinds by which a server that died shows itself to a client.
+_SUSPICIOUS = frozenset({"connect", "truncated_stream", "in_band", "empty", "http_5xx", "malformed", "timeout_idle"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One problem under one method: ``key`` names its first call, ``start`` begins its batches."""
+
+    key: RowKey
+    start: Callable[[], Batches]
+
+
+class Send(Protocol):
+    """Sends one call and returns a row a choice; never raises for what goes wrong with the request."""
+
+    def __call__(
+        self, call: Call, key: RowKey, *, scheduled_ns: int | None
+    ) -> Awaitable[tuple[RequestRecord, ...]]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the record log already holds: successes to use, and how many attempts each call has had."""
+
+    done: Mapping[RowKey, RequestRecord] = field(default_factory=dict)
+    attempts: Mapping[RowKey, int] = field(default_factory=dict)
+
+
+#: Failures of a run before this one that say nothing about the setting: these requests are sent again.
+_UNFINISHED = RETRYABLE | {"server_died", "cancelled"}
+
+
+def known_rows(records: Iterable[RequestRecord]) -> Known:
+    """What measured rows mean for a run that takes them up.
+
+    A success, and a failure that is a result (a time-out, a refusal), is done. A row that a dead server, an
+    interruption or a passing fault left is sent again, as its next attempt.
+    """
+    done: dict[RowKey, RequestRecord] = {}
+    attempts: dict[RowKey, int] = {}
+    for row in records:
+        if row.phase != "measured":
+            continue
+        key = replace(row.key, attempt=0)
+        attempts[key] = max(attempts.get(key, 0), row.attempt + 1)
+        if row.error is None or row.error.kind not in _UNFINISHED:
+            done[key] = row
+    return Known(done=done, attempts=attempts)
+
+
+async def _alive() -> str | None:
+    return None
+
+
+def _open_gate(_call: Call) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """How tasks are driven.
+
+    emit: takes the rows of each attempt as it ends, before anything waits on them. died: says why the server is
+    gone, None while it lives. gate: what a request passes through while it runs (rates, a purse).
+    """
+
+    send: Send
+    emit: Callable[[tuple[RequestRecord, ...]], None]
+    died: Callable[[], Awaitable[str | None]] = _alive
+    gate: Callable[[Call], AbstractAsyncContextManager[None]] = _open_gate
+    known: Known = field(default_factory=Known)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    seed: int = 0
+
+
+class ServerGoneError(Exception):
+    """The server died while tasks were running; ``cause`` says why. The rows in flight carry ``server_died``."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+async def replay(tasks: Iterable[Task], *, load: Load, how: Replay) -> None:
+    """Drive every task under a load; every attempt goes to ``how.emit``.
+
+    ``Concurrent(n)`` keeps n problems going, the next starting when one ends. ``Poisson`` starts each at its
+    instant on an absolute schedule, however the ones before it fare. Raises ServerGoneError once when the
+    server died, after the requests in flight have ended.
+    """
+    try:
+        if isinstance(load, Concurrent):
+            await _closed_loop(tuple(tasks), load.n, how)
+        else:
+            await _open_loop(tuple(tasks), load, how)
+    except BaseExceptionGroup as group:
+        raise _first_leaf(group) from group
+
+
+def _first_leaf(error: BaseException) -> BaseException:
+    """What went wrong first; the group says only that several tasks were ended for it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _closed_loop(tasks: tuple[Task, ...], width: int, how: Replay) -> None:
+    waiting = iter(tasks)
+    gone: list[ServerGoneError] = []
+
+    async def lane() -> None:
+        for task in waiting:
+            if gone:
+                return
+            try:
+                await _drive(task, how, scheduled_ns=None)
+            except ServerGoneError as error:
+                gone.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(width, len(tasks))):
+            group.create_task(lane())
+    if gone:
+        raise gone[0]
+
+
+async def _open_loop(tasks: tuple[Task, ...], load: Load, how: Replay) -> None:
+    start_ns = time.monotonic_ns()
+    gone: list[ServerGoneError] = []
+
+    async def one(task: Task, at_ns: int) -> None:
+        try:
+            await _drive(task, how, scheduled_ns=at_ns)
+        except ServerGoneError as error:
+            gone.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        for task, offset_ns in zip(tasks, send_offsets_ns(load, len(tasks)), strict=True):
+            at_ns = start_ns + offset_ns
+            await asyncio.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
+            if gone:
+                break
+            group.create_task(one(task, at_ns))
+    if gone:
+        raise gone[0]
+
+
+async def _drive(task: Task, how: Replay, *, scheduled_ns: int | None) -> None:
+    """Run one method to its end; it ends early when one of its calls fails for good."""
+    batches = task.start()
+    rows: tuple[RequestRecord, ...] = ()
+    try:
+        batch = next(batches)
+        while True:
+            async with asyncio.TaskGroup() as group:
+                sending = [group.create_task(_one_call(task.key, call, how, scheduled_ns)) for call in batch]
+            rows = tuple(row for sent in sending for row in sent.result()[0])
+            gone = next((cause for sent in sending if (cause := sent.result()[1])), None)
+            if gone:
+                raise ServerGoneError(gone)
+            if not all(row.ok for row in rows):
+                return
+            batch, scheduled_ns = batches.send(rows), None
+    except StopIteration:
+        return
+    finally:
+        batches.close()
+
+
+async def _one_call(
+    key: RowKey, call: Call, how: Replay, scheduled_ns: int | None
+) -> tuple[tuple[RequestRecord, ...], str | None]:
+    """The final rows of one call, and why the server is gone if it is."""
+    own = replace(key, sample=key.sample + call.sample, call=call.call)
+    choices = [replace(own, sample=own.sample + index) for index in range(call.n)]
+    if all(choice in how.known.done for choice in choices):
+        return tuple(how.known.done[choice] for choice in choices), None
+    rng = random.Random(f"{how.seed}/{own}")  # noqa: S311 - jitter, not a secret
+    attempt = max(how.known.attempts.get(choice, 0) for choice in choices)
+    waited_s, retries = 0.0, 0
+    while True:
+        async with how.gate(call):
+            rows = await how.send(call, replace(own, attempt=attempt), scheduled_ns=scheduled_ns)
+        error = next((row.error for row in rows if row.error), None)
+        cause = await how.died() if error and error.kind in _SUSPICIOUS else None
+        if cause:
+            rows = tuple(_died(row, cause) for row in rows)
+        how.emit(rows)
+        if cause or error is None:
+            return rows, cause
+        delay_s = retry_delay_s(error, retries=retries, waited_s=waited_s, policy=how.retry, rng=rng)
+        if delay_s is None:
+            return rows, None
+        await asyncio.sleep(delay_s)
+        waited_s, retries, attempt, scheduled_ns = waited_s + delay_s, retries + 1, attempt + 1, None
+
+
+def _died(row: RequestRecord, cause: str) -> RequestRecord:
+    if row.error is None:
+        return row
+    return replace(row, error=replace(row.error, kind="server_died", message=f"{cause}; {row.error.message}"))
