@@ -1,0 +1,116 @@
+"""What an engine's adapter must know, all of it without effects: settings in, argv and payloads out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from tts_compare.backends.facts import Machine, ModelFacts
+from tts_compare.domain import Call, Setting
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricNames:
+    """Sample names in the engine's Prometheus text, as they stand there (counters with ``_total``); None: it has none.
+
+    A name that is absent from a scrape is unknown, not zero. ``accept_length`` and ``accept_rate`` are gauges over
+    recent batches, which read 0 when speculation is off. ``queue_time`` names a histogram of seconds (``_sum``,
+    ``_count``). ``requests`` may carry labels: sum them.
+    """
+
+    accepted_tokens: str | None = None
+    drafts: str | None = None
+    draft_tokens: str | None = None
+    accepted_per_position: str | None = None
+    accept_length: str | None = None
+    accept_rate: str | None = None
+    prefix_queries: str | None = None
+    prefix_hits: str | None = None
+    running: str | None = None
+    waiting: str | None = None
+    preemptions: str | None = None
+    prompt_tokens: str | None = None
+    generation_tokens: str | None = None
+    requests: str | None = None
+    queue_time: str | None = None
+
+
+class StartupCause(NamedTuple):
+    """The line of a server's log that explains why it did not start, and what to try."""
+
+    line: str
+    advice: str = ""
+
+
+class Backend(Protocol):
+    """One engine. Implementations are frozen values without effects; ``BACKENDS`` lists them by name."""
+
+    @property
+    def name(self) -> str:
+        """What ``--backend`` calls it."""
+
+    @property
+    def module(self) -> str | None:
+        """The module that an environment must be able to import to launch it; None where nothing is launched."""
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """Names of the distributions that may carry it, for asking its version; the usual one first."""
+
+    @property
+    def launched(self) -> bool:
+        """Whether we start its server; False for a hosted endpoint."""
+
+    @property
+    def health_path(self) -> str | None:
+        """GET path that answers 200 when ready, from the server's root."""
+
+    @property
+    def version_path(self) -> str | None:
+        """GET path whose JSON has a ``version``."""
+
+    @property
+    def metrics_path(self) -> str | None:
+        """GET path of the Prometheus text."""
+
+    @property
+    def flush_path(self) -> str | None:
+        """POST path that empties the prefix cache."""
+
+    @property
+    def metrics(self) -> MetricNames:
+        """What its figures are called."""
+
+    @property
+    def stop_grace_s(self) -> float:
+        """How long it may take to end after SIGTERM before it is killed."""
+
+    @property
+    def shm_prefixes(self) -> tuple[str, ...]:
+        """Names in /dev/shm that it leaves behind begin so."""
+
+    def argv(
+        self, setting: Setting, *, python: str, host: str, port: int, served_name: str, version: str | None = None
+    ) -> tuple[str, ...]:
+        """The server's command line; ``version`` is the installed one, where known, and only adds flags it has."""
+
+    def env(self, setting: Setting, *, cores: Sequence[int] = (), model: ModelFacts | None = None) -> dict[str, str]:
+        """What the server's environment adds to ours. cores: ids of usable cores, counted from 0 where not given."""
+
+    def key_env(self, api_key: str) -> dict[str, str] | None:
+        """Environment that makes the server ask for ``api_key``; None where it takes one on its command line alone."""
+
+    def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
+        """Why this setting cannot run here, or None."""
+
+    def request(self, call: Call, model: str) -> tuple[str, dict[str, Any]]:
+        """A streamed request: path below the endpoint's base URL, and the JSON body."""
+
+    def startup_cause(self, log_text: str) -> StartupCause:
+        """Why a server that wrote this log ended."""
+
+    def reported(self, info: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of a Setting as a running server's ``version_path`` tells them; those it does not tell are absent."""

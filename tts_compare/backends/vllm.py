@@ -1,0 +1,174 @@
+"""vLLM: flags, environment, wire and failures, as of 0.32.0."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tts_compare.backends.causes import Rule, find_cause
+from tts_compare.backends.facts import Machine, ModelFacts
+from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, threads_per_rank
+from tts_compare.backends.payload import engine_request
+from tts_compare.backends.protocol import MetricNames, StartupCause
+from tts_compare.domain import Call, Setting
+
+# Head sizes its CPU attention has kernels for; with another one the engine starts, and dies on its first request.
+CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+# The release from which the flags that add per-request figures to the usage chunk are known to exist.
+REQUEST_METRICS_SINCE = (0, 32)
+
+RULES = (
+    Rule(
+        r"(?P<cause>.*(?:Repo id must be|LocalEntryNotFoundError|is not a local folder and is not a valid model ).*)",
+        "the model path does not exist, so it was taken for a name on the hub: check --model",
+    ),
+    Rule(
+        r"(?P<cause>.*attention heads .*must be divisible by tensor parallel size.*)",
+        "choose a tensor parallel size that divides the model's heads",
+    ),
+    Rule(r"(?P<cause>.*max_model_len .*is greater than the derived max_model_len.*)", "lower --max-model-len"),
+    Rule(
+        r"(?P<cause>To serve at least one request .*)",
+        "lower --max-model-len, or set VLLM_CPU_KVCACHE_SPACE (GiB) on a CPU",
+    ),
+    Rule(r"(?P<cause>.*Not enough allowed NUMA nodes.*)", "set VLLM_CPU_OMP_THREADS_BIND, one core list a rank"),
+    Rule(r"(?P<cause>.*Unsupported CPU attention configuration.*)", "this model's head size has no CPU kernel in vLLM"),
+    Rule(r"(?P<cause>(?:Value error|Input should be|Assertion failed), .*)", "change the setting that it names"),
+    Rule(r"(?P<cause>Input should be .*)", "change the setting that it names"),
+)
+
+
+METRICS = MetricNames(
+    accepted_tokens="vllm:spec_decode_num_accepted_tokens_total",
+    drafts="vllm:spec_decode_num_drafts_total",
+    draft_tokens="vllm:spec_decode_num_draft_tokens_total",
+    accepted_per_position="vllm:spec_decode_num_accepted_tokens_per_pos_total",
+    prefix_queries="vllm:prefix_cache_queries_total",
+    prefix_hits="vllm:prefix_cache_hits_total",
+    running="vllm:num_requests_running",
+    waiting="vllm:num_requests_waiting",
+    preemptions="vllm:num_preemptions_total",
+    prompt_tokens="vllm:prompt_tokens_total",
+    generation_tokens="vllm:generation_tokens_total",
+    requests="vllm:request_success_total",
+    queue_time="vllm:request_queue_time_seconds",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Vllm:
+    """The vLLM OpenAI-compatible server."""
+
+    name: str = "vllm"
+    module: str = "vllm"
+    distributions: tuple[str, ...] = ("vllm", "vllm-cpu")
+    launched: bool = True
+    health_path: str = "/health"
+    version_path: str = "/version"
+    metrics_path: str = "/metrics"
+    flush_path: str = "/reset_prefix_cache"  # only under VLLM_SERVER_DEV_MODE=1
+    stop_grace_s: float = 10.0  # idle it is gone in under 2 s; with a stream in flight it never ends
+    shm_prefixes: tuple[str, ...] = ()
+    metrics: MetricNames = METRICS
+
+    def argv(
+        self, setting: Setting, *, python: str, host: str, port: int, served_name: str, version: str | None = None
+    ) -> tuple[str, ...]:
+        """The server's module is run, not the ``vllm`` script, which fails under the CPU repackage's name."""
+        argv = [python, "-m", "vllm.entrypoints.openai.api_server"]
+        argv += ["--model", setting.model, "--served-model-name", served_name, "--host", host, "--port", str(port)]
+        if setting.revision:
+            argv += ["--revision", setting.revision]
+        argv += ["--tensor-parallel-size", str(setting.tensor_parallel)]
+        argv += ["--pipeline-parallel-size", str(setting.pipeline_parallel)]
+        argv += ["--data-parallel-size", str(setting.data_parallel)]
+        argv += ["--dtype", cpu_dtype(setting), "--max-num-seqs", str(setting.max_num_seqs)]
+        if setting.max_model_len is not None:
+            argv += ["--max-model-len", str(setting.max_model_len)]
+        argv += ["--seed", str(setting.seed), "--generation-config", "vllm", "--enable-prompt-tokens-details"]
+        argv += ["--enable-prefix-caching" if setting.prefix_caching else "--no-enable-prefix-caching"]
+        if setting.speculation.kind != "none":
+            argv += ["--speculative-config", json.dumps(speculative_config(setting))]
+        if _release(setting.version or version) >= REQUEST_METRICS_SINCE:
+            argv += ["--enable-per-request-metrics", "--per-request-spec-decode-metrics", "summary"]
+        if setting.device == "cpu":
+            argv += ["--enforce-eager"]  # torch.compile on two cores takes minutes
+            argv += ["--distributed-executor-backend", "uni" if _in_one_process(setting) else "mp"]
+        return (*argv, *setting.engine_args)
+
+    def env(self, setting: Setting, *, cores: Sequence[int] = (), model: ModelFacts | None = None) -> dict[str, str]:
+        """No usage reports; the dev endpoints (prefix cache reset) only where the cache is on; threads on a CPU."""
+        env = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+        if setting.prefix_caching:
+            env["VLLM_SERVER_DEV_MODE"] = "1"
+        if setting.device != "cpu":
+            return env
+        env["VLLM_CPU_KVCACHE_SPACE"] = str(_kv_cache_gib(setting, model))  # stated, it also skips a free-memory check
+        if _in_one_process(setting):
+            return env | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
+        return env | {"VLLM_CPU_OMP_THREADS_BIND": rank_cores(setting, cores)}
+
+    def key_env(self, api_key: str) -> dict[str, str] | None:
+        """``VLLM_API_KEY``; it guards the paths under /v1."""
+        return {"VLLM_API_KEY": api_key}
+
+    def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
+        """What no engine can, and head sizes without a CPU kernel."""
+        head_dim = model.head_dim if model and setting.device == "cpu" else None
+        if head_dim and head_dim not in CPU_HEAD_DIMS:
+            return f"vLLM's CPU attention has no kernel for this model's head size {head_dim}"
+        return common_reason(setting, machine, model)
+
+    def request(self, call: Call, model: str) -> tuple[str, dict[str, Any]]:
+        """With usage and token ids on every chunk: with speculation one chunk holds several tokens."""
+        path, body = engine_request(call, model)
+        return path, body | {"return_token_ids": True}
+
+    def startup_cause(self, log_text: str) -> StartupCause:
+        """Above the noise of leaked nanobind objects, above pydantic's link, and in the engine core's own traceback."""
+        return find_cause(log_text, RULES)
+
+    def reported(self, info: Mapping[str, Any]) -> dict[str, Any]:
+        """Its ``/version`` tells nothing else."""
+        return {}
+
+
+def speculative_config(setting: Setting) -> dict[str, Any]:
+    """The value of ``--speculative-config``."""
+    speculation = setting.speculation
+    config: dict[str, Any] = {"method": speculation.kind, "num_speculative_tokens": speculation.num_tokens}
+    if speculation.kind == "ngram":
+        config |= {"prompt_lookup_min": speculation.lookup_min, "prompt_lookup_max": speculation.lookup_max}
+    elif speculation.model:
+        config["model"] = speculation.model
+    return config
+
+
+def rank_cores(setting: Setting, cores: Sequence[int] = ()) -> str:
+    """Cores of each rank, ``0,1|2,3`` for two ranks of two threads: both engines read this form.
+
+    ``cores`` are taken in order; beyond them, or without any, cores are counted on from the last.
+    """
+    ranks, threads = setting.devices or 1, threads_per_rank(setting)
+    known = list(cores)
+    known += range(known[-1] + 1 if known else 0, ranks * threads + (known[-1] + 1 if known else 0))
+    groups = (known[rank * threads : (rank + 1) * threads] for rank in range(ranks))
+    return "|".join(",".join(str(core) for core in group) for group in groups)
+
+
+def _in_one_process(setting: Setting) -> bool:
+    """The fastest start on a CPU; only with one rank of one thread, else the executor must bind threads."""
+    return (setting.devices or 1) == 1 and threads_per_rank(setting) == 1
+
+
+def _kv_cache_gib(setting: Setting, model: ModelFacts | None) -> int:
+    per_token = model.kv_bytes_per_token(cpu_dtype(setting)) if model else None
+    return max(1, -(-kv_tokens(setting) * (per_token or 0) // 2**30))
+
+
+def _release(version: str | None) -> tuple[int, ...]:
+    match = re.match(r"(\d+)\.(\d+)", version or "")
+    return (int(match[1]), int(match[2])) if match else (0, 0)
