@@ -1,0 +1,251 @@
+"""The report for a terminal: tables, two small plots, verdicts and doubts; good at 80 and at 160 columns, in a pipe."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tts_compare.reports import charplot, sheets, verdicts
+from tts_compare.reports.labels import Labels
+from tts_compare.reports.numbers import Kind, scale
+from tts_compare.reports.plain import one_line
+from tts_compare.reports.summary import summarise
+from tts_compare.reports.view import Look, RunView
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from tts_compare.analysis.schema import Analysis
+
+WIDE = 120
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_OTHER = "+"
+_PLOTS: tuple[tuple[str, str, Kind, str], ...] = (
+    ("latency_mean_s", "Accuracy against mean latency", "seconds", "on_latency_frontier"),
+    ("gpu_s_per_problem", "Accuracy against the bill per problem", "device_seconds", "on_cost_frontier"),
+    ("cost_per_token_gpu_s", "Accuracy against cost per token", "device_seconds", "on_paper_cost_frontier"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleReport:
+    """Plain text, or text with ANSI colours where ``look.colour``."""
+
+    suffix: str = ".txt"
+
+    def render(self, analysis: Analysis, run: RunView, *, look: Look) -> str:
+        """The whole report at ``look.width`` columns."""
+        from rich.console import Console
+
+        out = io.StringIO()
+        console = Console(
+            file=out,
+            width=look.width,
+            force_terminal=look.colour,
+            color_system="standard" if look.colour else None,
+            no_color=not look.colour,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            legacy_windows=False,
+        )
+        for part in _parts(analysis, run, look):
+            console.print(part)
+        return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+
+
+def _parts(analysis: Analysis, run: RunView, look: Look) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    labels = sheets.name_settings(analysis)
+    yield from _head(run, labels)
+    for group in sheets.group_points(analysis):
+        yield from _group(group, analysis, run, labels, look)
+    for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu):
+        yield from _sheet(sheet, look)
+    yield from _doubts(analysis, labels)
+    missing = verdicts.absences(run)
+    if missing:
+        yield Text("\nSettings without figures", style="bold")
+        for sentence in missing:
+            yield from _bullet(sentence)
+
+
+def _head(run: RunView, labels: Labels) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    if run.name:
+        yield Text(one_line(run.name), style="bold")
+    for head, told in summarise(run.manifest):
+        yield Text(f"{head}: {told}")
+    if labels.shared:
+        yield Text(f"all settings: {one_line(labels.shared)}")
+
+
+def _group(
+    group: sheets.Group, analysis: Analysis, run: RunView, labels: Labels, look: Look
+) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    yield Text(f"\n{group.title[:1].upper()}{group.title[1:]}", style="bold")
+    wide = look.width >= WIDE
+    tables: Sequence[tuple[str, Sequence[sheets.Column]]] = (
+        (("Accuracy and latency", sheets.SPEED_WIDE), ("Accuracy and cost", sheets.COST_WIDE))
+        if wide
+        else (("Accuracy and latency", sheets.SPEED), ("Accuracy and cost", sheets.COST))
+    )
+    for title, columns in tables:
+        sheet = sheets.points_sheet(
+            group,
+            columns,
+            labels=labels,
+            formulas=analysis.formulas,
+            on_cpu=run.on_cpu,
+            title=title,
+            narrow=not wide,
+        )
+        yield from _sheet(sheet, look, folds=1)
+    told = ", ".join(f"{letter} {axis}" for letter, axis in sheets.FRONTIERS.values())
+    yield Text(f"on: the frontiers the point is on: {told}.", style="dim")
+    arm = "figure [95 % interval]" if wide else "figure ± the longer arm of its 95 % interval"
+    yield Text(f"{arm}; failed of n: requests without an outcome of all problems sent, u: ungraded.", style="dim")
+    yield from _plots(group, run, labels, look)
+
+
+def _sheet(sheet: sheets.Sheet, look: Look, *, folds: int | None = None) -> Iterator[RenderableType]:
+    """A table; sentences where it does not fit. ``folds``: the column that may be broken over lines instead."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    yield Text(f"\n{sheet.title}", style="bold")
+    gap = 1 if look.width < WIDE else 2
+    if sheet.sentences and _width(sheet, gap) > look.width:
+        for sentence in sheet.sentences:
+            yield from _bullet(sentence)
+    else:
+        table = Table(
+            box=box.SIMPLE_HEAD if look.unicode else box.ASCII2,
+            padding=(0, gap - 1, 0, 0),
+            pad_edge=False,
+            show_edge=False,
+        )
+        for i, head in enumerate(sheet.heads):
+            align = "left" if i in sheet.left else "right"
+            table.add_column(
+                Text(head), justify=align, overflow="fold", no_wrap=i != folds, min_width=min(8, len(head))
+            )
+        for i, row in enumerate(_without_repeats(sheet.rows, folds)):
+            table.add_row(*(Text(cell) for cell in row), style="bold" if i in sheet.marked else None)
+        yield table
+    for line in (*sheet.formulas, *sheet.notes):
+        yield Text(line, style="dim")
+
+
+def _width(sheet: sheets.Sheet, gap: int) -> int:
+    """Characters the table takes where no cell is broken."""
+    widest = (
+        max(len(line) for cell in column for line in cell.splitlines() or [""])
+        for column in zip(sheet.heads, *sheet.rows, strict=True)
+    )
+    return sum(widest) + gap * (len(sheet.heads) - 1)
+
+
+def _without_repeats(rows: Sequence[tuple[str, ...]], column: int | None) -> Iterator[tuple[str, ...]]:
+    """A name is written once for the rows that follow with the same."""
+    before = None
+    for row in rows:
+        name = None if column is None else row[column]
+        yield tuple("" if i == column and name == before else cell for i, cell in enumerate(row))
+        before = name
+
+
+def letter_series(group: sheets.Group, labels: Labels) -> dict[str, str]:
+    """A letter for each setting and method, those on a frontier first; ``+`` for those past the alphabet."""
+    varied = sheets.varied_keys(group.rows)
+    names: dict[str, bool] = {}
+    for row in group.rows:
+        name = sheets.name_point(row, labels, varied)
+        names[name] = names.get(name, False) or any(row.get(flag) for flag in sheets.FRONTIERS)
+    ordered = sorted(names, key=lambda name: not names[name]) if len(names) > len(_LETTERS) else list(names)
+    return {name: _LETTERS[i] if i < len(_LETTERS) else _OTHER for i, name in enumerate(ordered)}
+
+
+def _plots(group: sheets.Group, run: RunView, labels: Labels, look: Look) -> Iterator[RenderableType]:
+    from rich.table import Table
+    from rich.text import Text
+
+    letters = letter_series(group, labels)
+    wide = look.width >= WIDE
+    width = (look.width - 4) // 2 if wide else min(look.width, 96)
+    dots = ((title, kind, _dots(group, labels, letters, name, flag)) for name, title, kind, flag in _PLOTS)
+    drawn = [_plot(title, kind, here, run=run, look=look, width=width) for title, kind, here in dots if here]
+    if not drawn:
+        return
+    yield Text("")
+    if wide:
+        grid = Table.grid(padding=(0, 4, 0, 0))
+        for i in range(0, len(drawn), 2):
+            grid.add_row(*drawn[i : i + 2])
+        yield grid
+    else:
+        yield from drawn
+    names = ", ".join(f"{letter} {name}" for name, letter in letters.items() if letter != _OTHER)
+    rest = f", {_OTHER} the others" if _OTHER in letters.values() else ""
+    yield Text(f"{names}{rest}. Capital: on the frontier, which the dots join; *: several in one place.", style="dim")
+
+
+def _dots(group: sheets.Group, labels: Labels, letters: Mapping[str, str], name: str, flag: str) -> list[charplot.Dot]:
+    varied = sheets.varied_keys(group.rows)
+    return [
+        charplot.Dot(
+            x=row[name],
+            y=row["accuracy"],
+            letter=letters[sheets.name_point(row, labels, varied)],
+            on_frontier=bool(row[flag]),
+        )
+        for row in group.rows
+        if row[name] is not None and row["accuracy"] is not None
+    ]
+
+
+def _plot(
+    title: str, kind: Kind, dots: Sequence[charplot.Dot], *, run: RunView, look: Look, width: int
+) -> RenderableType:
+    from rich.text import Text
+
+    unit = scale(kind, (dot.x for dot in dots), on_cpu=run.on_cpu)
+    plot = charplot.draw(dots, width=width, height=14, write_x=unit.write, unicode=look.unicode)
+    lit = set(plot.frontier_cells)
+    text = Text()
+    text.append(f"{title} ({unit.unit})\n", style="bold")
+    for r, line in enumerate(plot.lines):
+        for c, char in enumerate(line):
+            text.append(char, style="bold green" if (r, c) in lit else None)
+        text.append("\n")
+    return text
+
+
+def _doubts(analysis: Analysis, labels: Labels) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    doubts = verdicts.gather_doubts(analysis.doubts, labels)
+    if not doubts:
+        return
+    yield Text("\nDoubts", style="bold")
+    for doubt in doubts:
+        where = f" [{', '.join(doubt.settings)}]" if doubt.settings else ""
+        advice = f" {doubt.advice}" if doubt.advice else ""
+        yield from _bullet(f"{doubt.code}: {doubt.message}{where}{advice}")
+
+
+def _bullet(sentence: str) -> Iterator[RenderableType]:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(Text("-"), Text(sentence))
+    yield Padding(grid, (0, 0, 0, 1))

@@ -1,0 +1,84 @@
+"""The points and the table of optima as LaTeX tables (booktabs), to be put into a paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tts_compare.reports import sheets
+from tts_compare.reports.plain import one_line
+from tts_compare.reports.view import Look, RunView
+
+if TYPE_CHECKING:
+    from tts_compare.analysis.schema import Analysis
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "–": "--",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "µ": r"\textmu{}",
+    "…": r"\dots{}",
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+}
+_ANY_SPECIAL = re.compile("|".join(map(re.escape, _SPECIAL)))
+
+
+@dataclass(frozen=True, slots=True)
+class LatexReport:
+    """``table*`` environments; the preamble needs ``\\usepackage{booktabs}``."""
+
+    suffix: str = ".tex"
+
+    def render(self, analysis: Analysis, run: RunView, *, look: Look) -> str:  # noqa: ARG002 - has no columns
+        """The tables, each with its formulas in the caption."""
+        return "\n".join(_lines(analysis, run)) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text on one line in which TeX sees no command; what is not ASCII and has no name here becomes ``?``."""
+    named = _ANY_SPECIAL.sub(lambda match: _SPECIAL[match[0]], one_line(text, 500))
+    return named.encode("ascii", "replace").decode()
+
+
+def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
+    labels = sheets.name_settings(analysis)
+    yield r"% \usepackage{booktabs}"
+    for group in sheets.group_points(analysis):
+        for title, columns in (("Accuracy and latency", sheets.SPEED), ("Accuracy and cost", sheets.COST)):
+            sheet = sheets.points_sheet(
+                group, columns, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title, narrow=True
+            )
+            yield from _table(sheet, f"{title}, {group.title}")
+    if analysis.optimal.height:
+        optimal = sheets.optimal_sheet(analysis, labels, on_cpu=run.on_cpu)
+        yield from _table(optimal, optimal.title)
+
+
+def _table(sheet: sheets.Sheet, caption: str) -> Iterator[str]:
+    ends = [line if line.endswith(".") else f"{line}." for line in (*sheet.formulas, *sheet.notes)]
+    yield r"\begin{table*}[t]"
+    yield r"\centering\small"
+    yield rf"\caption{{{escape(caption)}. {' '.join(map(escape, ends))}}}"
+    yield rf"\begin{{tabular}}{{{''.join('l' if i in sheet.left else 'r' for i in range(len(sheet.heads)))}}}"
+    yield r"\toprule"
+    for part in range(2):
+        cells = [head.split("\n")[part] if part <= head.count("\n") else "" for head in sheet.heads]
+        if any(cells):
+            yield " & ".join(map(escape, cells)) + r" \\"
+    yield r"\midrule"
+    for i, row in enumerate(sheet.rows):
+        cells = [escape(cell) for cell in row]
+        if i in sheet.marked:
+            cells[1] = rf"\textbf{{{cells[1]}}}"
+        yield " & ".join(cells) + r" \\"
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+    yield r"\end{table*}"

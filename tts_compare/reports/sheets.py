@@ -1,0 +1,263 @@
+"""Analysis -> tables of strings: the one place that decides what the text reports show, and under which heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tts_compare.reports.labels import Labels, label_settings, shorten
+from tts_compare.reports.numbers import DASH, Kind, Scale, budget, scale
+from tts_compare.reports.plain import one_line
+
+if TYPE_CHECKING:
+    from tts_compare.analysis.schema import Analysis
+
+#: The letter of each frontier, in the order of the mark column.
+FRONTIERS: Mapping[str, tuple[str, str]] = {
+    "on_compute_frontier": ("T", "accuracy against tokens (compute)"),
+    "on_latency_frontier": ("L", "accuracy against mean latency"),
+    "on_paper_cost_frontier": ("P", "accuracy against cost per token (the paper's cost)"),
+    "on_cost_frontier": ("C", "accuracy against the bill per problem"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a points table. ``name``, ``lo`` and ``hi`` are columns of the points frame."""
+
+    name: str
+    head: str
+    kind: Kind
+    lo: str = ""
+    hi: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A table of strings. ``marked``: rows that are on a frontier; ``left``: columns set flush left.
+
+    sentences: the same rows in words, shown where the page is too narrow for the table.
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: frozenset[int] = frozenset({0})
+    marked: frozenset[int] = frozenset()
+    formulas: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+
+
+ACCURACY = Column(name="accuracy", head="accuracy", kind="share", lo="accuracy_lo", hi="accuracy_hi")
+TRUNCATED = Column(name="truncated_share", head="trunc", kind="share")
+LATENCY = Column(name="latency_mean_s", head="latency", kind="seconds", lo="latency_lo_s", hi="latency_hi_s")
+TOKENS = Column(name="tokens_mean", head="tokens", kind="tokens")
+PAPER_COST = Column(
+    name="cost_per_token_gpu_s",
+    head="per token",
+    kind="device_seconds",
+    lo="cost_per_token_lo_gpu_s",
+    hi="cost_per_token_hi_gpu_s",
+)
+BILL = Column(
+    name="gpu_s_per_problem",
+    head="per problem",
+    kind="device_seconds",
+    lo="gpu_s_per_problem_lo",
+    hi="gpu_s_per_problem_hi",
+)
+PER_CORRECT = Column(name="gpu_s_per_correct", head="per correct", kind="device_seconds")
+USD = Column(name="usd_per_correct", head="per correct", kind="usd")
+JOULES = Column(name="joules_per_correct", head="per correct", kind="joules")
+ACCEPTED = Column(name="acceptance_length", head="accepted", kind="number")
+P90 = Column(name="latency_p90_s", head="p90", kind="seconds")
+P99 = Column(name="latency_p99_s", head="p99", kind="seconds")
+TTFT = Column(name="ttft_p50_s", head="ttft p50", kind="seconds")
+TPOT = Column(name="tpot_mean_s", head="tpot", kind="seconds")
+WASTED = Column(name="wasted_share", head="wasted", kind="share")
+
+SPEED: tuple[Column, ...] = (ACCURACY, LATENCY, TOKENS)
+SPEED_WIDE: tuple[Column, ...] = (ACCURACY, LATENCY, P90, P99, TTFT, TPOT, TOKENS, ACCEPTED)
+COST: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL)
+COST_WIDE: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL, PER_CORRECT, USD, JOULES, WASTED)
+EVERYTHING: tuple[Column, ...] = (*SPEED_WIDE, *COST_WIDE[1:])
+_RARE = frozenset({"latency_p99_s", "acceptance_length", "usd_per_correct", "joules_per_correct", "wasted_share"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The points compared with each other: those of one load and one grading policy, best accuracy first."""
+
+    load: str
+    policy: str
+    rows: tuple[Mapping[str, Any], ...]
+
+    @property
+    def title(self) -> str:
+        """``one request at a time, policy any``."""
+        return f"{say_load(self.load)}, policy {self.policy}"
+
+
+def say_load(load: str) -> str:
+    """``c8`` in words."""
+    if load == "c1":
+        return "one request at a time"
+    if load[:1] == "c" and load[1:].isdigit():
+        return f"closed loop of {load[1:]} requests"
+    if load[:1] == "r":
+        return f"{load[1:]} requests a second"
+    return load
+
+
+def group_points(analysis: Analysis) -> tuple[Group, ...]:
+    """Points by load and policy; within a group by setting, method, samples and budget."""
+    points = analysis.points.sort("setting", "method", "samples", "budget")
+    keys = points.select("load", "policy").unique(maintain_order=True).sort("load", "policy").rows()
+    return tuple(
+        Group(
+            load=load,
+            policy=policy,
+            rows=tuple(row for row in points.iter_rows(named=True) if (row["load"], row["policy"]) == (load, policy)),
+        )
+        for load, policy in keys
+    )
+
+
+def name_settings(analysis: Analysis) -> Labels:
+    """Short labels of every setting in the analysis."""
+    return label_settings(analysis.points["setting"].unique().to_list())
+
+
+def mark(row: Mapping[str, Any]) -> str:
+    """Which frontiers a point is on, e.g. ``T·PC``: one letter a frontier, a dot where it is not."""
+    return "".join(letter if row.get(flag) else "·" for flag, (letter, _) in FRONTIERS.items())
+
+
+def name_point(row: Mapping[str, Any], labels: Labels, varied: frozenset[str]) -> str:
+    """The setting's label, with the method and the number of samples where those differ in the table."""
+    words = [one_line(labels.of.get(row["setting"], row["setting"]), 80)]
+    if "method" in varied:
+        words.append(str(row["method"]))
+    if "samples" in varied and row["samples"] is not None:
+        words.append(f"x{row['samples']}")
+    return " ".join(words)
+
+
+def varied_keys(rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Which of ``method`` and ``samples`` differ between rows."""
+    several = list(rows)
+    return frozenset(key for key in ("method", "samples") if len({row[key] for row in several}) > 1)
+
+
+def points_sheet(
+    group: Group,
+    columns: Sequence[Column],
+    *,
+    labels: Labels,
+    formulas: Mapping[str, str],
+    on_cpu: bool,
+    title: str,
+    narrow: bool = False,
+) -> Sheet:
+    """One table of points: marks, name, budget, the columns asked for, then truncation and failures.
+
+    An interval is written ``[lo–hi]``, or, ``narrow``, as ± its longer arm.
+    """
+    shown = [c for c in columns if c.name not in _RARE or any(row.get(c.name) is not None for row in group.rows)]
+    scales = {
+        c.name: scale(c.kind, (row.get(c.name) for row in group.rows), on_cpu=on_cpu) for c in (*shown, TRUNCATED)
+    }
+    varied = varied_keys(group.rows)
+    rows = [
+        (
+            mark(row),
+            name_point(row, labels, varied),
+            budget(row["budget"]) + ("~" if row.get("provenance") == "derived" else ""),
+            *(_figure(row, c, scales[c.name], narrow=narrow) for c in shown),
+            scales[TRUNCATED.name].write(row.get(TRUNCATED.name)),
+            _failures(row),
+        )
+        for row in group.rows
+    ]
+    heads = ("on", "setting", "budget", *(_head(c, scales[c.name]) for c in shown), "trunc\n%", "failed\nof n")
+    told = [(_said(c, scales[c.name]), formulas.get(c.name, "")) for c in (*shown, TRUNCATED)]
+    derived = any(row.get("provenance") == "derived" for row in group.rows)
+    return Sheet(
+        title=title,
+        heads=heads,
+        rows=tuple(rows),
+        left=frozenset({0, 1}),
+        marked=frozenset(i for i, row in enumerate(group.rows) if any(row.get(flag) for flag in FRONTIERS)),
+        formulas=tuple(f"{head}: {one_line(formula, 400)}" for head, formula in told if formula),
+        notes=("~: derived by cutting the longer responses of the same setting at this budget.",) if derived else (),
+    )
+
+
+def _head(column: Column, unit: Scale) -> str:
+    return f"{column.head}\n{unit.unit}" if unit.unit else column.head
+
+
+def _said(column: Column, unit: Scale) -> str:
+    return f"{column.head}, {unit.unit}" if unit.unit and column.kind not in ("share", "tokens") else column.head
+
+
+def _figure(row: Mapping[str, Any], column: Column, unit: Scale, *, narrow: bool) -> str:
+    value, lo, hi = (row.get(name) for name in (column.name, column.lo, column.hi))
+    figure = unit.write(value)
+    if value is None or lo is None or hi is None:
+        return figure
+    return f"{figure} ±{unit.like(value, max(hi - value, value - lo))}" if narrow else f"{figure} [{unit.span(lo, hi)}]"
+
+
+def _failures(row: Mapping[str, Any]) -> str:
+    failed, ungraded, n = row.get("failed") or 0, row.get("ungraded") or 0, row.get("n")
+    return f"{failed}/{n}" + (f" +{ungraded}u" if ungraded else "")
+
+
+def optimal_sheet(analysis: Analysis, labels: Labels, *, on_cpu: bool) -> Sheet:
+    """For each accuracy target the cheapest choice by tokens, by latency and by the bill."""
+    rows = list(analysis.optimal.iter_rows(named=True))
+    many = len({(row["load"], row["policy"]) for row in rows}) > 1
+    said = [_optimal_row(row, labels, many=many) for row in rows]
+    word = "device-seconds" if on_cpu else "GPU-seconds"
+    return Sheet(
+        title="Compute-optimal against system-optimal",
+        heads=(
+            "accuracy\nat least",
+            "cheapest\nby tokens",
+            "cheapest\nby latency",
+            f"cheapest\nby {word}",
+            "choosing by tokens\ncosts in latency",
+            "choosing by tokens\ncosts on the bill",
+            "differs in\nof resamples",
+        ),
+        rows=tuple(said),
+        left=frozenset({0, 1, 2, 3}),
+        notes=("A cost of 1.42x: the setting that is cheapest by tokens takes 1.42 times what the cheapest takes.",),
+        sentences=tuple(
+            f"accuracy of at least {target}: by tokens {tokens}, by latency {latency}, by {word} {cost}. Choosing by "
+            f"tokens costs {slower} in latency and {dearer} on the bill; the choices differ in {share} of resamples."
+            for target, tokens, latency, cost, slower, dearer, share in said
+        ),
+    )
+
+
+def _optimal_row(row: Mapping[str, Any], labels: Labels, *, many: bool) -> tuple[str, ...]:
+    where = f" ({row['load']}, {row['policy']})" if many else ""
+    share = row.get("differs_share")
+    return (
+        f"{row['accuracy_target']:.0%}{where}",
+        *(shorten(row[name] or DASH, labels) for name in ("by_tokens", "by_latency", "by_cost")),
+        _times(row, "latency_penalty"),
+        _times(row, "cost_penalty"),
+        DASH if share is None else f"{share:.0%}",
+    )
+
+
+def _times(row: Mapping[str, Any], name: str) -> str:
+    value, lo, hi = row.get(name), row.get(f"{name}_lo"), row.get(f"{name}_hi")
+    if value is None:
+        return DASH
+    return f"{value:.2f}x" + (f" [{lo:.2f}{DASH}{hi:.2f}]" if lo is not None and hi is not None else "")

@@ -1,0 +1,197 @@
+"""Analysis -> the sentences of a report: comparisons, claims, objectives, doubts, and the settings without figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tts_compare.domain import Doubt
+from tts_compare.reports.labels import Labels, shorten
+from tts_compare.reports.numbers import DASH, budget
+from tts_compare.reports.plain import one_line
+from tts_compare.reports.sheets import Sheet, optimal_sheet, say_load
+
+if TYPE_CHECKING:
+    from tts_compare.analysis.schema import Analysis, SloChoice
+    from tts_compare.reports.view import RunView
+
+#: Rows of the comparisons table in the terminal; all of them are in the page and in the JSON.
+MAX_PAIRS = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubted:
+    """A doubt as shown: one entry a code and message, with the settings it touches."""
+
+    code: str
+    message: str
+    advice: str
+    settings: tuple[str, ...]
+
+
+def verdict_sheets(
+    analysis: Analysis, labels: Labels, *, on_cpu: bool, limit: int | None = MAX_PAIRS
+) -> Iterator[Sheet]:
+    """Every table of verdicts that has rows, in the order they are read."""
+    if analysis.optimal.height:
+        yield optimal_sheet(analysis, labels, on_cpu=on_cpu)
+    if analysis.slo:
+        yield slo_sheet(analysis, labels)
+    if analysis.pairs.height:
+        yield pairs_sheet(analysis, labels, limit=limit)
+    if analysis.losslessness.height:
+        yield lossless_sheet(analysis, labels)
+    if analysis.claims:
+        yield claims_sheet(analysis, labels)
+
+
+def pairs_sheet(analysis: Analysis, labels: Labels, *, limit: int | None = MAX_PAIRS) -> Sheet:
+    """Every pair along one axis, in words; the largest budget first, so that a cut leaves the main answers."""
+    rows = sorted(
+        analysis.pairs.iter_rows(named=True),
+        key=lambda row: (-max(row["a_budget"], row["b_budget"]), row["axis"], row["a"], row["b"]),
+    )
+    shown = rows if limit is None else rows[:limit]
+    more = len(rows) - len(shown)
+    said = tuple(_pair_row(row, labels) for row in shown)
+    return Sheet(
+        title="Comparisons, paired by problem",
+        heads=("axis", "from", "to", "budget", "n", "accuracy", "latency", "bill"),
+        rows=said,
+        left=frozenset({0, 1, 2, 5, 6, 7}),
+        notes=(
+            "Verdicts are corrected for their number (Holm); a ratio above 1 means the second is better.",
+            *((f"{more} more comparisons are in --format json and in the page.",) if more > 0 else ()),
+        ),
+        sentences=tuple(
+            f"{axis}: {a} to {b}, budget {size}, {n} problems: accuracy {accuracy}; latency {latency}; bill {bill}"
+            for axis, a, b, size, n, accuracy, latency, bill in said
+        ),
+    )
+
+
+def _pair_row(row: Mapping[str, Any], labels: Labels) -> tuple[str, ...]:
+    same_budget = row["a_budget"] == row["b_budget"]
+    budgets = budget(row["a_budget"]) if same_budget else f"{budget(row['a_budget'])} to {budget(row['b_budget'])}"
+    return (
+        row["axis"].replace("_", " "),
+        _side(row, "a", labels),
+        _side(row, "b", labels),
+        budgets,
+        str(row["n"]),
+        *(shorten(row[f"{name}_verdict"] or DASH, labels) for name in ("accuracy", "latency", "cost")),
+    )
+
+
+def _side(row: Mapping[str, Any], side: str, labels: Labels) -> str:
+    setting = shorten(labels.of.get(row[side], row[side]), labels)
+    if row["a_method"] != row["b_method"]:
+        setting += f" {row[f'{side}_method']}"
+    if row["a_samples"] != row["b_samples"]:
+        setting += f" x{row[f'{side}_samples']}"
+    return setting
+
+
+def claims_sheet(analysis: Analysis, labels: Labels) -> Sheet:
+    """The paper's claims on the run's own data."""
+    said = tuple((f"({c.letter})", one_line(c.title), c.verdict, shorten(c.sentence, labels)) for c in analysis.claims)
+    return Sheet(
+        title="The paper's claims (arXiv:2509.19645) on this data",
+        heads=("", "claim", "verdict", "why"),
+        rows=said,
+        left=frozenset({0, 1, 2, 3}),
+        sentences=tuple(f"{letter} {title}: {verdict.upper()}. {why}" for letter, title, verdict, why in said),
+    )
+
+
+def slo_sheet(analysis: Analysis, labels: Labels) -> Sheet:
+    """The best setting that keeps every objective, a load a row."""
+    said = tuple(_slo_row(choice, labels) for choice in analysis.slo)
+    return Sheet(
+        title="Objectives",
+        heads=("load", "objectives", "best setting that keeps them", "accuracy", "keeps them", "is the best"),
+        rows=said,
+        left=frozenset({0, 1, 2}),
+        notes=("keeps them, is the best: shares of bootstrap resamples.",),
+        sentences=tuple(
+            f"{load}, {objectives}: {best}, accuracy {accuracy}; keeps them in {kept}, is the best in {share} of resamples"
+            for load, objectives, best, accuracy, kept, share in said
+        ),
+    )
+
+
+def _slo_row(choice: SloChoice, labels: Labels) -> tuple[str, ...]:
+    return (
+        say_load(choice.load),
+        ", ".join(one_line(slo.text) for slo in choice.objectives),
+        shorten(choice.label, labels) if choice.point is not None else "none",
+        _percent(choice.accuracy),
+        _percent(choice.share),
+        _percent(choice.best_share),
+    )
+
+
+def _percent(share: float | None) -> str:
+    return DASH if share is None else f"{share:.0%}"
+
+
+def lossless_sheet(analysis: Analysis, labels: Labels) -> Sheet:
+    """Settings that should not change the answers, and whether they did."""
+    said = tuple(_lossless_row(row, labels) for row in analysis.losslessness.iter_rows(named=True))
+    return Sheet(
+        title="Did the setting change the answers?",
+        heads=("axis", "reference", "setting", "budget", "n", "same text", "first differs\nat token", "accuracy"),
+        rows=said,
+        left=frozenset({0, 1, 2}),
+        sentences=tuple(
+            f"{axis}: {a} to {b}, budget {size}, {n} outputs: {same} the same text; the others part at token {at} "
+            f"(median); accuracy {accuracy}"
+            for axis, a, b, size, n, same, at, accuracy in said
+        ),
+    )
+
+
+def _lossless_row(row: Mapping[str, Any], labels: Labels) -> tuple[str, ...]:
+    at = row["first_difference_tokens_p50"]
+    return (
+        row["axis"].replace("_", " "),
+        shorten(row["a"], labels),
+        shorten(row["b"], labels),
+        budget(row["budget"]),
+        str(row["n"]),
+        _percent(row["identical_share"]),
+        DASH if at is None else f"{at:.0f}",
+        _points(row["accuracy_diff"]),
+    )
+
+
+def _points(share: float | None) -> str:
+    return DASH if share is None else f"{100 * share:+.1f} pp"
+
+
+def gather_doubts(doubts: tuple[Doubt, ...], labels: Labels) -> tuple[Doubted, ...]:
+    """Doubts of the same code, message and advice as one, with the settings they touch."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for doubt in doubts:
+        key = (doubt.code, shorten(doubt.message, labels), shorten(doubt.advice, labels))
+        settings = found.setdefault(key, [])
+        if doubt.setting is not None:
+            label = one_line(labels.of.get(doubt.setting, doubt.setting), 80)
+            if label not in settings:
+                settings.append(label)
+    return tuple(
+        Doubted(code=code, message=message, advice=advice, settings=tuple(settings))
+        for (code, message, advice), settings in found.items()
+    )
+
+
+def absences(run: RunView) -> tuple[str, ...]:
+    """One sentence for each setting that has no figures: left out, or its server did not start."""
+    left_out = [f"left out: {a.setting}: {a.reason}" for a in run.left_out]
+    failed = [f"server did not start: {a.setting}: {a.reason}" for a in run.failed_servers]
+    extra = [
+        (f"; log: {a.log}" if a.log else "") + (f"; {a.advice}" if a.advice else "")
+        for a in (*run.left_out, *run.failed_servers)
+    ]
+    return tuple(one_line(text + more, 500) for text, more in zip((*left_out, *failed), extra, strict=True))

@@ -1,0 +1,106 @@
+"""What a report is given besides the analysis, and what it is told about the page it writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tts_compare.domain import Problem, RequestRecord
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tts_compare.analysis.schema import Analysis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The page a report is written to: columns of a terminal, whether it shows colour and box characters."""
+
+    width: int = 100
+    colour: bool = False
+    unicode: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """A setting without figures: left out before its start, or its server did not start."""
+
+    setting: str
+    reason: str
+    log: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """One run, or several shown as one, as far as reports look at it.
+
+    records and grades: the frames the analysis read (``record_schema``, ``grade_schema``), needed by the page's
+    distributions and problem table only. read_responses: goes through the rows with their texts; called at most
+    once a report, and only by reports that show responses or single requests.
+    """
+
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    records: pl.DataFrame | None = None
+    grades: pl.DataFrame | None = None
+    problems: tuple[Problem, ...] = ()
+    read_responses: Callable[[], Iterable[RequestRecord]] = tuple
+
+    @property
+    def left_out(self) -> tuple[Absent, ...]:
+        """The manifest's ``left_out``: settings that cannot run here, with the reason of each."""
+        return _absent(self.manifest.get("left_out"))
+
+    @property
+    def failed_servers(self) -> tuple[Absent, ...]:
+        """The manifest's ``failed``: settings whose server should have started and did not."""
+        return _absent(self.manifest.get("failed"))
+
+    @property
+    def on_cpu(self) -> bool:
+        """True where every setting of the run is on a CPU: devices are then ranks, and costs device-seconds."""
+        devices = {str(one.get("device", "")) for one in _settings(self.manifest)}
+        return devices == {"cpu"}
+
+
+def _settings(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    stated = manifest.get("settings")
+    found = list(stated.values()) if isinstance(stated, Mapping) else stated
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def _absent(stated: object) -> tuple[Absent, ...]:
+    """Rows ``{setting, reason | cause, log, advice}``, or a mapping of setting to reason."""
+    if isinstance(stated, Mapping):
+        stated = [
+            {"setting": setting, **(why if isinstance(why, Mapping) else {"reason": why})}
+            for setting, why in stated.items()
+        ]
+    if not isinstance(stated, list | tuple):
+        return ()
+    return tuple(
+        Absent(
+            setting=str(one.get("setting", "")),
+            reason=str(one.get("reason") or one.get("cause") or ""),
+            log=str(one.get("log") or ""),
+            advice=str(one.get("advice") or ""),
+        )
+        for one in stated
+        if isinstance(one, Mapping)
+    )
+
+
+class Report(Protocol):
+    """Analysis and run -> one document."""
+
+    @property
+    def suffix(self) -> str:
+        """Of a file that holds it, with the dot."""
+        ...
+
+    def render(self, analysis: Analysis, run: RunView, *, look: Look) -> str | bytes:
+        """The document; text ends with a newline."""
+        ...
