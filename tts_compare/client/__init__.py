@@ -1,0 +1,9 @@
+"""A client that can be trusted with the clock: one request in, its rows out, stamped as the bytes arrive."""
+
+from __future__ import annotations
+
+from tts_compare.client.limits import Limits, Stamps
+from tts_compare.client.send import open_client, send
+from tts_compare.client.transport import StampingTransport
+
+__all__ = ["Limits", "StampingTransport", "Stamps", "open_client", "send"]

@@ -1,0 +1,196 @@
+"""One event's JSON of an OpenAI-compatible stream (or a whole answer) as typed values.
+
+Read by what vLLM 0.32 and SGLang 0.5.23 send and what OpenAI's reference describes. The typed decoder knows the
+fields that matter and skips the rest; a server with a field of another type is read field by field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Delta(msgspec.Struct, gc=False):
+    """``choices[].delta`` of a chunk, or ``choices[].message`` of a whole answer."""
+
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+
+
+class ChunkChoice(msgspec.Struct, gc=False):
+    """One entry of ``choices``."""
+
+    index: int = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    token_ids: list[int] | None = None
+
+    @property
+    def answer(self) -> str:
+        """Answer text of the chunk."""
+        body = self.delta or self.message
+        return (body.content if body is not None else self.text) or ""
+
+    @property
+    def thought(self) -> str:
+        """Reasoning text: ``reasoning`` is today's field, ``reasoning_content`` the older; one text, not two."""
+        body = self.delta or self.message
+        return (body.reasoning or body.reasoning_content or "") if body is not None else ""
+
+
+class PromptDetails(msgspec.Struct, gc=False):
+    """``usage.prompt_tokens_details``."""
+
+    cached_tokens: int | None = None
+
+
+class CompletionDetails(msgspec.Struct, gc=False):
+    """``usage.completion_tokens_details``."""
+
+    reasoning_tokens: int | None = None
+
+
+class Usage(msgspec.Struct, gc=False):
+    """``usage``; SGLang puts ``reasoning_tokens`` beside the counts, OpenAI into the details."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+
+    @property
+    def cached(self) -> int | None:
+        """Prompt tokens found in the prefix cache."""
+        return self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+
+    @property
+    def reasoned(self) -> int | None:
+        """Reasoning tokens as the server counts them."""
+        stated = self.completion_tokens_details.reasoning_tokens if self.completion_tokens_details else None
+        return self.reasoning_tokens if stated is None else stated
+
+
+class Chunk(msgspec.Struct, gc=False):
+    """One event: a chunk, an error, or a whole answer.
+
+    ``metrics`` is what vLLM's ``--enable-per-request-metrics`` adds to the last usage chunk.
+    """
+
+    choices: list[ChunkChoice] | None = None
+    usage: Usage | None = None
+    error: Any = None
+    object: str | None = None  # "error" in the flat form of error answers
+    message: str | None = None
+    metrics: dict[str, Any] | None = None
+
+
+_decoder = msgspec.json.Decoder(Chunk)
+
+
+def parse_chunk(data: bytes) -> Chunk:
+    """Decode one event. Raises: ValueError where it is no JSON object (invalid UTF-8 is no JSON)."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError:
+        pass  # valid JSON, other types than expected
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return _lenient(msgspec.json.decode(data))
+
+
+def error_of(chunk: Chunk) -> tuple[str, int | None] | None:
+    """Return the message and the code of the error that an event holds, None where it holds none."""
+    error = chunk.error
+    if error is None or error is False:
+        return (chunk.message or "error", None) if chunk.object == "error" else None
+    if isinstance(error, dict):
+        code = error.get("code")
+        message = error.get("message") or error.get("type") or msgspec.json.encode(error).decode()
+        return str(message), code if isinstance(code, int) and not isinstance(code, bool) else None
+    return str(error), None
+
+
+def metrics_of(metrics: dict[str, Any]) -> dict[str, float]:
+    """Flatten vLLM's per-request metrics: its own names, those of speculation with ``spec_`` before them.
+
+    ``acceptance_histogram[j]`` becomes ``spec_accepted_j``: verify steps that accepted exactly j draft tokens.
+    """
+    flat = {name: float(value) for name, value in metrics.items() if _is_number(value)}
+    speculation = metrics.get("speculative_decoding")
+    if isinstance(speculation, dict):
+        flat |= {f"spec_{name}": float(value) for name, value in speculation.items() if _is_number(value)}
+        histogram = speculation.get("acceptance_histogram")
+        if isinstance(histogram, list):
+            flat |= {f"spec_accepted_{j}": float(steps) for j, steps in enumerate(histogram) if _is_number(steps)}
+    return flat
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _lenient(value: object) -> Chunk:
+    if not isinstance(value, dict):
+        raise ValueError(f"a JSON {type(value).__name__}, not an object")
+    choices = value.get("choices")
+    return Chunk(
+        choices=[_lenient_choice(c) for c in choices if isinstance(c, dict)] if isinstance(choices, list) else None,
+        usage=_lenient_usage(value.get("usage")),
+        error=value.get("error"),
+        object=_text(value.get("object")),
+        message=_text(value.get("message")),
+        metrics=value["metrics"] if isinstance(value.get("metrics"), dict) else None,
+    )
+
+
+def _lenient_choice(value: dict[str, Any]) -> ChunkChoice:
+    bodies = [
+        Delta(**{name: _text(body.get(name)) for name in ("content", "reasoning", "reasoning_content")})
+        if isinstance(body := value.get(key), dict)
+        else None
+        for key in ("delta", "message")
+    ]
+    ids = value.get("token_ids")
+    return ChunkChoice(
+        index=_count(value.get("index")) or 0,
+        delta=bodies[0],
+        message=bodies[1],
+        text=_text(value.get("text")),
+        finish_reason=_text(value.get("finish_reason")),
+        token_ids=ids if isinstance(ids, list) and all(_count(i) is not None for i in ids) else None,
+    )
+
+
+def _lenient_usage(value: object) -> Usage | None:
+    if not isinstance(value, dict):
+        return None
+    prompt, completion = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    return Usage(
+        prompt_tokens=_count(value.get("prompt_tokens")),
+        completion_tokens=_count(value.get("completion_tokens")),
+        reasoning_tokens=_count(value.get("reasoning_tokens")),
+        prompt_tokens_details=PromptDetails(cached_tokens=_count(prompt.get("cached_tokens")))
+        if isinstance(prompt, dict)
+        else None,
+        completion_tokens_details=CompletionDetails(reasoning_tokens=_count(completion.get("reasoning_tokens")))
+        if isinstance(completion, dict)
+        else None,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(value: object) -> int | None:
+    """Return a whole number of at least 0 (also one written 3.0), None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

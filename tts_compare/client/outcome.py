@@ -1,0 +1,267 @@
+"""Success or which failure, and the rows that say so.
+
+A success is HTTP 200, a finish_reason of ``stop`` or ``length``, no error object anywhere, and counted tokens (or
+tokens marked estimated). Everything else is an error kind, with the server's own message, secrets masked.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from tts_compare.client.delta import Usage, error_of, parse_chunk
+from tts_compare.client.limits import Stamps
+from tts_compare.client.reducer import Reducer, preview
+from tts_compare.client.timeline import Choice, first_answer_ns, resolve, shares
+from tts_compare.domain import ErrorKind, Phase, RequestError, RequestRecord, RowKey
+
+FINISHED = ("stop", "length")
+_MAX_MESSAGE_CHARS = 500
+_SECRETS = re.compile(r"\b(?:sk|hf|pk|gsk|xai|rk)[-_][A-Za-z0-9_-]{8,}|(?i:bearer)\s+[^\s\"',;]{8,}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What is known of an attempt before it is made; the same for every row of it."""
+
+    key: RowKey
+    phase: Phase
+    request_id: str
+    scheduled_ns: int | None
+    choices: int
+    stream: bool
+    max_tokens: int | None
+    secrets: tuple[str, ...] = ()
+
+
+def rows(
+    attempt: Attempt,
+    stamps: Stamps,
+    reducer: Reducer | None,
+    *,
+    headers: Mapping[str, str],
+    status: int | None,
+    broken: RequestError | None,
+    surplus: bool = False,
+) -> tuple[RequestRecord, ...]:
+    """Return one row for each choice asked for, however the attempt ended.
+
+    broken: what ended it early, None where the answer came to its end.
+    """
+    reducer = reducer or Reducer(status=0)
+    failure = judge(attempt, reducer, headers=headers, status=status, broken=broken)
+    choices = [reducer.choices.get(i, _NOTHING) for i in range(attempt.choices)]
+    usage = reducer.final_usage or (reducer.running_usage if attempt.choices == 1 else None)
+    totals = shares(choices, usage.completion_tokens if usage else None)
+    server = dict(reducer.metrics)
+    if (wait_s := retry_after_s(headers)) is not None:
+        server["retry_after_s"] = wait_s
+    doubts = _doubts(attempt, reducer, stamps, complete=failure is None and broken is None, surplus=surplus)
+    if failure is None and broken is not None:
+        doubts += ("unclean_end",)
+    return tuple(
+        _row(attempt, stamps, choice, i, total=totals[i], usage=usage, server=server, doubts=doubts, failure=failure)
+        for i, choice in enumerate(choices)
+    )
+
+
+_NOTHING = Choice()
+
+
+def _row(
+    attempt: Attempt,
+    stamps: Stamps,
+    choice: Choice,
+    index: int,
+    *,
+    total: int | None,
+    usage: Usage | None,
+    server: dict[str, float],
+    doubts: tuple[str, ...],
+    failure: RequestError | None,
+) -> RequestRecord:
+    reasoned = usage.reasoned if usage and attempt.choices == 1 else None
+    shown = bool(choice.reasoning) or "</think>" in choice.text or "<think>" in choice.text
+    hidden = min(reasoned or 0, total or 0) if not shown else 0
+    resolved = resolve(choice, total, hidden_tokens=hidden)
+    failure = failure or judge_choice(attempt, choice)
+    key, sent = attempt.key, stamps.sent_ns
+    counted = resolved.completion_tokens or total is not None
+    ids = choice.ids if choice.many_a_chunk and choice.ids and len(choice.ids) == resolved.completion_tokens else None
+    over = attempt.max_tokens is not None and resolved.completion_tokens > attempt.max_tokens
+    own_doubts = (*resolved.doubts, *(("past_max_tokens",) if over else ()), *doubts)
+    return RequestRecord(
+        setting=key.setting,
+        method=key.method,
+        budget=key.budget,
+        load=key.load,
+        problem=key.problem,
+        sample=key.sample + index,
+        call=key.call,
+        repeat=key.repeat,
+        attempt=key.attempt,
+        phase=attempt.phase,
+        request_id=attempt.request_id,
+        scheduled_ns=attempt.scheduled_ns,
+        connect_ns=stamps.connect_ns,
+        sent_ns=sent,
+        first_byte_ns=stamps.first_byte_ns,
+        first_token_ns=resolved.first_token_ns,
+        first_answer_ns=first_answer_ns(choice, resolved),
+        last_token_ns=resolved.last_token_ns,
+        end_ns=stamps.end_ns,
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        cached_tokens=usage.cached if usage else None,
+        completion_tokens=resolved.completion_tokens if counted else None,
+        reasoning_tokens=reasoned,
+        tokens_source=resolved.source if counted else None,
+        finish_reason=choice.finish_reason,
+        text=choice.text,
+        reasoning=choice.reasoning,
+        timeline=resolved.since(sent or 0),
+        token_ids=tuple(ids) if ids else None,
+        server=server or None,
+        doubts=own_doubts,
+        error=failure,
+    )
+
+
+def judge(
+    attempt: Attempt,
+    reducer: Reducer,
+    *,
+    headers: Mapping[str, str],
+    status: int | None,
+    broken: RequestError | None,
+) -> RequestError | None:
+    """Return what is wrong with the attempt as a whole, None where each choice is to be judged by itself."""
+    error: RequestError | None = None
+    if status is not None and status != 200:
+        error = RequestError(kind=_kind_of(status), status=status, message=_message(status, headers, reducer.whole))
+    elif reducer.runaway:
+        message = reducer.malformed or f"the server went on past max_tokens ({attempt.max_tokens})"
+        error = RequestError(kind="malformed", status=status, message=message)
+    elif reducer.in_band is not None:
+        message, code = reducer.in_band
+        error = RequestError(kind="in_band", status=code or status, message=message)
+    elif reducer.malformed is not None:
+        error = RequestError(kind="malformed", status=status, message=reducer.malformed)
+    elif reducer.whole:
+        error = _judge_whole(attempt, reducer, broken)
+    elif any(choice.repeated for choice in reducer.choices.values()):
+        error = RequestError(kind="malformed", status=status, message="the stream repeats a chunk")
+    if error is None and broken is not None and not _finished(attempt, reducer):
+        began = any(choice.at for choice in reducer.choices.values())
+        cut = broken.kind == "truncated_stream" and not began
+        error = RequestError(kind="empty", status=status, message=broken.message) if cut else broken
+    return masked(error, attempt.secrets) if error else None
+
+
+def judge_choice(attempt: Attempt, choice: Choice) -> RequestError | None:
+    """Return what is wrong with one choice of an answer that came to its end."""
+    if choice.finish_reason in FINISHED:
+        return None
+    if choice.finish_reason:
+        message = f"finish_reason is {choice.finish_reason[:80]!r}"
+        return masked(RequestError(kind="in_band", status=200, message=message), attempt.secrets)
+    if not choice.at:
+        return RequestError(kind="empty", status=200, message="no text, no token, no finish_reason")
+    return RequestError(kind="truncated_stream", status=200, message="the stream ended without a finish_reason")
+
+
+def masked(error: RequestError, secrets: tuple[str, ...]) -> RequestError:
+    """Return the error with every secret in its message replaced: the given ones in any usual form, and key shapes."""
+    message = error.message
+    for secret in secrets:
+        for form in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")):
+            message = message.replace(form, "***")
+    message = _SECRETS.sub("***", message)[:_MAX_MESSAGE_CHARS]
+    return RequestError(kind=error.kind, status=error.status, message=message)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds a server asks to wait: ``Retry-After`` in seconds or as a date (against its own clock), or ``-ms``."""
+    try:
+        if (stated_ms := headers.get("retry-after-ms")) is not None:
+            return max(0.0, float(stated_ms) / 1000)
+        stated = headers.get("retry-after")
+        if stated is None:
+            return None
+        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", stated):
+            return float(stated)
+        own = headers.get("date")
+        now = parsedate_to_datetime(own) if own else datetime.now(UTC)
+        return max(0.0, (parsedate_to_datetime(stated) - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _doubts(attempt: Attempt, reducer: Reducer, stamps: Stamps, *, complete: bool, surplus: bool) -> tuple[str, ...]:
+    found = {
+        "no_done": complete and attempt.stream and not reducer.done,
+        "bytes_after_answer": surplus or reducer.after_done,
+        "not_stamped_on_arrival": not stamps.on_arrival and stamps.sent_ns is not None,
+        "not_streamed": not attempt.stream,
+    }
+    return tuple(name for name, holds in found.items() if holds)
+
+
+def _finished(attempt: Attempt, reducer: Reducer) -> bool:
+    chosen = [reducer.choices.get(i) for i in range(attempt.choices)]
+    return all(choice is not None and choice.finish_reason for choice in chosen)
+
+
+def _judge_whole(attempt: Attempt, reducer: Reducer, broken: RequestError | None) -> RequestError | None:
+    """Judge a body that is no event stream: an error object, a page, or the answer where no stream was asked."""
+    body = reducer.whole
+    try:
+        chunk = parse_chunk(body)
+    except ValueError:
+        if broken is not None:
+            return broken
+        what = "an HTML page" if body.lstrip().startswith(b"<") else "a body that is not JSON"
+        return RequestError(kind="malformed", status=200, message=f"{what} in place of an answer: {preview(body)}")
+    if (told := error_of(chunk)) is not None:
+        return RequestError(kind="in_band", status=told[1] or 200, message=told[0])
+    if attempt.stream:
+        message = f"a JSON body in place of the stream that was asked for: {preview(body)}"
+        return RequestError(kind="malformed", status=200, message=message)
+    if not reducer.choices:
+        usage, chunk.usage = chunk.usage, None
+        reducer.take(reducer.last_ns, chunk)
+        reducer.final_usage = usage
+        for choice in reducer.choices.values():
+            choice.compact()
+    return None
+
+
+def _kind_of(status: int) -> ErrorKind:
+    if status == 429:
+        return "http_429"
+    if 400 <= status < 500:
+        return "http_4xx"
+    return "http_5xx" if status >= 500 else "malformed"
+
+
+def _message(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    """What the server says: the error object's message, FastAPI's detail, or the beginning of the body."""
+    if 300 <= status < 400:
+        where = urlsplit(headers.get("location", ""))
+        return f"redirected to {where.scheme}://{where.netloc}, which is not followed: a key must not travel"
+    try:
+        told = error_of(parse_chunk(body))
+        if told is not None:
+            return told[0]
+        value: Any = msgspec.json.decode(body)
+        said = value.get("detail") or value.get("message")
+        return said if isinstance(said, str) else msgspec.json.encode(said or value).decode()
+    except (ValueError, msgspec.DecodeError):
+        return preview(body)

@@ -1,0 +1,272 @@
+"""One request in, one row a choice out, whatever happens on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic_ns
+from typing import Any, Literal
+
+import httpx
+import msgspec
+
+from tts_compare.client.limits import Limits, Stamps
+from tts_compare.client.outcome import Attempt, rows
+from tts_compare.client.reducer import Reducer
+from tts_compare.client.transport import StampingTransport
+from tts_compare.client.wire import Exchange, FirstByteTimeout, IdleTimeout, Read, TotalTimeout
+from tts_compare.domain import Endpoint, ErrorKind, Phase, RequestError, RequestRecord, RowKey
+
+REDUCE_BYTES = 256 * 1024
+"""A stream's reads are reduced on a thread once there are so many bytes of them."""
+
+_INLINE_BYTES = 32 * 1024
+_SLACK_S = 1.0
+_reducing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reduce")
+_PLAIN_HEADERS = {"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"}
+
+
+def open_client(
+    endpoint: Endpoint,
+    *,
+    limits: Limits | None = None,
+    transport: Literal["own", "httpx"] = "own",
+    insecure: bool = False,
+) -> httpx.AsyncClient:
+    """Return an httpx client bound to the endpoint; use it as an async context manager, inside a running loop.
+
+    Authorization is sent only where the endpoint has a key; redirects are not followed, so a key stays with its
+    host. A proxy named by the environment is spoken to by httpx's own transport, and the rows then carry the doubt
+    ``not_stamped_on_arrival``. ``insecure`` accepts any certificate.
+    """
+    limits = limits or Limits()
+    base = httpx.URL(endpoint.base_url)
+    headers = {**dict(endpoint.headers), "Accept-Encoding": "identity"}
+    if endpoint.api_key:
+        headers["Authorization"] = f"Bearer {endpoint.api_key}"
+    timeout = httpx.Timeout(None, connect=limits.connect_s)
+    proxied = _is_proxied(base)
+    if transport == "own" and not proxied:
+        context = httpx.create_ssl_context(verify=not insecure) if base.scheme == "https" else None
+        own = StampingTransport(limits=limits, ssl_context=context)
+        return httpx.AsyncClient(
+            base_url=base.copy_with(query=None),
+            params=base.params,
+            headers=headers,
+            timeout=timeout,
+            transport=own,
+            follow_redirects=False,
+        )
+    return httpx.AsyncClient(
+        base_url=base.copy_with(query=None),
+        params=base.params,
+        headers=headers,
+        timeout=timeout,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+        verify=not insecure,
+        follow_redirects=False,
+    )
+
+
+async def send(
+    client: httpx.AsyncClient,
+    *,
+    path: str,
+    body: Mapping[str, Any],
+    key: RowKey,
+    phase: Phase,
+    scheduled_ns: int | None = None,
+    limits: Limits | None = None,
+    on_cancel: Callable[[tuple[RequestRecord, ...]], None] | None = None,
+) -> tuple[RequestRecord, ...]:
+    """Make one attempt and return its rows, one a choice (``body["n"]``; choice i is the row of ``key.sample + i``).
+
+    path: ``/chat/completions`` or ``/completions``, under the endpoint's base URL. body: the JSON as it is sent.
+    What goes wrong is in the rows. Only asyncio.CancelledError is raised; before that, ``on_cancel`` is called with
+    the rows of kind ``cancelled``, which hold what had arrived. A 429's or 503's ``Retry-After`` is
+    ``server["retry_after_s"]``.
+    """
+    flight = _Flight(client, path=path, body=body, key=key, phase=phase, scheduled_ns=scheduled_ns, limits=limits)
+    try:
+        await flight.run()
+    except asyncio.CancelledError:
+        if on_cancel is not None:
+            on_cancel(flight.rows(RequestError(kind="cancelled", message="cancelled while under way")))
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the attempt must end in its rows
+        return flight.rows(_error_of(error, flight))
+    return flight.rows(None)
+
+
+class _Flight:
+    """One attempt under way: what has been learnt of it so far, so that its rows can be made at any moment."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        path: str,
+        body: Mapping[str, Any],
+        key: RowKey,
+        phase: Phase,
+        scheduled_ns: int | None,
+        limits: Limits | None,
+    ) -> None:
+        self._client = client
+        self._path = path
+        self._body = body
+        self._limits = limits or Limits()
+        self.stamps = Stamps()
+        self.reducer: Reducer | None = None
+        self.exchange: Exchange | None = None
+        self.response: httpx.Response | None = None
+        self.attempt = Attempt(
+            key=key,
+            phase=phase,
+            request_id=uuid.uuid4().hex,
+            scheduled_ns=scheduled_ns,
+            choices=_choices(body),
+            stream=body.get("stream") is True,
+            max_tokens=_max_tokens(body),
+            secrets=_secrets(client.headers),
+        )
+
+    async def run(self) -> None:
+        request = self._client.build_request(
+            "POST",
+            self._path,
+            content=msgspec.json.encode(self._body),
+            headers={"Content-Type": "application/json", "X-Request-Id": self.attempt.request_id},
+            extensions={"stamps": self.stamps, "limits": self._limits, "trace": self._trace},
+            timeout=httpx.Timeout(None, connect=self._limits.connect_s),
+        )
+        response = await self._head(request)
+        self.response = response
+        self.exchange = response.extensions.get("exchange")
+        reducer = self.reducer = Reducer(
+            status=response.status_code,
+            encoding=response.headers.get("content-encoding", "").strip().lower(),
+            max_tokens=self.attempt.max_tokens,
+        )
+        batches = self.exchange.batches(REDUCE_BYTES) if self.exchange else self._batches(response)
+        try:
+            async for batch in batches:
+                reducer.put(batch)
+                if sum(len(data) for _, data in batch) > _INLINE_BYTES:
+                    await asyncio.get_running_loop().run_in_executor(_reducing, lambda: reducer.drain(politely=True))
+                if reducer.runaway:
+                    break
+        finally:
+            await response.aclose()
+
+    def rows(self, broken: RequestError | None) -> tuple[RequestRecord, ...]:
+        """Make the rows of what is known now."""
+        if self.reducer is not None:
+            if self.exchange is not None:
+                self.reducer.put(self.exchange.take())
+            self.reducer.drain()
+        if self.stamps.end_ns is None or broken is not None:
+            self.stamps.end_ns = monotonic_ns()
+        response = self.response
+        return rows(
+            self.attempt,
+            self.stamps,
+            self.reducer,
+            headers=response.headers if response is not None else {},
+            status=response.status_code if response is not None else None,
+            broken=broken,
+            surplus=self.exchange is not None and self.exchange.surplus,
+        )
+
+    async def _head(self, request: httpx.Request) -> httpx.Response:
+        """Send and wait for the head. Our transport keeps the limits itself; httpx's has none like them."""
+        limits = self._limits
+        try:
+            async with asyncio.timeout(limits.connect_s + min(limits.first_byte_s, limits.total_s) + _SLACK_S):
+                response = await self._client.send(request, stream=True)
+        except TimeoutError as error:
+            if limits.total_s < limits.first_byte_s:
+                raise TotalTimeout(f"no end of the answer within {limits.total_s:g} s") from error
+            raise FirstByteTimeout(f"no byte of an answer within {limits.first_byte_s:g} s") from error
+        if self.stamps.first_byte_ns is None:
+            self.stamps.first_byte_ns = monotonic_ns()
+        return response
+
+    async def _batches(self, response: httpx.Response) -> AsyncIterator[list[Read]]:
+        """Stamp what httpx's own transport hands up."""
+        pieces = response.aiter_raw().__aiter__()
+        deadline_ns = (self.stamps.sent_ns or monotonic_ns()) + int(self._limits.total_s * 1e9)
+        while True:
+            left_s = (deadline_ns - monotonic_ns()) / 1e9
+            try:
+                async with asyncio.timeout(min(self._limits.idle_s, left_s)):
+                    data = await anext(pieces)
+            except StopAsyncIteration:
+                self.stamps.end_ns = monotonic_ns()
+                return
+            except TimeoutError as error:
+                if left_s <= self._limits.idle_s:
+                    raise TotalTimeout(f"no end of the answer within {self._limits.total_s:g} s") from error
+                raise IdleTimeout(f"nothing more of the answer for {self._limits.idle_s:g} s") from error
+            yield [(monotonic_ns(), data)]
+
+    async def _trace(self, event: str, _: dict[str, Any]) -> None:
+        """Take the instants that httpx's own transport tells of."""
+        if event == "connection.connect_tcp.started":
+            self.stamps.connect_ns = monotonic_ns()
+        elif event.endswith("send_request_headers.started"):
+            self.stamps.sent_ns = monotonic_ns()
+        elif event.endswith("receive_response_headers.complete"):
+            self.stamps.first_byte_ns = monotonic_ns()
+
+
+_KINDS: tuple[tuple[type[Exception], ErrorKind], ...] = (
+    (httpx.ConnectTimeout, "timeout_connect"),
+    (FirstByteTimeout, "timeout_first_byte"),
+    (IdleTimeout, "timeout_idle"),
+    (TotalTimeout, "timeout_total"),
+    (httpx.ConnectError, "connect"),
+    (httpx.ProxyError, "connect"),
+    (httpx.UnsupportedProtocol, "connect"),
+)
+
+
+def _error_of(error: Exception, flight: _Flight) -> RequestError:
+    kind = next((kind for cause, kind in _KINDS if isinstance(error, cause)), None)
+    status = flight.response.status_code if flight.response is not None else None
+    message = str(error) or type(error).__name__
+    if kind is None and isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+        # httpx's own transport tells a lost connection as a protocol error.
+        lost = isinstance(error, httpx.NetworkError) or "disconnected" in message or "closed" in message
+        kind = ("connect" if status is None else "truncated_stream") if lost else "malformed"
+    if kind is None:
+        kind, message = "malformed", f"{type(error).__name__}: {message}"
+    return RequestError(kind=kind, status=status, message=message)
+
+
+def _choices(body: Mapping[str, Any]) -> int:
+    n = body.get("n", 1)
+    return n if isinstance(n, int) and n > 0 else 1
+
+
+def _max_tokens(body: Mapping[str, Any]) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        if isinstance(stated := body.get(name), int):
+            return stated
+    return None
+
+
+def _secrets(headers: httpx.Headers) -> tuple[str, ...]:
+    """Everything a caller put into a header may be a secret; the scheme before a credential is none."""
+    values = [value for name, value in headers.items() if name.lower() not in _PLAIN_HEADERS]
+    return tuple(value.rsplit(" ", 1)[-1] for value in values if len(value.rsplit(" ", 1)[-1]) >= 8)
+
+
+def _is_proxied(url: httpx.URL) -> bool:
+    proxies = urllib.request.getproxies_environment()
+    named = proxies.get(url.scheme) or proxies.get("all")
+    host = f"{url.host}:{url.port}" if url.port else url.host
+    return bool(named) and not urllib.request.proxy_bypass(host)

@@ -1,0 +1,251 @@
+"""Who got which tokens when: stamped chunks of a choice, resolved to a timeline.
+
+A chunk is not a token. Where the server counts (usage on every chunk, or token ids) its running count is the truth,
+and an entry of the timeline is a chunk that raised it or brought text. A count that comes later than the chunks it
+covers (only in the last chunk, say) is spread over them: one each where that fits, in proportion to their characters
+otherwise, which is an estimate and says so.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tts_compare.client.delta import ChunkChoice
+from tts_compare.domain import Timeline, TokensSource
+
+UNKNOWN = -1
+_MAX_COUNT = 2**31 - 1
+_THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
+
+
+@dataclass(slots=True)
+class Choice:
+    """What has come of one choice so far, kept compact: 20 bytes a chunk, and its text.
+
+    at: instants (ns); counts: the server's running count of tokens after the chunk, UNKNOWN where it gave none;
+    chars: characters of reasoning + text it brought.
+    """
+
+    at: array[int] = field(default_factory=lambda: array("q"))
+    counts: array[int] = field(default_factory=lambda: array("q"))
+    chars: array[int] = field(default_factory=lambda: array("i"))
+    count: int = 0
+    counted_by_ids: bool = False
+    ids: array[int] | None = field(default_factory=lambda: array("Q"))
+    many_a_chunk: bool = False
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    first_content_ns: int | None = None
+    repeated: bool = False
+    _answers: list[str] = field(default_factory=list)
+    _thoughts: list[str] = field(default_factory=list)
+    _last: tuple[str, str] | None = None
+
+    def add(self, now: int, chunk: ChunkChoice, running_count: int | None) -> None:
+        """Take one chunk; ``running_count`` is the choice's completion_tokens so far as its usage says."""
+        answer, thought = chunk.answer, chunk.thought
+        if answer:
+            self._answers.append(answer)
+            if self.first_content_ns is None:
+                self.first_content_ns = now
+        if thought:
+            self._thoughts.append(thought)
+        if chunk.finish_reason:
+            self.finish_reason = chunk.finish_reason
+        before = self.count
+        known = self._count(chunk.token_ids, running_count)
+        chars = len(answer) + len(thought)
+        if chars and known and self.count == before and running_count is not None:
+            self.repeated = self.repeated or self._last == (answer, thought)
+        if self.count > before or chars or (chunk.finish_reason and not known):
+            self.at.append(now)
+            self.counts.append(self.count if known else UNKNOWN)
+            self.chars.append(chars)
+        if chars:
+            self._last = (answer, thought)
+
+    def compact(self) -> None:
+        """Join the pieces of text gathered since the last time: a short string costs ten times its characters."""
+        self.text += "".join(self._answers)
+        self.reasoning += "".join(self._thoughts)
+        self._answers.clear()
+        self._thoughts.clear()
+
+    @property
+    def at_least_tokens(self) -> int:
+        """Tokens the choice has for certain, or one for each chunk of text where nobody counts."""
+        return self.count or len(self.at)
+
+    def _count(self, token_ids: list[int] | None, running_count: int | None) -> bool:
+        """Raise the running count by what a chunk says; False where it says nothing."""
+        if token_ids is not None:
+            self.counted_by_ids = True
+            self.count += len(token_ids)
+            self.many_a_chunk = self.many_a_chunk or len(token_ids) > 1
+            if self.ids is not None:
+                try:
+                    self.ids.extend(token_ids)
+                except (OverflowError, TypeError):
+                    self.ids = None
+            return True
+        if running_count is None or not 0 <= running_count <= _MAX_COUNT:
+            return False
+        self.many_a_chunk = self.many_a_chunk or running_count > self.count + 1
+        self.count = max(self.count, running_count)
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A choice's timeline with its instants: gains are tokens an entry brought, chars its characters."""
+
+    at: tuple[int, ...]
+    gains: tuple[int, ...]
+    chars: tuple[int, ...]
+    completion_tokens: int
+    source: TokensSource
+    doubts: tuple[str, ...]
+
+    @property
+    def first_token_ns(self) -> int | None:
+        """The first instant a token arrived at."""
+        return next((at for at, gain in zip(self.at, self.gains, strict=True) if gain), None)
+
+    @property
+    def last_token_ns(self) -> int | None:
+        """The last instant a token arrived at."""
+        pairs = zip(reversed(self.at), reversed(self.gains), strict=True)
+        return next((at for at, gain in pairs if gain), None)
+
+    def since(self, sent_ns: int) -> Timeline:
+        """Return it as deltas in microseconds from ``sent_ns``; rounding never adds up."""
+        elapsed = [0, *((at - sent_ns) // 1000 for at in self.at)]
+        return Timeline(us=tuple(b - a for a, b in pairwise(elapsed)), tokens=self.gains, chars=self.chars)
+
+
+def resolve(choice: Choice, total: int | None, *, hidden_tokens: int = 0) -> Resolved:
+    """Give every chunk its tokens.
+
+    total: the choice's completion_tokens of the final usage, None without one. hidden_tokens: how many of them the
+    server kept to itself (reasoning that is charged and not shown); they are counted and are on no timeline.
+    """
+    counts, chars = choice.counts, choice.chars
+    gains = [0] * len(counts)
+    doubts: set[str] = set()
+    begun, reached = 0, 0
+    for i, count in enumerate(counts):
+        if count != UNKNOWN:
+            exact = _spread(gains, chars, begun, i + 1, count - reached)
+            doubts |= set() if exact else {"timeline_estimated"}
+            begun, reached = i + 1, count
+    shown = None if total is None else total - hidden_tokens
+    source: TokensSource = "token_ids" if choice.counted_by_ids else "usage"
+    if shown is None:
+        estimated = [i for i in range(begun, len(counts)) if chars[i]]
+        for i in estimated:
+            gains[i] = 1
+        if estimated or not reached:
+            source = "estimated"
+        total = reached + len(estimated)
+    else:
+        source = "usage"
+        if shown < reached:
+            doubts.add("counts_disagree")
+        elif shown > reached and begun < len(counts):
+            exact = _spread(gains, chars, begun, len(counts), shown - reached)
+            doubts |= set() if exact else {"timeline_estimated"}
+        elif shown > reached and gains:
+            gains[-1] += shown - reached
+            doubts.add("counts_disagree")
+    if hidden_tokens:
+        doubts.add("hidden_reasoning")
+    kept = [i for i in range(len(gains)) if gains[i] or chars[i]]
+    return Resolved(
+        at=tuple(choice.at[i] for i in kept),
+        gains=tuple(gains[i] for i in kept),
+        chars=tuple(chars[i] for i in kept),
+        completion_tokens=total or 0,
+        source=source,
+        doubts=tuple(sorted(doubts)),
+    )
+
+
+def _spread(gains: list[int], chars: array[int], begin: int, end: int, tokens: int) -> bool:
+    """Share ``tokens`` among the entries [begin, end); False where the shares are an estimate."""
+    last = end - 1
+    if end - begin == 1:
+        gains[last] = max(0, tokens)
+        return True
+    texts = [i for i in range(begin, end) if chars[i]]
+    silent_end = chars[last] == 0
+    if tokens in (len(texts), len(texts) + silent_end):
+        for i in texts:
+            gains[i] = 1
+        if silent_end:
+            gains[last] = tokens - len(texts)  # the end-of-sequence token, which has no text
+        return True
+    if not texts:
+        gains[last] = max(0, tokens)
+        return False
+    whole = sum(chars[i] for i in texts)
+    seen = given = 0
+    for i in texts:
+        seen += chars[i]
+        share = round(max(0, tokens) * seen / whole)
+        gains[i], given = share - given, share
+    return False
+
+
+def first_answer_ns(choice: Choice, resolved: Resolved) -> int | None:
+    """Return when the first *answer* token arrived, None where no answer began.
+
+    With a reasoning field: the first chunk of ``content``. Without: the chunk with the first non-space after the last
+    ``</think>``, None where a thought was opened and never closed, the first token where nobody thinks.
+    """
+    if choice.reasoning:
+        return choice.first_content_ns
+    closed = choice.text.rfind(_THINK_CLOSE)
+    if closed < 0:
+        return None if _THINK_OPEN in choice.text else resolved.first_token_ns
+    begin = closed + len(_THINK_CLOSE)
+    behind = choice.text[begin:]
+    position = begin + len(behind) - len(behind.lstrip())
+    reached = 0
+    for at, chars in zip(resolved.at, resolved.chars, strict=True):
+        reached += chars
+        if reached > position:
+            return at
+    return None
+
+
+def shares(choices: list[Choice], total: int | None) -> list[int | None]:
+    """Share the one usage of an n > 1 request among its choices; each is known where the server counted per choice.
+
+    What the counts leave over goes, one each, to choices that stopped by themselves (an uncounted end-of-sequence
+    token); where nothing was counted the choices share by chunks of text, or by characters if that does not add up.
+    """
+    if total is None or len(choices) == 1:
+        return [total] * len(choices)
+    counts = [choice.count for choice in choices]
+    if any(counts):
+        left = total - sum(counts)
+        for i, choice in enumerate(choices):
+            if left > 0 and choice.counts and choice.counts[-1] == UNKNOWN:
+                counts[i] += 1
+                left -= 1
+        return list(counts)
+    chunks = [sum(1 for n in choice.chars if n) for choice in choices]
+    for more in (0, 1):
+        if sum(chunks) + more * len(choices) == total:
+            return [n + more for n in chunks]
+    weights = [sum(choice.chars) for choice in choices]
+    whole, seen, given, result = sum(weights) or 1, 0, 0, []
+    for weight in weights:
+        seen += weight
+        share = round(total * seen / whole)
+        result.append(share - given)
+        given = share
+    return list(result)
