@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tts_compare.domain import Call, RequestRecord, RowKey
-from tts_compare.pacing import Concurrent, Load, send_offsets_ns
+from tts_compare.pacing import Concurrent, Load, Poisson, offsets_ns
 from tts_compare.retry import RETRYABLE, RetryPolicy, retry_delay_s
 
 Batches = Generator[tuple[Call, ...], tuple[RequestRecord, ...], None]
@@ -145,7 +145,7 @@ async def _closed_loop(tasks: tuple[Task, ...], width: int, how: Replay) -> None
         raise gone[0]
 
 
-async def _open_loop(tasks: tuple[Task, ...], load: Load, how: Replay) -> None:
+async def _open_loop(tasks: tuple[Task, ...], load: Poisson, how: Replay) -> None:
     start_ns = time.monotonic_ns()
     gone: list[ServerGoneError] = []
 
@@ -156,7 +156,7 @@ async def _open_loop(tasks: tuple[Task, ...], load: Load, how: Replay) -> None:
             gone.append(error)
 
     async with asyncio.TaskGroup() as group:
-        for task, offset_ns in zip(tasks, send_offsets_ns(load, len(tasks)), strict=True):
+        for task, offset_ns in zip(tasks, offsets_ns(load), strict=False):
             at_ns = start_ns + offset_ns
             await asyncio.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
             if gone:
@@ -167,7 +167,7 @@ async def _open_loop(tasks: tuple[Task, ...], load: Load, how: Replay) -> None:
 
 
 async def _drive(task: Task, how: Replay, *, scheduled_ns: int | None) -> None:
-    """Run one method to its end; it ends early when one of its calls fails for good."""
+    """Run one method to its end; what a call that failed for good means is the method's to decide."""
     batches = task.start()
     rows: tuple[RequestRecord, ...] = ()
     try:
@@ -179,8 +179,6 @@ async def _drive(task: Task, how: Replay, *, scheduled_ns: int | None) -> None:
             gone = next((cause for sent in sending if (cause := sent.result()[1])), None)
             if gone:
                 raise ServerGoneError(gone)
-            if not all(row.ok for row in rows):
-                return
             batch, scheduled_ns = batches.send(rows), None
     except StopIteration:
         return

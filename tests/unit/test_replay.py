@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -42,8 +43,8 @@ def key(problem: str) -> RowKey:
     return RowKey(setting="s", method="m", budget=8, load="c1", problem=problem)
 
 
-def call(**more: int) -> Call:
-    return Call(max_tokens=8, sampling=Sampling(), prompt="p", **more)
+def call(*, n: int = 1, sample: int = 0, call: int = 0) -> Call:
+    return Call(max_tokens=8, sampling=Sampling(), prompt="p", n=n, sample=sample, call=call)
 
 
 def one_call(problem: str) -> Task:
@@ -72,13 +73,9 @@ class Server:
         self.in_flight -= 1
         error = self.script.get((key.problem, key.attempt))
         return tuple(
-            row(RowKey(**{**_fields(key), "sample": key.sample + index}), error=error, text=f"{key.problem}{index}")
+            row(replace(key, sample=key.sample + index), error=error, text=f"{key.problem}{index}")
             for index in range(call.n)
         )
-
-
-def _fields(key: RowKey) -> dict[str, object]:
-    return {name: getattr(key, name) for name in RowKey.__dataclass_fields__}
 
 
 def drive(tasks: list[Task], server: Server, load: Concurrent | Poisson, **how: object) -> list[RequestRecord]:
@@ -116,19 +113,17 @@ def test_each_attempt_is_a_row_of_its_own() -> None:
     ]
 
 
-def test_what_cannot_be_cured_is_sent_once_and_its_method_ends() -> None:
+def test_what_cannot_be_cured_is_sent_once_and_the_method_decides_what_it_means() -> None:
     begun: list[str] = []
 
     def two_steps() -> Batches:
-        begun.append("first")
-        yield (call(),)
-        begun.append("second")
-        yield (call(call=1),)
+        (first,) = yield (call(),)
+        begun.append("failed" if first.error else "succeeded")
 
     server = Server({("a", 0): "http_4xx"})
     rows = drive([Task(key=key("a"), start=two_steps)], server, Concurrent(1))
     assert len(rows) == 1
-    assert begun == ["first"]
+    assert begun == ["failed"]
 
 
 def test_a_later_call_sees_the_rows_of_the_one_before() -> None:

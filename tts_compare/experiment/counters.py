@@ -1,0 +1,115 @@
+"""What a server's own counters say about one point, and where they contradict our rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tts_compare.backends.protocol import MetricNames
+from tts_compare.domain import Doubt, RequestRecord
+from tts_compare.scrape import Counters, change, change_by, total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFigures:
+    """Changes of a server's counters over one point; None where it does not have the counter.
+
+    acceptance_rate: accepted / proposed draft tokens. acceptance_length: 1 + accepted draft tokens / draft steps.
+    accepted_per_position: share of draft steps whose token at that position was accepted.
+    queue_mean_s: mean seconds a request waited before it ran.
+    """
+
+    requests: float | None = None
+    prompt_tokens: float | None = None
+    generation_tokens: float | None = None
+    drafts: float | None = None
+    draft_tokens: float | None = None
+    accepted_tokens: float | None = None
+    acceptance_rate: float | None = None
+    acceptance_length: float | None = None
+    accepted_per_position: dict[str, float] = field(default_factory=dict)
+    prefix_queries: float | None = None
+    prefix_hits: float | None = None
+    preemptions: float | None = None
+    queue_mean_s: float | None = None
+    running_before: float | None = None
+    waiting_before: float | None = None
+
+
+def figures(before: Counters | None, after: Counters | None, names: MetricNames) -> ServerFigures:
+    """The figures of one point from the samples before and after it."""
+
+    def grown(name: str | None) -> float | None:
+        return change(before, after, name)
+
+    drafts, accepted, proposed = grown(names.drafts), grown(names.accepted_tokens), grown(names.draft_tokens)
+    queue = names.queue_time
+    waited, waits = (grown(f"{queue}_sum"), grown(f"{queue}_count")) if queue else (None, None)
+    by_position = change_by(before, after, names.accepted_per_position, "position")
+    return ServerFigures(
+        requests=grown(names.requests),
+        prompt_tokens=grown(names.prompt_tokens),
+        generation_tokens=grown(names.generation_tokens),
+        drafts=drafts,
+        draft_tokens=proposed,
+        accepted_tokens=accepted,
+        acceptance_rate=_share(accepted, proposed) if drafts else _gauge(after, names.accept_rate),
+        acceptance_length=_length(accepted, drafts) if drafts else _gauge(after, names.accept_length),
+        accepted_per_position={place: count / drafts for place, count in by_position.items()} if drafts else {},
+        prefix_queries=grown(names.prefix_queries),
+        prefix_hits=grown(names.prefix_hits),
+        preemptions=grown(names.preemptions),
+        queue_mean_s=_share(waited, waits),
+        running_before=total(before, names.running),
+        waiting_before=total(before, names.waiting),
+    )
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _length(accepted: float | None, drafts: float | None) -> float | None:
+    return 1 + accepted / drafts if accepted is not None and drafts else None
+
+
+def _gauge(after: Counters | None, name: str | None) -> float | None:
+    """A gauge that reads 0 when nothing was speculated: 0 is not a measurement."""
+    return total(after, name) or None
+
+
+def contradictions(seen: ServerFigures, rows: Sequence[RequestRecord], setting: str) -> tuple[Doubt, ...]:
+    """Doubts where the server counted more than we sent, was busy before us, or preempted.
+
+    A server counts a request when it ends, so one that we gave up may be missing: only more is a doubt. Our
+    requests are counted by choice, as engines count sequences.
+    """
+    doubts: list[Doubt] = []
+    if seen.requests is not None and seen.requests > len(rows):
+        doubts.append(
+            Doubt(
+                code="foreign_requests",
+                message=f"the server ended {seen.requests:.0f} requests while we sent {len(rows)}",
+                advice="somebody else used the server: measure on one that is yours alone",
+                setting=setting,
+            )
+        )
+    elif (seen.running_before or 0) + (seen.waiting_before or 0) > 0:
+        doubts.append(
+            Doubt(
+                code="busy_before",
+                message="the server was running requests that are not ours when the point began",
+                advice="measure on a server that is yours alone",
+                setting=setting,
+            )
+        )
+    if seen.preemptions:
+        doubts.append(
+            Doubt(
+                code="preempted",
+                message=f"the engine preempted {seen.preemptions:.0f} times: its KV cache was full",
+                advice="lower the concurrency or give the engine more KV cache",
+                setting=setting,
+            )
+        )
+    return tuple(doubts)
