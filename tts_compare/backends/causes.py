@@ -73,5 +73,5 @@ def _plain(line: str) -> str:
 
 
 def _cut(line: str) -> str:
-    line = " ".join(line.split())
+    line = " ".join(line.split()).partition(" [type=")[0]  # pydantic adds its input there
     return line if len(line) <= MAX_CAUSE_CHARS else line[: MAX_CAUSE_CHARS - 1] + "…"

@@ -93,7 +93,9 @@ class Vllm:
         if setting.speculation.kind != "none":
             argv += ["--speculative-config", json.dumps(speculative_config(setting))]
         if _release(setting.version or version) >= REQUEST_METRICS_SINCE:
-            argv += ["--enable-per-request-metrics", "--per-request-spec-decode-metrics", "summary"]
+            argv += ["--enable-per-request-metrics"]
+            if setting.speculation.kind != "none":  # refused without speculation
+                argv += ["--per-request-spec-decode-metrics", "summary"]
         if setting.device == "cpu":
             argv += ["--enforce-eager"]  # torch.compile on two cores takes minutes
             argv += ["--distributed-executor-backend", "uni" if _in_one_process(setting) else "mp"]

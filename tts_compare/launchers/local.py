@@ -1,0 +1,247 @@
+"""Runs an engine's server on this machine, under a supervisor that lets none of its processes outlive us."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tts_compare.backends import BACKENDS
+from tts_compare.domain import Doubt, Endpoint
+from tts_compare.errors import StartError
+from tts_compare.launchers import leftovers, ports, probe, supervisor
+from tts_compare.launchers.protocol import ServerPlan
+
+if TYPE_CHECKING:
+    import httpx
+
+POLL_S = 0.2
+KILL_WAIT_S = 15.0
+LOG_TAIL_BYTES = 2_000_000
+
+
+@dataclass(slots=True)
+class _Supervised:
+    """The supervisor's process and the pipe that only we hold: closing it kills everything below."""
+
+    process: subprocess.Popen[bytes]
+    control: int
+    pid: int
+
+    def terminate(self) -> None:
+        """SIGTERM to the server; nothing where it has ended."""
+        if self.control >= 0:
+            try:
+                os.write(self.control, b"T")
+            except BrokenPipeError:
+                return
+
+    def kill(self) -> None:
+        """SIGKILL to everything below, by the pipe's end of file."""
+        if self.control >= 0:
+            os.close(self.control)
+            self.control = -1
+
+    async def ended(self, within_s: float) -> bool:
+        """Whether the supervisor, and with it all below, ends in time."""
+        deadline = time.monotonic() + within_s
+        while self.process.poll() is None:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+
+@dataclass(slots=True, kw_only=True)
+class LocalServer:
+    """A server that we started. Fields as in ``Server``."""
+
+    plan: ServerPlan
+    endpoint: Endpoint
+    pid: int | None
+    log_path: Path | None
+    startup_s: float | None = None
+    engine_version: str | None = None
+    doubts: tuple[Doubt, ...] = ()
+    _supervised: _Supervised = field(repr=False)
+    _shm_before: frozenset[str] = field(default=frozenset(), repr=False)
+    _stopped: bool = False
+
+    def died(self) -> str | None:
+        """The log's cause and the exit status, when it ended by itself."""
+        if self._stopped:
+            return None
+        status = self._supervised.process.poll()
+        if status is None:
+            return None
+        cause = BACKENDS[self.plan.setting.backend].startup_cause(read_tail(self.plan.log_path))
+        return f"server ended with {describe_status(status)}: {cause.line}"
+
+    async def requests_counted(self) -> int | None:
+        """Of ``/metrics``."""
+        backend = BACKENDS[self.plan.setting.backend]
+        if backend.metrics_path is None or backend.metrics.requests is None:
+            return None
+        async with probe.http_client(self.plan.api_key) as client:
+            return await probe.counter_sum(client, _root(self.plan) + backend.metrics_path, backend.metrics.requests)
+
+    async def stop(self) -> None:
+        """SIGTERM, then SIGKILL of all it started once its grace is over; shared memory it left is unlinked."""
+        if self._stopped:
+            return
+        self._stopped = True
+        try:
+            self._supervised.terminate()
+            await self._supervised.ended(self.plan.stop_grace_s)
+        finally:
+            await _end(self.plan, self._supervised, self._shm_before)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLauncher:
+    """Starts ``plan.argv`` in a session of its own; its output goes to ``plan.log_path``, created 0600."""
+
+    name: str = "local"
+
+    async def start(self, plan: ServerPlan) -> LocalServer:
+        """Ready is: health answers 200, a process of ours listens on the port, the model is the one asked for."""
+        backend = BACKENDS[plan.setting.backend]
+        if not ports.can_bind(plan.port, plan.host):
+            raise StartError(
+                f"port {plan.port} is taken by another program", log=str(plan.log_path), advice="start again"
+            )
+        before = leftovers.present(backend.shm_prefixes)
+        began = time.monotonic()
+        supervised = _spawn(plan)
+        try:
+            await _wait_ready(plan, supervised, began + plan.deadline_s)
+            async with probe.http_client(plan.api_key) as client:
+                info = await probe.json_of(client, _root(plan) + backend.version_path) if backend.version_path else {}
+        except BaseException:
+            await asyncio.shield(_end(plan, supervised, before))
+            raise
+        version = info.get("version")
+        return LocalServer(
+            plan=plan,
+            endpoint=Endpoint(base_url=_root(plan) + "/v1", model=plan.served_name, api_key=plan.api_key),
+            pid=supervised.pid,
+            log_path=plan.log_path,
+            startup_s=time.monotonic() - began,
+            engine_version=version if isinstance(version, str) else None,
+            _supervised=supervised,
+            _shm_before=before,
+        )
+
+
+def _root(plan: ServerPlan) -> str:
+    return f"http://{plan.host}:{plan.port}"
+
+
+def _spawn(plan: ServerPlan) -> _Supervised:
+    """Start the supervisor with the server below it. The write end of its pipe is ours alone: it is not inheritable."""
+    plan.log_path.parent.mkdir(parents=True, exist_ok=True)
+    control_read, control_write = os.pipe()
+    status_read, status_write = os.pipe()
+    log = os.open(plan.log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fds = (str(control_read), str(status_write), str(os.getpid()))
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-S", "-E", str(Path(supervisor.__file__)), *fds, "--", *plan.argv],
+            env=os.environ | plan.env | plan.key_env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(control_read, status_write),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(control_write)
+        os.close(status_read)
+        raise
+    finally:
+        for fd in (control_read, status_write, log):
+            os.close(fd)
+    with os.fdopen(status_read) as status:
+        told = status.readline().strip()
+    return _Supervised(process=process, control=control_write, pid=int(told) if told else process.pid)
+
+
+async def _wait_ready(plan: ServerPlan, supervised: _Supervised, deadline: float) -> None:
+    """Return when ready; raise StartError at early death, at a stranger on the port, or at the deadline."""
+    async with probe.http_client(plan.api_key) as client:
+        while True:
+            status = supervised.process.poll()
+            if status is not None:
+                raise _start_error(plan, after=f" (ended with {describe_status(status)})")
+            answers = await probe.status_of(client, _root(plan) + (plan.health_path or "/v1/models")) == 200
+            if ports.listening_inodes(plan.port) and not ports.listens(_ours(supervised), plan.port):
+                raise StartError(
+                    f"port {plan.port} was taken by another program while the server was loading",
+                    log=str(plan.log_path),
+                    advice="start again, another port is then chosen",
+                )
+            if answers:
+                await _check_model(plan, client)
+                return
+            if time.monotonic() > deadline:
+                raise _start_error(plan, before=f"not ready after {plan.deadline_s:.0f} s; its log says: ")
+            await asyncio.sleep(POLL_S)
+
+
+async def _check_model(plan: ServerPlan, client: httpx.AsyncClient) -> None:
+    models = await probe.models_of(client, _root(plan) + "/v1")
+    if models is None or plan.served_name not in models.names:
+        served = ", ".join(models.names) if models and models.names else "nothing"
+        raise StartError(f"it serves {served}, not {plan.served_name}", log=str(plan.log_path))
+
+
+def _ours(supervised: _Supervised) -> list[int]:
+    return supervisor.below(supervised.process.pid)
+
+
+async def _end(plan: ServerPlan, supervised: _Supervised, shm_before: frozenset[str]) -> None:
+    """Kill what is left, wait for it, and clear shared memory."""
+    supervised.kill()
+    if not await supervised.ended(KILL_WAIT_S):
+        for pid in (*_ours(supervised), supervised.process.pid):
+            _kill_if_there(pid)
+        await supervised.ended(KILL_WAIT_S)
+    leftovers.unlink_own(BACKENDS[plan.setting.backend].shm_prefixes, shm_before)
+
+
+def _kill_if_there(pid: int) -> None:
+    try:
+        os.kill(pid, 9)
+    except ProcessLookupError:
+        return
+
+
+def _start_error(plan: ServerPlan, *, before: str = "", after: str = "") -> StartError:
+    cause = BACKENDS[plan.setting.backend].startup_cause(read_tail(plan.log_path))
+    return StartError(f"{before}{cause.line}{after}", log=str(plan.log_path), advice=cause.advice)
+
+
+def read_tail(path: Path) -> str:
+    """The last two megabytes of a log; empty where there is none."""
+    try:
+        with path.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(0, size - LOG_TAIL_BYTES))
+            return log.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def describe_status(status: int) -> str:
+    """``exit status 1``, ``signal 9 (killed)`` for 137."""
+    number = status - 128 if status > 128 else -status
+    if number <= 0:
+        return f"exit status {status}"
+    names = {2: "interrupted", 6: "aborted", 9: "killed", 11: "segmentation fault", 15: "terminated"}
+    named = f" ({names[number]})" if number in names else ""
+    return f"signal {number}{named}"

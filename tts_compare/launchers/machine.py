@@ -1,0 +1,126 @@
+"""What this machine is: cores, memory, GPUs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from pathlib import Path
+from typing import Any, Literal
+
+from tts_compare.backends import Machine
+
+FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
+
+def probe_machine(
+    device: Literal["auto", "cpu", "cuda"] = "auto", *, nvml: Any = None, root: Path = Path("/")
+) -> Machine:
+    """The machine as engines will find it; ``auto`` is ``cuda`` where a GPU answers.
+
+    nvml: the pynvml module or a fake of it; imported where not given. root: of /proc and /sys.
+    """
+    gpus = _gpus(nvml) if device != "cpu" else None
+    cores = usable_cores(root)
+    on_gpu = device == "cuda" or bool(gpus and gpus["names"])
+    names = tuple(gpus["names"]) if gpus else ()
+    return Machine(
+        device="cuda" if on_gpu else "cpu",
+        devices=len(names) if on_gpu else len(cores),
+        memory_bytes=memory_bytes(root),
+        cores=cores,
+        cpu_model=_cpu_line(root, "model name") or platform.processor() or platform.machine(),
+        features=tuple(f for f in FEATURES if f in _cpu_line(root, "flags").split()),
+        gpu_names=names,
+        gpu_memory_bytes=min(gpus["memory"]) if gpus and gpus["memory"] else None,
+        driver=gpus["driver"] if gpus else None,
+    )
+
+
+def usable_cores(root: Path = Path("/")) -> tuple[int, ...]:
+    """Ids of the cores we may run on: the affinity mask, cut to the container's CPU quota (at least one)."""
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit() and int(period):
+        allowed = allowed[: max(1, int(quota) // int(period))]
+    return tuple(allowed)
+
+
+def memory_bytes(root: Path = Path("/")) -> int:
+    """Main memory, or the container's limit where that is less."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    limit = _text(root / "sys/fs/cgroup/memory.max")
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def manifest_facts(machine: Machine) -> dict[str, Any]:
+    """The machine for ``manifest.json``: JSON values only, no host name."""
+    return {
+        "device": machine.device,
+        "devices": machine.devices,
+        "cpu_model": machine.cpu_model,
+        "cpu_features": list(machine.features),
+        "cores": len(machine.cores),
+        "memory_bytes": machine.memory_bytes,
+        "gpus": list(machine.gpu_names),
+        "gpu_memory_bytes": machine.gpu_memory_bytes,
+        "driver": machine.driver,
+        "kernel": platform.release(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def _gpus(nvml: Any) -> dict[str, Any] | None:
+    """Names, memory and driver of the GPUs that CUDA_VISIBLE_DEVICES leaves; None without an NVIDIA driver."""
+    if nvml is None:
+        try:
+            nvml = importlib.import_module("pynvml")
+        except ImportError:
+            return None
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return None
+    try:
+        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+        known = [(str(index), _decoded(nvml.nvmlDeviceGetUUID(handle))) for index, handle in enumerate(handles)]
+        visible = [handle for handle, names in zip(handles, known, strict=True) if _is_visible(names)]
+        return {
+            "names": [_decoded(nvml.nvmlDeviceGetName(handle)) for handle in visible],
+            "memory": [int(nvml.nvmlDeviceGetMemoryInfo(handle).total) for handle in visible],
+            "driver": _decoded(nvml.nvmlSystemGetDriverVersion()),
+        }
+    except nvml.NVMLError:
+        return None
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _is_visible(names: tuple[str, str]) -> bool:
+    stated = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if stated is None:
+        return True
+    index, uuid = names
+    return any(entry == index or (entry and uuid.startswith(entry)) for entry in map(str.strip, stated.split(",")))
+
+
+def _decoded(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _cpu_line(root: Path, key: str) -> str:
+    for line in _text(root / "proc/cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

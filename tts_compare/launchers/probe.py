@@ -1,0 +1,87 @@
+"""Asking a server over HTTP whether it is ready and whether it is the one we mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """The answer of ``/v1/models``: status, names, and the length limit of each where the server shows it."""
+
+    status: int
+    names: tuple[str, ...] = ()
+    max_model_len: dict[str, int] | None = None
+
+
+def http_client(api_key: str | None, headers: tuple[tuple[str, str], ...] = ()) -> httpx.AsyncClient:
+    """A client without proxies from the environment and without redirects, which could carry the key away."""
+    import httpx
+
+    sent = dict(headers)
+    if api_key:
+        sent["Authorization"] = f"Bearer {api_key}"
+    return httpx.AsyncClient(headers=sent, timeout=TIMEOUT_S, trust_env=False, follow_redirects=False)
+
+
+async def status_of(client: httpx.AsyncClient, url: str) -> int | None:
+    """The HTTP status; None where nothing answers."""
+    import httpx
+
+    try:
+        return (await client.get(url)).status_code
+    except httpx.HTTPError:
+        return None
+
+
+async def json_of(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    """The JSON object at ``url``; empty where there is none."""
+    import httpx
+
+    try:
+        answer = await client.get(url)
+        value = answer.json() if answer.status_code == httpx.codes.OK else {}
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+async def models_of(client: httpx.AsyncClient, base_url: str) -> Models | None:
+    """What ``base_url`` (ending in ``/v1``) serves; None where nothing answers."""
+    import httpx
+
+    try:
+        answer = await client.get(f"{base_url}/models")
+    except httpx.HTTPError:
+        return None
+    try:
+        value = answer.json()
+    except ValueError:
+        return Models(status=answer.status_code)
+    listed = value.get("data") if isinstance(value, dict) else None
+    cards = [card for card in listed or () if isinstance(card, dict) and isinstance(card.get("id"), str)]
+    return Models(
+        status=answer.status_code,
+        names=tuple(card["id"] for card in cards),
+        max_model_len={c["id"]: c["max_model_len"] for c in cards if isinstance(c.get("max_model_len"), int)},
+    )
+
+
+async def counter_sum(client: httpx.AsyncClient, url: str, name: str) -> int | None:
+    """The sum over labels of one counter in the Prometheus text at ``url``; None where it is absent."""
+    import httpx
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        answer = await client.get(url)
+        families = list(text_string_to_metric_families(answer.text)) if answer.status_code == httpx.codes.OK else []
+    except (httpx.HTTPError, ValueError):
+        return None
+    values = [sample.value for family in families for sample in family.samples if sample.name == name]
+    return int(sum(values)) if values else None

@@ -1,0 +1,158 @@
+"""The parent of one engine server: no process of the server outlives it, and it does not outlive tts-compare.
+
+Run as a program of its own with ``python -S -E supervisor.py CONTROL STATUS PARENT -- ARGV...``; standard library
+only. CONTROL and STATUS are inherited pipe ends, PARENT is the process that started it.
+
+- It leads a session and is a child subreaper, so every orphan of the server becomes its child and is found below it.
+- It ignores SIGTERM, SIGINT and SIGHUP: a Ctrl-C in the terminal reaches tts-compare, which stops the server in order.
+- A byte on CONTROL sends SIGTERM to the server. End of file on CONTROL, or the end of PARENT (a process that PARENT
+  forked may hold the pipe open), kills everything below. So does the end of the server itself.
+- multiprocessing's resource tracker is killed last, after two seconds, so that it can unlink shared memory.
+- Its exit status is the server's, 128 + N for a server that signal N ended. STATUS gets the server's process id.
+
+PR_SET_PDEATHSIG does not do this: it is cleared on fork, so vLLM's EngineCore and workers live on without it. What is
+not covered: SIGKILL of this process itself.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
+TRACKER_GRACE_S = 2.0
+KILL_ROUNDS = 200
+
+
+def below(root: int) -> list[int]:
+    """Process ids of all descendants of ``root``, by the parents that /proc shows."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib would double the start-up time
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", errors="replace") as stat:  # noqa: PTH123
+                    parent = int(stat.read().rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue  # it ended meanwhile
+            children.setdefault(parent, []).append(int(name))
+    found, left = [], [root]
+    while left:
+        grown = children.get(left.pop(), [])
+        found += grown
+        left += grown
+    return found
+
+
+def is_tracker(pid: int) -> bool:
+    """Whether ``pid`` is a resource tracker of multiprocessing."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as cmdline:  # noqa: PTH123
+            return b"multiprocessing.resource_tracker" in cmdline.read()
+    except OSError:
+        return False
+
+
+def reap(server: int) -> int | None:
+    """Collect every ended child; the server's exit status when it is among them."""
+    status = None
+    while True:
+        try:
+            pid, wait_status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return status
+        if pid == 0:
+            return status
+        if pid == server:
+            code = os.waitstatus_to_exitcode(wait_status)
+            status = 128 - code if code < 0 else code
+
+
+def kill_all(server: int) -> int | None:
+    """SIGKILL everything below, trackers last; the server's exit status when it is reaped here."""
+    status, deadline = None, time.monotonic() + TRACKER_GRACE_S
+    for _ in range(KILL_ROUNDS):
+        ended = reap(server)
+        status = ended if ended is not None else status
+        alive = below(os.getpid())
+        if not alive:
+            break
+        doomed = [pid for pid in alive if not is_tracker(pid)]
+        if time.monotonic() > deadline:
+            doomed = alive
+        for pid in doomed:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.02)
+    return status
+
+
+def start(argv: list[str]) -> int:
+    """Fork and run the server with the signals that were ignored here set back."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        os.execvp(argv[0], argv)  # noqa: S606 - argv is a list, there is no shell
+    except OSError as error:
+        os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def watch(server: int, control: int, parent: int) -> int | None:
+    """Serve the pipe until it, the parent or the server ends; the server's exit status where that was it."""
+    wake, signalled = os.pipe()
+    os.set_blocking(signalled, False)
+    signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    watched = [control, wake]
+    try:
+        watched.append(os.pidfd_open(parent))
+    except (AttributeError, OSError):
+        parent_fd = -1  # an old kernel: the pipe's end of file has to do
+    else:
+        parent_fd = watched[-1]
+    while True:
+        status = reap(server)
+        if status is not None:
+            return status
+        if os.getppid() != parent:
+            return None
+        ready = select.select(watched, [], [])[0]
+        if parent_fd in ready:
+            return None
+        if wake in ready:
+            os.read(wake, 4096)
+        if control in ready:
+            if not os.read(control, 1):
+                return None
+            os.kill(server, signal.SIGTERM)  # it is not reaped yet, so the id is still its own
+
+
+def main(arguments: list[str]) -> int:
+    """See the module's docstring."""
+    control, status_fd, parent = (int(argument) for argument in arguments[:3])
+    argv = arguments[arguments.index("--") + 1 :]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    os.set_inheritable(control, False)  # noqa: FBT003
+    os.set_inheritable(status_fd, False)  # noqa: FBT003
+    server = start(argv)
+    os.write(status_fd, f"{server}\n".encode())
+    os.close(status_fd)
+    status = watch(server, control, parent)
+    killed = kill_all(server)
+    if status is None:
+        status = killed
+    return 128 + signal.SIGKILL if status is None else status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
