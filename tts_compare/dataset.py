@@ -14,12 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from tts_compare.domain import Problem
+from tts_compare.domain import AnswerKind, Problem
 from tts_compare.errors import UsageError
 
-AnswerKind = Literal["math", "integer", "gsm8k", "choice"]
 NAMES = ("math500", "quickstart")
 
 _MATH500 = "HuggingFaceH4/MATH-500"

@@ -14,6 +14,7 @@ from typing import Literal
 Phase = Literal["warmup", "measured"]
 TokensSource = Literal["usage", "token_ids", "estimated"]
 GradeStatus = Literal["correct", "incorrect", "no_answer", "ungraded"]
+AnswerKind = Literal["math", "integer", "gsm8k", "choice"]
 Policy = Literal["any", "final", "forced"]
 Device = Literal["cpu", "cuda"]
 SpeculationKind = Literal["none", "ngram", "draft_model", "eagle", "eagle3", "mtp"]

@@ -1,0 +1,27 @@
+"""How test-time compute is spent, one module a method: problem -> calls -> one outcome.
+
+A new method is one module here and one line in ``METHODS``; the contract tests run over the dict.
+"""
+
+from __future__ import annotations
+
+from tts_compare.methods import best_of_n, force, no_thinking, truncate, vote
+from tts_compare.methods.method import Encode, Method, Options, OptionValue, Plan, Render
+from tts_compare.methods.prompts import PROMPTS, PromptTemplate, load_prompt
+
+METHODS: dict[str, Method] = {
+    module.METHOD.name: module.METHOD for module in (truncate, force, vote, best_of_n, no_thinking)
+}
+
+__all__ = [
+    "METHODS",
+    "PROMPTS",
+    "Encode",
+    "Method",
+    "OptionValue",
+    "Options",
+    "Plan",
+    "PromptTemplate",
+    "Render",
+    "load_prompt",
+]

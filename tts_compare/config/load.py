@@ -1,0 +1,165 @@
+"""A TOML file and flags -> Experiment, strictly: an unknown key is an error that names its path."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tts_compare.config.experiment import Axes, EngineRef, Experiment, Limits, MethodSpec, Rule
+from tts_compare.config.keys import AXES, HOSTED, MERGED, SAMPLING, SYNONYMS, TOP
+from tts_compare.config.values import BadValueError, nearest, table
+from tts_compare.domain import Sampling
+from tts_compare.errors import UsageError
+
+_LOADS = ("concurrency", "request_rate")
+_AXIS_FIELDS = {
+    "backend": "backends",
+    "model": "models",
+    "tp": "tensor_parallel",
+    "pp": "pipeline_parallel",
+    "dp": "data_parallel",
+    "spec": "speculations",
+    "dtype": "dtypes",
+    "engine_args": "engine_args",
+}
+#: Keys whose value is a field of the experiment as it stands.
+_SAME_NAME = tuple(
+    field.name
+    for field in fields(Experiment)
+    if field.name in TOP and field.name not in ("include", "exclude", "limits")
+)
+
+
+def shipped_configs() -> tuple[str, ...]:
+    """Names that ``--config`` takes besides a file."""
+    names = (entry.name for entry in files("tts_compare.configs").iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+def load_experiment(
+    config: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> Experiment:
+    """The experiment of a shipped configuration or of a file, with flags on top.
+
+    overrides: keys as in the file; values as typed on a command line or as in TOML; None means not given.
+    environ: where OPENAI_BASE_URL is looked up, the process's own by default. Raises UsageError naming the key.
+    """
+    stated: dict[str, Any] = {}
+    if config is not None:
+        raw, source = _read(config)
+        try:
+            stated = table(TOP, SYNONYMS)(raw)
+        except BadValueError as error:
+            raise UsageError(f"{source}: {error.path}: {error.message}") from None
+        stated.setdefault("name", Path(source).stem)
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    try:
+        flags = table(TOP, SYNONYMS)(given)
+    except BadValueError as error:
+        key, dot, rest = error.path.partition(".")
+        raise UsageError(f"--{key.replace('_', '-')}{dot}{rest}: {error.message}") from None
+    if any(key in flags for key in _LOADS):
+        stated = {key: value for key, value in stated.items() if key not in _LOADS}
+    _check_option_owners(stated, flags)
+    merged = {**stated, **flags}
+    for key in MERGED:
+        if key in stated and key in flags:
+            merged[key] = {**stated[key], **flags[key]}
+    return _experiment(merged, os.environ if environ is None else environ)
+
+
+def _check_option_owners(*sources: Mapping[str, Any]) -> None:
+    """Options are for methods that are named: in the file, if a flag leaves that method out this time."""
+    named = [name for source in sources for name in source.get("method", ())] or ["truncate"]
+    for source in sources:
+        for name in source.get("method_options", {}):
+            if name not in named:
+                raise UsageError(f"method_options.{name}: no method of that name is run; {nearest(name, named)}")
+
+
+def _read(config: str | Path) -> tuple[dict[str, Any], str]:
+    """The parsed TOML, and what to call it in errors."""
+    name = str(config)
+    shipped = shipped_configs()
+    try:
+        if name in shipped:
+            raw = files("tts_compare.configs").joinpath(f"{name}.toml").read_bytes()
+            name = f"{name}.toml"
+        elif Path(name).suffix == ".toml" or Path(name).exists():
+            raw = Path(name).read_bytes()
+        else:
+            raise UsageError(f"--config: no configuration {name!r}; {nearest(name, shipped)}, or give a TOML file")
+        return tomllib.loads(raw.decode()), name
+    except OSError as error:
+        raise UsageError(f"cannot read the configuration {name}: {error.strerror or error}") from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise UsageError(f"{name}: not TOML: {error}") from error
+
+
+def _experiment(parsed: Mapping[str, Any], environ: Mapping[str, str]) -> Experiment:
+    values = {key: parsed[key] for key in _SAME_NAME if key in parsed}
+    loads = [f"c{n}" for n in parsed.get("concurrency", ())] + [f"r{r:g}" for r in parsed.get("request_rate", ())]
+    if loads:
+        values["loads"] = tuple(loads)
+    if "budget" in parsed:
+        values["budgets"] = tuple(sorted(parsed["budget"]))
+    for rules in ("include", "exclude"):
+        if rules in parsed:
+            values[rules] = tuple(Rule(axes=tuple(sorted(rule.items()))) for rule in parsed[rules])
+    axes = _axes(Axes(), parsed)
+    product = "settings" not in parsed or "backend" in parsed
+    explicit = tuple(_axes(axes, entry) for entry in parsed.get("settings", ()))
+    address = environ.get("OPENAI_BASE_URL")
+    return Experiment(
+        axes=_addressed(axes, address) if product else axes,
+        explicit=tuple(_addressed(entry, address) for entry in explicit),
+        product=product,
+        methods=_methods(parsed),
+        sampling=Sampling(**{key: parsed[key] for key in SAMPLING if key in parsed}),
+        limits=Limits(**parsed.get("limits", {})),
+        **values,
+    )
+
+
+def _axes(base: Axes, entry: Mapping[str, Any]) -> Axes:
+    """``base`` with what the entry states in its place; a ``base_url`` alone means the backend ``openai``."""
+    own = {_AXIS_FIELDS[key]: entry[key] for key in AXES if key in entry}
+    if "base_url" in entry and "backend" not in entry:
+        own["backends"] = (EngineRef(backend="openai"),)
+    if "engine_args" in entry:
+        flags = entry["engine_args"]
+        mine = own.get("backends", base.backends)
+        own["engine_args"] = flags if isinstance(flags, Mapping) else {str(engine): flags for engine in mine}
+    hosted = {key: entry[key] for key in HOSTED if key in entry}
+    if "headers" in hosted:
+        hosted["headers"] = tuple(sorted(hosted["headers"].items()))
+    return replace(base, **own, hosted=replace(base.hosted, **hosted))
+
+
+def _addressed(axes: Axes, address: str | None) -> Axes:
+    """With the base URL that the engine ``openai`` needs, and no other takes."""
+    hosts = [engine for engine in axes.backends if engine.backend == "openai"]
+    if not hosts and axes.hosted.base_url is not None:
+        others = ",".join(map(str, axes.backends))
+        raise UsageError(
+            f"base_url goes with the backend openai, not {others}; a server that runs is --attach BACKEND=URL"
+        )
+    if not hosts or axes.hosted.base_url is not None:
+        return axes
+    if not address:
+        raise UsageError("the backend openai needs --base-url URL (or OPENAI_BASE_URL)")
+    return replace(axes, hosted=replace(axes.hosted, base_url=address.rstrip("/")))
+
+
+def _methods(parsed: Mapping[str, Any]) -> tuple[MethodSpec, ...]:
+    names = parsed.get("method", ("truncate",))
+    options = parsed.get("method_options", {})
+    return tuple(MethodSpec(name=name, options=tuple(sorted(options.get(name, {}).items()))) for name in names)

@@ -1,0 +1,106 @@
+"""What a method is: a pure plan of calls for one problem, and what must be known about it beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from tts_compare.domain import Call, Problem, RequestRecord, Sampling
+from tts_compare.errors import UsageError
+from tts_compare.methods.prompts import Messages, PromptTemplate
+
+OptionValue = str | int | float | bool
+Options = Mapping[str, OptionValue]
+Plan = Generator[tuple[Call, ...], tuple[RequestRecord, ...], None]
+Render = Callable[[Messages], str]
+Encode = Callable[[str], tuple[int, ...]]
+
+
+class PlanFunction(Protocol):
+    """Plans one problem: yields the calls to send at once, is sent their final rows, and ends when it has enough.
+
+    The rows come in the order of the calls, a call of ``n`` choices giving ``n`` in the order of the choices.
+    budget: cap on generated tokens of one sample. samples: how many. prompt, render, encode: the template, the
+    model's chat template (messages to prompt) and its tokenizer (text to ids, no special tokens added).
+    The same arguments and rows give the same calls.
+    """
+
+    def __call__(
+        self,
+        problem: Problem,
+        *,
+        budget: int,
+        samples: int,
+        sampling: Sampling,
+        prompt: PromptTemplate,
+        options: Options,
+        render: Render | None = None,
+        encode: Encode | None = None,
+    ) -> Plan: ...
+
+
+def _no_check(_options: Options) -> None:
+    return None
+
+
+def _budget_alone(budget: int, _options: Options) -> int:
+    return budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One way to spend test-time compute.
+
+    options: names and defaults. reuses_prefix: later calls begin with earlier tokens, so the prefix cache belongs
+    to the method. needs_completions: it writes into the model's turn, for which ``/v1/completions`` and the rendered
+    chat template are needed. needs_chat: it makes sense for a chat prompt alone. single_pass: a response at a large
+    budget holds those at smaller ones. least_samples: below that it is not the method. most_generated(budget,
+    options): tokens one sample may generate in all. most_context(budget, options): tokens that may come after the
+    prompt in one sequence. check: raises UsageError for options that do not fit together.
+    """
+
+    name: str
+    summary: str
+    plan: PlanFunction
+    options: Options = field(default_factory=dict)
+    reuses_prefix: bool = False
+    needs_completions: bool = False
+    needs_chat: bool = False
+    single_pass: bool = False
+    least_samples: int = 1
+    most_generated: Callable[[int, Options], int] = _budget_alone
+    most_context: Callable[[int, Options], int] = _budget_alone
+    check: Callable[[Options], None] = _no_check
+
+
+def seeded(sampling: Sampling, sample: int) -> Sampling:
+    """The sampling of one sample: its seed is the first one's plus its number."""
+    return replace(sampling, seed=sampling.seed + sample)
+
+
+def opening(
+    problem: Problem, *, prompt: PromptTemplate, sampling: Sampling, max_tokens: int, sample: int = 0, n: int = 1
+) -> Call:
+    """The first call of a sample: the chat's messages, or the completion's prompt."""
+    chat = prompt.kind == "chat"
+    return Call(
+        max_tokens=max_tokens,
+        sampling=seeded(sampling, sample),
+        messages=prompt.messages_for(problem) if chat else None,
+        prompt=None if chat else prompt.text_for(problem),
+        n=n,
+        sample=sample,
+    )
+
+
+def rendered(problem: Problem, *, prompt: PromptTemplate, render: Render | None, method: str) -> str:
+    """The prompt as one text that ends where the model's turn begins."""
+    if prompt.kind == "completion":
+        return prompt.text_for(problem)
+    if render is None:
+        raise UsageError(
+            f"{method} writes into the model's turn and needs its chat template, which was not found; "
+            "give --model a directory that has one, or a completion prompt (--prompt fewshot)"
+        )
+    return render(prompt.messages_for(problem))
