@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tts_compare.domain import Device
-
-_QUERY = ("--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
-MIB = 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU as nvidia-smi tells it."""
+    """One GPU as NVIDIA's driver tells it."""
 
     name: str
     memory_bytes: int
     free_bytes: int
 
 
-def gpus() -> tuple[Gpu, ...]:
-    """The GPUs whose driver answers; none where there is no nvidia-smi or it fails."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
+def gpus(nvml: Any = None) -> tuple[Gpu, ...]:
+    """The GPUs whose driver answers; none without a driver. nvml: the pynvml module, or a fake of it."""
+    library = nvml or importlib.import_module("pynvml")
+    try:
+        library.nvmlInit()
+    except library.NVMLError:
         return ()
     try:
-        asked = subprocess.run([program, *_QUERY], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        return tuple(_gpu(library, library.nvmlDeviceGetHandleByIndex(i)) for i in range(library.nvmlDeviceGetCount()))
+    except library.NVMLError:
         return ()
-    return parse_gpus(asked.stdout) if asked.returncode == 0 else ()
+    finally:
+        library.nvmlShutdown()
 
 
-def parse_gpus(table: str) -> tuple[Gpu, ...]:
-    """nvidia-smi's CSV, memory in MiB; a line that is not a GPU is passed over."""
-    found = []
-    for line in table.splitlines():
-        parts = [p.strip() for p in line.rsplit(",", 2)]
-        if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
-            found.append(Gpu(name=parts[0], memory_bytes=int(parts[1]) * MIB, free_bytes=int(parts[2]) * MIB))
-    return tuple(found)
+def _gpu(library: Any, handle: Any) -> Gpu:
+    name = library.nvmlDeviceGetName(handle)
+    memory = library.nvmlDeviceGetMemoryInfo(handle)
+    return Gpu(
+        name=name.decode() if isinstance(name, bytes) else str(name),
+        memory_bytes=int(memory.total),
+        free_bytes=int(memory.free),
+    )
 
 
 def detect_device() -> Device:

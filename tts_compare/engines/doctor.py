@@ -1,0 +1,181 @@
+"""A look at every engine that could run here: does it import, what does it see, and what would mend it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tts_compare.domain import Device
+from tts_compare.engines.hardware import Gpu, detect_device, free_disk_bytes, free_memory_bytes, gpus
+from tts_compare.engines.install import OFFLINE
+from tts_compare.engines.pip import pip_environment
+from tts_compare.engines.recipes import PINNED, recipe
+from tts_compare.engines.registry import EnginePython, data_dir, engines_dir, find_python, list_installed, read_marker
+from tts_compare.errors import UsageError
+
+GIB = 1024**3
+_LOW_MEMORY_BYTES = 4 * GIB
+_LOW_DISK_BYTES = 8 * GIB
+_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """One engine in one environment. ``imports`` is None where there is no environment to import it in.
+
+    error: the last line of what the import said; gpus: those the driver tells; torch_sees_gpu: whether the
+    environment's torch can use one; free_*: now, in bytes; advice: what to run or do, empty when all is well.
+    """
+
+    engine: str
+    version: str | None
+    device: Device
+    path: Path | None
+    imports: bool | None
+    error: str | None
+    torch: str | None
+    torch_sees_gpu: bool | None
+    gpus: tuple[Gpu, ...]
+    free_memory_bytes: int
+    free_disk_bytes: int
+    advice: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the engine can be launched as it is."""
+        return bool(self.imports) and not self.advice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where an engine is looked for. there: its Python, None where it has none; half_built: what an installer left."""
+
+    engine: str
+    device: Device
+    version: str | None = None
+    there: EnginePython | None = None
+    half_built: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What importing an engine in its own Python gave."""
+
+    error: str | None = None
+    torch: str | None = None
+    sees_gpu: bool | None = None
+
+
+def doctor(overrides: Mapping[str, str] | None = None) -> tuple[Diagnosis, ...]:
+    """Every environment of ours, every Python of ``overrides``, and each engine that has none.
+
+    The engines are imported in their own Pythons, side by side; that takes 10 to 40 s on two cores.
+    """
+    places = [*_places(overrides or {}, detect_device()), *_half_built()]
+    with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
+        looks = [*pool.map(_examine, places)]
+    return tuple(_diagnosis(place, look) for place, look in zip(places, looks, strict=True))
+
+
+def _places(overrides: Mapping[str, str], device: Device) -> Iterator[_Place]:
+    named = set()
+    for key in overrides:
+        engine, _, version = key.partition("==")
+        yield _found(find_python(engine, version or None, overrides=overrides, device=device), device)
+        named.add(engine)
+    for one in list_installed():
+        ours = EnginePython(path=one.interpreter, engine=one.engine, version=one.version, source="installed")
+        yield _found(ours, one.device)
+        named.add(one.engine)
+    for engine in sorted(PINNED.keys() - named):
+        try:
+            yield _found(find_python(engine, None, overrides={}, device=device), device)
+        except UsageError:
+            yield _Place(engine=engine, device=device)
+
+
+def _found(there: EnginePython, device: Device) -> _Place:
+    return _Place(engine=there.engine, device=device, version=there.version, there=there)
+
+
+def _half_built() -> Iterator[_Place]:
+    """Environments whose installation was cut off, or is going on."""
+    directory = engines_dir()
+    for home in sorted(directory.iterdir()) if directory.is_dir() else []:
+        engine, _, rest = home.name.partition("-")
+        version, _, device = rest.rpartition("-")
+        if engine in PINNED and version and device in ("cpu", "cuda") and read_marker(home) is None:
+            kind: Device = "cuda" if device == "cuda" else "cpu"
+            yield _Place(engine=engine, device=kind, version=version, half_built=home)
+
+
+def _examine(place: _Place) -> _Look:
+    if place.half_built:
+        return _Look(error="half-built: its installation has not ended")
+    if place.there is None:
+        return _Look(error="not installed")
+    argv = [str(place.there.path), "-c", _EXAMINE, recipe(place.engine, place.version, place.device).check]
+    env = pip_environment(os.environ) | OFFLINE
+    try:
+        asked = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=env)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return _Look(error=str(error))
+    if asked.returncode == 0:
+        told = json.loads(asked.stdout.strip().splitlines()[-1])
+        return _Look(torch=told["torch"], sees_gpu=told["gpu"])
+    said = [line for line in asked.stderr.splitlines() if line.strip()]
+    return _Look(error=said[-1].strip() if said else f"exit status {asked.returncode}")
+
+
+def _diagnosis(place: _Place, look: _Look) -> Diagnosis:
+    seen, memory, disk = gpus(), free_memory_bytes(), free_disk_bytes(data_dir())
+    advice = [*_engine_advice(place, look, gpu_here=bool(seen))]
+    if memory < _LOW_MEMORY_BYTES:
+        advice.append(f"only {memory / GIB:.1f} GiB of memory is free: an engine needs about 4")
+    if place.there is None and disk < _LOW_DISK_BYTES:
+        advice.append(f"only {disk / GIB:.1f} GiB of disk is free: set TTS_COMPARE_DATA to a larger one")
+    return Diagnosis(
+        engine=place.engine,
+        version=place.version,
+        device=place.device,
+        path=place.there.path if place.there else place.half_built,
+        imports=look.error is None if place.there else None,
+        error=look.error,
+        torch=look.torch,
+        torch_sees_gpu=look.sees_gpu,
+        gpus=seen,
+        free_memory_bytes=memory,
+        free_disk_bytes=disk,
+        advice=tuple(advice),
+    )
+
+
+def _engine_advice(place: _Place, look: _Look, *, gpu_here: bool) -> Iterator[str]:
+    version = f" --version {place.version}" if place.version not in (None, PINNED[place.engine]) else ""
+    command = f"tts-compare engines install {place.engine}{version} --device {place.device}"
+    if place.half_built:
+        yield f"run `{command}` to go on with it"
+    elif place.there is None:
+        yield f"run `tts-compare engines install {place.engine}`"
+    elif look.error is not None and place.there.source == "installed":
+        yield f"delete {place.there.path.parents[1]} and run `{command}`"
+    elif look.error is not None:
+        yield f"mend {place.engine} in {place.there.path}, or run `{command}`"
+    elif place.device == "cuda" and gpu_here and not look.sees_gpu:
+        yield f"torch {look.torch} cannot use the GPU: update the driver, or install with --device cpu"
+    elif place.device == "cpu" and gpu_here and place.there.source == "installed":
+        yield f"a GPU is here: run `tts-compare engines install {place.engine} --device cuda` to use it"
+
+
+_EXAMINE = """
+import importlib, json, sys
+importlib.import_module(sys.argv[1])
+import torch
+print()
+print(json.dumps({"torch": torch.__version__, "gpu": torch.cuda.is_available()}))
+"""
