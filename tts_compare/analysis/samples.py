@@ -63,6 +63,23 @@ def call_rows(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _compute(tokens: pl.Expr) -> dict[str, pl.Expr]:
+    """decode_tokens, processed (tokens run through the model) and attended (pairs of token and context position).
+
+    A generated token attends to its context, the prompt's tokens to those before them; a cached prefix is not run
+    again; choices of one request share one prompt.
+    """
+    prompt, charged = pl.col("prompt_tokens"), pl.col("prompt_charged")
+    cached = pl.col("cached_tokens").fill_null(0)
+    share = pl.when(prompt > 0).then(charged / prompt).otherwise(0.0)
+    prefill = (prompt * (prompt + 1) - cached * (cached + 1)) / 2
+    return {
+        "decode_tokens": (tokens - 1).clip(0),
+        "processed": tokens + share * (prompt - cached),
+        "attended": prompt * tokens + tokens * (tokens + 1) / 2 + share * prefill,
+    }
+
+
 _COLUMNS = (
     *SAMPLE_KEY,
     "ok",
@@ -73,6 +90,9 @@ _COLUMNS = (
     "ttfot_s",
     "tpot_s",
     "decode_s",
+    "decode_tokens",
+    "processed",
+    "attended",
     "tokens",
     "prompt_tokens",
     "cached_tokens",
@@ -85,6 +105,7 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
     """One row a sample. Calls of one sample follow each other: the latency runs from the first call's sent to the
     last call's last token, less waits for retries; tokens and request seconds are sums; truncated is the last call's.
     """
+    calls = calls.with_columns(**_compute(pl.col("completion_tokens")))
     if calls.height == 0 or (calls["call"].max() or 0) == 0:
         return calls.select(
             pl.col("budget").alias("record_budget"),
@@ -106,8 +127,11 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
             request_s=pl.col("request_s").sum(),
             ttft_s=pl.col("ttft_s").first(),
             ttfot_s=(pl.col("first_answer_ns").drop_nulls().last() - first_sent - later_wait) * _NS,
-            tpot_s=pl.col("decode_s").sum() / (pl.col("completion_tokens") - 1).clip(0).sum(),
+            tpot_s=pl.col("decode_s").sum() / pl.col("decode_tokens").sum(),
             decode_s=pl.col("decode_s").sum(),
+            decode_tokens=pl.col("decode_tokens").sum(),
+            processed=pl.col("processed").sum(),
+            attended=pl.col("attended").sum(),
             tokens=pl.col("completion_tokens").sum(),
             prompt_tokens=pl.col("prompt_charged").sum(),
             cached_tokens=pl.col("cached_charged").sum(),
@@ -138,6 +162,7 @@ def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
         ttfot_s=pl.when(pl.col("ttfot_s") <= latency).then("ttfot_s"),
         tpot_s=pl.when(pl.col("cut_length") > 1).then((latency - pl.col("ttft_s")) / (pl.col("cut_length") - 1)),
         decode_s=latency - pl.col("ttft_s"),
+        **_compute(pl.col("cut_length")),
         tokens=pl.col("cut_length"),
         prompt_tokens="prompt_charged",
         cached_tokens="cached_charged",
@@ -150,7 +175,7 @@ def occupancy(rows: pl.DataFrame) -> pl.DataFrame:
     held = (pl.col("end_ns").max() - pl.col("sent_ns").min()) * _NS
     key = ("setting", "method", "budget", "load", "problem", "repeat")
     return (
-        rows.group_by(*key, "request_id")
+        rows.group_by(*key, "request_id", "attempt")
         .agg(held=held)
         .group_by(key)
         .agg(occupied_s=pl.col("held").sum())
