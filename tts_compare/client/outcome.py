@@ -146,6 +146,8 @@ def judge(
     error: RequestError | None = None
     if status is not None and status != 200:
         error = RequestError(kind=_kind_of(status), status=status, message=_message(status, headers, reducer.whole))
+    elif any(choice.repeated for choice in reducer.choices.values()):
+        error = RequestError(kind="malformed", status=status, message="the stream repeats a chunk")
     elif reducer.runaway:
         message = reducer.malformed or f"the server went on past max_tokens ({attempt.max_tokens})"
         error = RequestError(kind="malformed", status=status, message=message)
@@ -156,8 +158,6 @@ def judge(
         error = RequestError(kind="malformed", status=status, message=reducer.malformed)
     elif reducer.whole:
         error = _judge_whole(attempt, reducer, broken)
-    elif any(choice.repeated for choice in reducer.choices.values()):
-        error = RequestError(kind="malformed", status=status, message="the stream repeats a chunk")
     if error is None and broken is not None and not _finished(attempt, reducer):
         began = any(choice.at for choice in reducer.choices.values())
         cut = broken.kind == "truncated_stream" and not began

@@ -24,7 +24,8 @@ REDUCE_BYTES = 256 * 1024
 """A stream's reads are reduced on a thread once there are so many bytes of them."""
 
 _INLINE_BYTES = 32 * 1024
-_SLACK_S = 1.0
+_SLACK_S = 0.25
+"""Our transport tells of a limit itself, and must be the first to."""
 _reducing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reduce")
 _PLAIN_HEADERS = {"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"}
 
@@ -123,6 +124,7 @@ class _Flight:
         self.reducer: Reducer | None = None
         self.exchange: Exchange | None = None
         self.response: httpx.Response | None = None
+        self._head_timeout = asyncio.timeout(None)
         self.attempt = Attempt(
             key=key,
             phase=phase,
@@ -185,7 +187,7 @@ class _Flight:
         """Send and wait for the head. Our transport keeps the limits itself; httpx's has none like them."""
         limits = self._limits
         try:
-            async with asyncio.timeout(limits.connect_s + min(limits.first_byte_s, limits.total_s) + _SLACK_S):
+            async with asyncio.timeout(limits.connect_s + self._until_head_s()) as self._head_timeout:
                 response = await self._client.send(request, stream=True)
         except TimeoutError as error:
             if limits.total_s < limits.first_byte_s:
@@ -194,6 +196,9 @@ class _Flight:
         if self.stamps.first_byte_ns is None:
             self.stamps.first_byte_ns = monotonic_ns()
         return response
+
+    def _until_head_s(self) -> float:
+        return min(self._limits.first_byte_s, self._limits.total_s) + _SLACK_S
 
     async def _batches(self, response: httpx.Response) -> AsyncIterator[list[Read]]:
         """Stamp what httpx's own transport hands up."""
@@ -219,6 +224,7 @@ class _Flight:
             self.stamps.connect_ns = monotonic_ns()
         elif event.endswith("send_request_headers.started"):
             self.stamps.sent_ns = monotonic_ns()
+            self._head_timeout.reschedule(asyncio.get_running_loop().time() + self._until_head_s())
         elif event.endswith("receive_response_headers.complete"):
             self.stamps.first_byte_ns = monotonic_ns()
 

@@ -58,7 +58,7 @@ class Choice:
         before = self.count
         known = self._count(chunk.token_ids, running_count)
         chars = len(answer) + len(thought)
-        if chars and known and self.count == before and running_count is not None:
+        if chars and self.count == before and running_count is not None:
             self.repeated = self.repeated or self._last == (answer, thought)
         if self.count > before or chars or (chunk.finish_reason and not known):
             self.at.append(now)
@@ -80,21 +80,21 @@ class Choice:
         return self.count or len(self.at)
 
     def _count(self, token_ids: list[int] | None, running_count: int | None) -> bool:
-        """Raise the running count by what a chunk says; False where it says nothing."""
-        if token_ids is not None:
+        """Raise the running count by what a chunk says, its usage before its ids; False where it says nothing."""
+        if token_ids is not None and self.ids is not None:
+            try:
+                self.ids.extend(token_ids)
+            except (OverflowError, TypeError):
+                self.ids = None
+        if running_count is not None and 0 <= running_count <= _MAX_COUNT:
+            raised = max(self.count, running_count)
+        elif token_ids is not None:
             self.counted_by_ids = True
-            self.count += len(token_ids)
-            self.many_a_chunk = self.many_a_chunk or len(token_ids) > 1
-            if self.ids is not None:
-                try:
-                    self.ids.extend(token_ids)
-                except (OverflowError, TypeError):
-                    self.ids = None
-            return True
-        if running_count is None or not 0 <= running_count <= _MAX_COUNT:
+            raised = self.count + len(token_ids)
+        else:
             return False
-        self.many_a_chunk = self.many_a_chunk or running_count > self.count + 1
-        self.count = max(self.count, running_count)
+        self.many_a_chunk = self.many_a_chunk or raised > self.count + 1
+        self.count = raised
         return True
 
 
