@@ -14,6 +14,7 @@ MAX_CAUSE_CHARS = 300
 _NOISE = re.compile(
     r"nanobind: |^\s*- leaked |leaked (shared_memory|semaphore)|resource_tracker|^\s*$|destroy_process_group"
     r"|See root cause above|^\s*For further information visit|\^{3,}|^frame #\d|warnings\.warn|(User|Future)Warning"
+    r"|Ignore import error|server_args=\{"
 )
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # "(EngineCore pid=12) ERROR 11-21 20:52:03 [core.py:1099] ", "[2026-11-21 20:52:03 TP0] ": who speaks and when.
@@ -36,7 +37,10 @@ COMMON_RULES = (
         r"error: (?P<cause>unrecognized arguments: .*)", "check --engine-args: this engine version has no such argument"
     ),
     Rule(r"error: (?P<cause>(?:argument|the following arguments) .*)", "check --engine-args against the engine's help"),
-    Rule(r"(?P<cause>No module named .*)", "run `tts-compare engines doctor`: the engine's environment is not whole"),
+    Rule(
+        r"(?:ModuleNotFoundError: |/python[\d.]*: )(?P<cause>No module named .*)",
+        "run `tts-compare engines doctor`: the engine's environment is not whole",
+    ),
     Rule(
         r"(?P<cause>.*(?:\[Errno 98\]|[Aa]ddress already in use).*)",
         "another program listens on that port; start again, another port is then chosen",

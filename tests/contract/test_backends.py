@@ -1,0 +1,161 @@
+"""What every backend promises, over the dict: a new engine is tested by being listed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts_compare.backends import BACKENDS, LOOPBACK, Backend, Machine
+from tts_compare.domain import Call, Sampling, Setting, Speculation, SpeculationKind
+
+MACHINE = Machine(device="cuda", devices=8, memory_bytes=2**40, cores=tuple(range(64)), gpu_memory_bytes=80 * 2**30)
+SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20, min_p=0.1, repetition_penalty=1.1, seed=7)
+CHAT = Call(max_tokens=64, sampling=SAMPLING, messages=(("user", "1+1?"),))
+SPECULATIONS: tuple[SpeculationKind, ...] = ("none", "ngram", "draft_model", "eagle", "eagle3", "mtp")
+
+every_backend = pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS.keys())
+
+
+def setting_for(backend: Backend, **changes: object) -> Setting:
+    base = Setting(backend=backend.name, model="org/Model-7B", device="cuda", max_model_len=4096)
+    if not backend.launched:
+        base = replace(base, base_url="http://127.0.0.1:1/v1")
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def argv_of(backend: Backend, setting: Setting) -> tuple[str, ...]:
+    return backend.argv(setting, python="/env/bin/python", host=LOOPBACK, port=23456, served_name="model-7b")
+
+
+def test_the_dict_names_each_backend_as_it_names_itself() -> None:
+    assert {key: backend.name for key, backend in BACKENDS.items()} == {key: key for key in BACKENDS}
+
+
+@every_backend
+def test_a_launched_engine_has_a_module_a_distribution_and_ways_to_ask_it(backend: Backend) -> None:
+    asked = (backend.health_path, backend.version_path, backend.metrics_path, backend.flush_path)
+    if backend.launched:
+        assert backend.module
+        assert backend.distributions
+        assert all(path is not None and path.startswith("/") for path in asked)
+        assert backend.metrics.generation_tokens
+        assert backend.stop_grace_s > 0
+    else:
+        assert backend.module is None
+        assert asked == (None, None, None, None)
+
+
+@every_backend
+def test_argv_runs_the_given_python_listens_where_told_and_names_the_model(backend: Backend) -> None:
+    argv = argv_of(backend, setting_for(backend))
+    if not backend.launched:
+        assert argv == ()
+        return
+    assert argv[:2] == ("/env/bin/python", "-m")
+    for flag, value in (("--host", LOOPBACK), ("--port", "23456"), ("--served-model-name", "model-7b")):
+        assert argv[argv.index(flag) + 1] == value
+    assert "org/Model-7B" in argv
+
+
+@every_backend
+def test_engine_args_come_last_and_verbatim(backend: Backend) -> None:
+    extra = ("--enable-something", '{"a": [1, 2]}', "--x=y z")
+    argv = argv_of(backend, setting_for(backend, engine_args=extra))
+    assert argv[-3:] == extra or not backend.launched
+
+
+@every_backend
+@pytest.mark.parametrize("kind", SPECULATIONS)
+def test_each_speculation_changes_argv_and_names_its_draft(backend: Backend, kind: SpeculationKind) -> None:
+    if not backend.launched:
+        assert (backend.unsupported(setting_for(backend, speculation=Speculation(kind="ngram")), MACHINE)) is not None
+        return
+    draft = "org/Draft-1B" if kind in ("draft_model", "eagle", "eagle3") else None
+    spoken = " ".join(argv_of(backend, setting_for(backend, speculation=Speculation(kind=kind, model=draft))))
+    assert ("speculative" in spoken) == (kind != "none")
+    assert draft is None or draft in spoken
+
+
+@every_backend
+def test_what_is_compared_alike_is_always_stated(backend: Backend) -> None:
+    if not backend.launched:
+        return
+    on = argv_of(backend, setting_for(backend, prefix_caching=True, device="cpu", max_num_seqs=3, seed=11))
+    off = argv_of(backend, setting_for(backend, prefix_caching=False, device="cpu", max_num_seqs=3, seed=11))
+    assert on != off
+    for value in ("3", "11", "float32", "4096"):
+        assert value in on
+
+
+@every_backend
+def test_a_key_is_handed_over_by_environment_or_not_at_all(backend: Backend) -> None:
+    key_env = backend.key_env("planted-key")
+    assert key_env is None or "planted-key" in key_env.values()
+    assert not any("key" in argument for argument in argv_of(backend, setting_for(backend)))
+
+
+@every_backend
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_environment_is_strings_and_binds_one_core_list_a_rank(backend: Backend, device: str) -> None:
+    setting = setting_for(backend, device=device, tensor_parallel=2, pipeline_parallel=2, threads_per_rank=3)
+    env = backend.env(setting, cores=range(10, 22))
+    assert all(isinstance(key, str) and isinstance(value, str) for key, value in env.items())
+    bound = [value for key, value in env.items() if key.endswith("OMP_THREADS_BIND")]
+    assert bound == (["10,11,12|13,14,15|16,17,18|19,20,21"] if backend.launched and device == "cpu" else [])
+
+
+@every_backend
+def test_a_request_streams_caps_tokens_and_asks_for_usage(backend: Backend) -> None:
+    path, body = backend.request(CHAT, "served")
+    assert path == "/chat/completions"
+    assert json.loads(json.dumps(body)) == body
+    assert body["model"] == "served"
+    assert body["stream"] is True
+    assert body["stream_options"]["include_usage"] is True
+    assert body["messages"] == [{"role": "user", "content": "1+1?"}]
+    assert 64 in (body.get("max_tokens"), body.get("max_completion_tokens"))
+    assert "stop" not in body
+
+
+@every_backend
+def test_a_request_states_every_sampling_parameter_that_the_engine_knows(backend: Backend) -> None:
+    _, body = backend.request(CHAT, "served")
+    known = {"temperature", "top_p", "seed"} | ({"top_k", "min_p", "repetition_penalty"} if backend.launched else set())
+    assert {name: body[name] for name in known} == {name: getattr(SAMPLING, name) for name in known}
+    assert backend.launched or "top_k" not in body
+
+
+@every_backend
+def test_text_and_token_prompts_go_to_completions(backend: Backend) -> None:
+    text = backend.request(Call(max_tokens=1, sampling=SAMPLING, prompt="Once"), "served")
+    ids = backend.request(Call(max_tokens=1, sampling=SAMPLING, prompt_token_ids=(1, 2)), "served")
+    assert (text[0], text[1]["prompt"]) == ("/completions", "Once")
+    assert (ids[0], ids[1]["prompt"]) == ("/completions", [1, 2])
+
+
+@every_backend
+def test_a_call_with_two_prompts_or_none_is_refused(backend: Backend) -> None:
+    for call in (replace(CHAT, prompt="too"), replace(CHAT, messages=None)):
+        with pytest.raises(ValueError, match="exactly one"):
+            backend.request(call, "served")
+
+
+@every_backend
+def test_a_plain_setting_is_supported_and_a_quantity_below_one_is_not(backend: Backend) -> None:
+    assert backend.unsupported(setting_for(backend), MACHINE) is None
+    for name in ("tensor_parallel", "pipeline_parallel", "data_parallel", "max_num_seqs", "max_model_len"):
+        reason = backend.unsupported(setting_for(backend, **{name: 0}), MACHINE)
+        assert reason is not None
+        assert name in reason
+
+
+@every_backend
+@given(log=st.text(max_size=2000))
+def test_any_log_gives_a_cause_of_one_short_line(backend: Backend, log: str) -> None:
+    cause, _ = backend.startup_cause(log)
+    assert 0 < len(cause) <= 300
+    assert len(cause.splitlines()) == 1
