@@ -9,11 +9,13 @@ from tts_compare.reports.console import ConsoleReport
 from tts_compare.reports.data import CsvReport, JsonReport, ParquetReport
 from tts_compare.reports.latex import LatexReport
 from tts_compare.reports.markdown import MarkdownReport
+from tts_compare.reports.page import PageReport
 from tts_compare.reports.view import Absent, Look, Report, RunView
 
 #: Every report by the name ``--format`` takes. A new one is a module and a line here.
 REPORTS: dict[str, Report] = {
     "console": ConsoleReport(),
+    "html": PageReport(),
     "markdown": MarkdownReport(),
     "latex": LatexReport(),
     "json": JsonReport(),

@@ -133,9 +133,12 @@ def _sheet(sheet: sheets.Sheet, look: Look, *, folds: int | None = None) -> Iter
             show_edge=False,
         )
         for i, head in enumerate(sheet.heads):
-            align = "left" if i in sheet.left else "right"
             table.add_column(
-                Text(head), justify=align, overflow="fold", no_wrap=i != folds, min_width=min(8, len(head))
+                Text(head),
+                justify="left" if i in sheet.left else "right",
+                overflow="fold",
+                no_wrap=i != folds,
+                min_width=12 if i == folds else None,
             )
         for i, row in enumerate(_without_repeats(sheet.rows, folds)):
             table.add_row(*(Text(cell) for cell in row), style="bold" if i in sheet.marked else None)

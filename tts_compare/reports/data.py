@@ -56,8 +56,7 @@ class CsvReport:
         import polars as pl
 
         points = analysis.points.with_columns(pl.col(pl.List(pl.String)).list.join(";"))
-        text = points.with_columns(pl.col(pl.String).map_elements(plain, return_dtype=pl.String)).write_csv()
-        return text
+        return points.with_columns(pl.col(pl.String).map_elements(plain, return_dtype=pl.String)).write_csv()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +72,12 @@ class ParquetReport:
         return out.getvalue()
 
 
-def _strict(value: object) -> Any:  # noqa: ANN401 - JSON
+def _strict(value: object) -> Any:
     """Dataclasses, frames, mappings and sequences as JSON values; non-finite numbers as null; text made safe."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return plain(value)
-    if value is None or isinstance(value, bool | int):
-        return value
     if is_dataclass(value) and not isinstance(value, type):
-        return _strict(asdict(value))
+        value = asdict(value)
+    if value is None or isinstance(value, bool | int | float):
+        return None if isinstance(value, float) and not math.isfinite(value) else value
     if isinstance(value, Mapping):
         return {plain(str(key)): _strict(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -90,6 +85,6 @@ def _strict(value: object) -> Any:  # noqa: ANN401 - JSON
     return [_strict(row) for row in _rows(value)] if hasattr(value, "iter_rows") else plain(str(value))
 
 
-def _rows(frame: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - polars is not imported here
+def _rows(frame: Any) -> list[dict[str, Any]]:
     typed: pl.DataFrame = frame
     return list(typed.iter_rows(named=True))

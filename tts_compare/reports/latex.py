@@ -21,7 +21,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "–": "--",
+    "\u2013": "--",
     "±": r"$\pm$",
     "·": r"$\cdot$",
     "µ": r"\textmu{}",

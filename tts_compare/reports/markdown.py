@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tts_compare.reports import sheets, verdicts
+from tts_compare.reports.labels import Labels
 from tts_compare.reports.plain import one_line
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
@@ -74,7 +75,7 @@ def _table(sheet: sheets.Sheet) -> Iterator[str]:
         yield f"- {escape(line)}"
 
 
-def _doubts(analysis: Analysis, run: RunView, labels: sheets.Labels) -> Iterator[str]:
+def _doubts(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
     doubts = verdicts.gather_doubts(analysis.doubts, labels)
     if doubts:
         yield "\n### Doubts\n"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["share", "seconds", "device_seconds", "tokens", "flops", "usd", "joules", "count", "ratio", "number"]
-DASH = "–"
+DASH = "\u2013"
 _SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _LARGE = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
@@ -32,7 +32,7 @@ class Scale:
         return f"{other * self.factor:,.{_decimals(self.write(value))}f}"
 
     def span(self, lo: float | None, hi: float | None) -> str:
-        """An interval, ``lo–hi``; empty where either end is unknown."""
+        """An interval, ``lo-hi`` with an en dash; empty where either end is unknown."""
         if lo is None or hi is None:
             return ""
         return f"{self.write(lo)}{DASH}{self.write(hi)}"

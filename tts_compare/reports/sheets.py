@@ -163,7 +163,7 @@ def points_sheet(
 ) -> Sheet:
     """One table of points: marks, name, budget, the columns asked for, then truncation and failures.
 
-    An interval is written ``[lo–hi]``, or, ``narrow``, as ± its longer arm.
+    An interval is written ``[lo-hi]``, or, ``narrow``, as ± its longer arm.
     """
     shown = [c for c in columns if c.name not in _RARE or any(row.get(c.name) is not None for row in group.rows)]
     scales = {

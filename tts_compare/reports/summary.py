@@ -27,7 +27,7 @@ def summarise(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((head, said) for head, said in found if said)
 
 
-def _get(manifest: Mapping[str, Any], dotted: str) -> Any:  # noqa: ANN401 - JSON
+def _get(manifest: Mapping[str, Any], dotted: str) -> Any:
     here: Any = manifest
     for key in dotted.split("."):
         if not isinstance(here, Mapping):

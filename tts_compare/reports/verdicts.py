@@ -115,7 +115,7 @@ def slo_sheet(analysis: Analysis, labels: Labels) -> Sheet:
         left=frozenset({0, 1, 2}),
         notes=("keeps them, is the best: shares of bootstrap resamples.",),
         sentences=tuple(
-            f"{load}, {objectives}: {best}, accuracy {accuracy}; keeps them in {kept}, is the best in {share} of resamples"
+            f"{load}, {objectives}: {best}, accuracy {accuracy}; keeps them in {kept}, best in {share} of resamples"
             for load, objectives, best, accuracy, kept, share in said
         ),
     )

@@ -1,0 +1,195 @@
+"""Analysis -> the rows that figures draw: plain numbers in one unit an axis, one list a mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tts_compare.reports.labels import Labels, split_setting
+from tts_compare.reports.numbers import Kind, Scale, budget, scale
+from tts_compare.reports.sheets import Group, name_point, varied_keys
+
+if TYPE_CHECKING:
+    from tts_compare.analysis.schema import Analysis
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisShown:
+    """An x axis a figure offers: the columns of the points frame behind it and how it is written.
+
+    ``compared`` is the figure over the problems completed in every point compared, which frontiers are made of.
+    """
+
+    id: str
+    title: str
+    column: str
+    compared: str
+    kind: Kind
+    flag: str
+    lo: str = ""
+    hi: str = ""
+
+
+#: The switch of the page, in its order.
+AXES_SHOWN: tuple[AxisShown, ...] = (
+    AxisShown(
+        id="latency",
+        title="Mean latency",
+        column="latency_mean_s",
+        compared="compared_latency_s",
+        kind="seconds",
+        flag="on_latency_frontier",
+        lo="latency_lo_s",
+        hi="latency_hi_s",
+    ),
+    AxisShown(
+        id="cost",
+        title="Cost per problem",
+        column="gpu_s_per_problem",
+        compared="compared_gpu_s_per_problem",
+        kind="device_seconds",
+        flag="on_cost_frontier",
+        lo="gpu_s_per_problem_lo",
+        hi="gpu_s_per_problem_hi",
+    ),
+    AxisShown(
+        id="paper_cost",
+        title="Cost per token",
+        column="cost_per_token_gpu_s",
+        compared="compared_cost_per_token_gpu_s",
+        kind="device_seconds",
+        flag="on_paper_cost_frontier",
+        lo="cost_per_token_lo_gpu_s",
+        hi="cost_per_token_hi_gpu_s",
+    ),
+    AxisShown(
+        id="tokens",
+        title="Tokens per problem",
+        column="tokens_mean",
+        compared="compared_tokens",
+        kind="tokens",
+        flag="on_compute_frontier",
+        lo="tokens_lo",
+        hi="tokens_hi",
+    ),
+    AxisShown(
+        id="flops",
+        title="FLOPs per problem",
+        column="flops_mean",
+        compared="compared_flops",
+        kind="flops",
+        flag="on_flops_frontier",
+    ),
+    AxisShown(
+        id="usd",
+        title="Dollars per problem",
+        column="usd_per_problem",
+        compared="compared_usd_per_problem",
+        kind="usd",
+        flag="on_usd_frontier",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What the figures of one group draw. ``scales``: axis id -> unit, only for axes with figures."""
+
+    points: list[Row]
+    frontiers: list[Row]
+    bands: list[Row]
+    scales: dict[str, Scale]
+    log: dict[str, bool]
+
+
+def rows_to_draw(analysis: Analysis, group: Group, labels: Labels, *, on_cpu: bool) -> Drawn:
+    """The points, frontier steps and bands of a group; accuracies in per cent, x in the axis's unit."""
+    shown = [axis for axis in AXES_SHOWN if any(row[axis.column] is not None for row in group.rows)]
+    scales = {axis.id: scale(axis.kind, [row[axis.column] for row in group.rows], on_cpu=on_cpu) for axis in shown}
+    varied = varied_keys(group.rows)
+    here = {"load": group.load, "policy": group.policy}
+    return Drawn(
+        points=[_point(row, shown, scales, name_point(row, labels, varied)) for row in group.rows],
+        frontiers=[
+            {"axis": row["axis"], "x": row["x"] * scales[row["axis"]].factor, "accuracy": 100 * row["accuracy"]}
+            for row in _of_group(analysis.frontiers, here)
+            if row["axis"] in scales and row["x"] is not None
+        ],
+        bands=[
+            {"axis": row["axis"], "x": row["x"] * scales[row["axis"]].factor}
+            | {end: 100 * row[end] for end in ("accuracy_lo", "accuracy_hi")}
+            for row in _of_group(analysis.bands, here)
+            if row["axis"] in scales and None not in (row["x"], row["accuracy_lo"], row["accuracy_hi"])
+        ],
+        scales=scales,
+        log={axis.id: _spread([row[axis.column] for row in group.rows]) >= 20 for axis in shown},
+    )
+
+
+def _of_group(frame: Any, here: Mapping[str, str]) -> Iterable[Row]:
+    if frame.is_empty():
+        return
+    for row in frame.iter_rows(named=True):
+        if all(row[key] == value for key, value in here.items()):
+            yield row
+
+
+def _spread(values: list[float | None]) -> float:
+    known = [v for v in values if v is not None and v > 0]
+    return max(known) / min(known) if known else 1.0
+
+
+def _point(row: Mapping[str, Any], axes: list[AxisShown], scales: Mapping[str, Scale], series: str) -> Row:
+    parts = split_setting(row["setting"])
+    accuracy = _or(row["compared_accuracy"], row["accuracy"])
+    drawn: Row = {
+        "series": series,
+        "model": parts["model"] if parts else "",
+        "budget": row["budget"],
+        "budget_said": budget(row["budget"]) + (" (derived)" if row["provenance"] == "derived" else ""),
+        "accuracy": None if accuracy is None else 100 * accuracy,
+        "accuracy_said": _said(row, "accuracy", "accuracy_lo", "accuracy_hi", Scale(factor=100, unit="%")),
+        "failed_said": f"{row['failed'] or 0} of {row['n']}",
+        "truncated_said": Scale(factor=100, unit="%").write(row["truncated_share"]) + " %",
+        **dict(zip(("lo", "hi"), _shifted(row, "accuracy", accuracy, 100.0), strict=True)),
+    }
+    for axis in axes:
+        unit, x = scales[axis.id], _or(row[axis.compared], row[axis.column])
+        lo, hi = _ends(row, axis.lo, axis.hi)
+        shift = 0.0 if x is None or row[axis.column] is None else x - row[axis.column]
+        drawn |= {
+            f"x_{axis.id}": None if x is None else x * unit.factor,
+            f"lo_{axis.id}": None if lo is None else (lo + shift) * unit.factor,
+            f"hi_{axis.id}": None if hi is None else (hi + shift) * unit.factor,
+            f"on_{axis.id}": bool(row[axis.flag]),
+            f"said_{axis.id}": _said(row, axis.column, axis.lo, axis.hi, unit),
+            f"share_{axis.id}": _share(row.get(axis.flag.replace("on_", "share_on_", 1))),
+        }
+    return drawn
+
+
+def _shifted(row: Mapping[str, Any], name: str, drawn: float | None, factor: float) -> tuple[float | None, ...]:
+    """The interval of a figure, moved with it where the point drawn is over the compared problems only."""
+    lo, hi = _ends(row, f"{name}_lo", f"{name}_hi")
+    shift = 0.0 if drawn is None or row[name] is None else drawn - row[name]
+    return tuple(None if end is None else min(1.0, max(0.0, end + shift)) * factor for end in (lo, hi))
+
+
+def _ends(row: Mapping[str, Any], lo: str, hi: str) -> tuple[float | None, float | None]:
+    return (row[lo], row[hi]) if lo and hi else (None, None)
+
+
+def _said(row: Mapping[str, Any], name: str, lo: str, hi: str, unit: Scale) -> str:
+    span = unit.span(*_ends(row, lo, hi))
+    return f"{unit.write(row[name])} {unit.unit}" + (f" [{span}]" if span else "")
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
+
+
+def _or(first: float | None, second: float | None) -> float | None:
+    return second if first is None else first
