@@ -1,0 +1,116 @@
+r"""LaTeX as models write it -> one spelling. Pure text work, linear in the length; nothing is evaluated."""
+# ruff: noqa: RUF001 - the table is about characters that look like others
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_UNICODE = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "⁻": "^-", "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ",
+    "∙": r"\cdot ", "÷": "/", "⁄": "/", "∕": "/", "π": r"\pi ", "∞": r"\infty ", "°": r"^\circ ", "≤": r"\le ",
+    "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ",
+    "∓": r"\mp ", "√": r"\sqrt ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}", "θ": r"\theta ", "α": r"\alpha ",
+    "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "φ": r"\phi ", "ω": r"\omega ", "⟨": r"\langle ",
+    "⟩": r"\rangle ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}",
+    "¾": r"\frac{3}{4}", "％": "%", "，": ",", "（": "(", "）": ")", "．": ".", "。": ".",
+    "²": "^2", "³": "^3", "⁴": "^4", "⁵": "^5",
+    **{chr(0xFF10 + digit): str(digit) for digit in range(10)},
+}  # fmt: skip
+_UNICODE_TABLE = str.maketrans(_UNICODE)
+
+
+def _names(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_DROPPED = _names(
+    "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr ! $ ( ) [ ] displaystyle textstyle "
+    "limits nolimits boldsymbol rm bf it mathstrut strut"
+)
+_SPACES = _names(", ; : > / quad qquad enspace thinspace space") | {" ", "\n", "\t"}
+_RENAMED = {
+    "dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "leq": r"\le", "geq": r"\ge", "leqslant": r"\le",
+    "geqslant": r"\ge", "neq": r"\ne", "lt": "<", "gt": ">", "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[",
+    "rbrack": "]", "lparen": "(", "rparen": ")", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "ast": "*",
+    "cdotp": r"\cdot", "degree": r"^\circ", "dbinom": r"\binom", "tbinom": r"\binom", "%": "%", "_": "_",
+    "varnothing": r"\emptyset", "simeq": r"\approx", "colon": ":", "newline": r"\\", "cr": r"\\", "varphi": r"\phi",
+    "text": r"\text", "mbox": r"\text", "hbox": r"\text", "textbf": r"\text", "textit": r"\text",
+    "textrm": r"\text", "textsf": r"\text", "texttt": r"\text", "textnormal": r"\text", "emph": r"\text",
+    "mathrm": r"\text", "mathbf": r"\letter", "mathit": r"\letter", "mathsf": r"\letter", "mathtt": r"\text",
+    "operatorname": r"\text", "mathcal": r"\letter", "bm": r"\letter",
+}  # fmt: skip
+_COMMAND = re.compile(r"\\([a-zA-Z]+|.)", re.DOTALL)
+_THOUSANDS = re.compile(r"(?<=\d)\s*(?:,\s*\\!|\{,\}|\\[,;: ]|~|\\thinspace|\\!)\s*(?=\d{3}(?!\d))")
+_CONJUNCTION = re.compile(r",?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|(?<![a-zA-Z\\{])(?:and|or)(?![a-zA-Z}]))\s*")
+_PLAIN_GROUP = re.compile(
+    r"\\(?:text\s*\{\s*([A-Za-fi-kn-rt-z]|[^{}A-Za-z]*\d[^{}A-Za-z]*)|letter\s*\{\s*([A-Za-z]|[^{}A-Za-z]+))\s*\}"
+)
+_INFINITY = re.compile(r"(?<![\\a-zA-Z])(?:infinity|infty|inf|oo)(?![a-zA-Z])|\\text\s*\{\s*infinity\s*\}")
+_DEGREE = re.compile(r"\s*(?:\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\text\s*\{\s*deg(?:ree)?s?\.?\s*\})")
+_BARE_SQRT = re.compile(r"(?<!\\)sqrt(?=\s*[({\[\d])")
+_SQRT_DIGITS = re.compile(r"\\sqrt\s*(\d+)")
+_MIXED = re.compile(r"(?<![\d.\w})])(\d+)(?:\s+(\d+)\s*/\s*(\d+)|\s*\(\s*(\d+)\s*\)\s*/\s*\(?\s*(\d+)\s*\)?)(?![\d.])")
+_PERCENT = re.compile(r"\\text\s*\{\s*(?:percent|pct|percentage)\s*\}|\b(?:percent|pct)\b")
+_MATRIX = re.compile(
+    r"\\(begin|end)\s*\{\s*(?:small|b|p)?matrix\s*\}|\\(begin|end)\s*\{\s*array\s*\}(?:\s*\{[lcr| ]*\})?"
+)
+_EDGES = " \t\n.,;:*`"
+
+
+def normalise(answer: str) -> str:
+    r"""One spelling of an answer: spacing, ``\left``, fonts, thousands separators, unicode, degree and percent signs.
+
+    The result is LaTeX still. Rules that depend on what the answer is (lists, labels, units) are not here.
+    """
+    text = _printable(answer).translate(_UNICODE_TABLE)
+    text = _THOUSANDS.sub("", text)
+    text = _COMMAND.sub(_respell, text).replace("$", "").replace("~", " ").replace("**", " ")
+    text = text.replace("{,}", ",")
+    text = _PLAIN_GROUP.sub(lambda found: found.group(1) or found.group(2), text).replace("\\letter", "\\text")
+    text = _INFINITY.sub(r"\\infty ", text)
+    text = _PERCENT.sub("%", _DEGREE.sub(r"^\\circ ", text))
+    text = _CONJUNCTION.sub(", ", text)
+    text = _SQRT_DIGITS.sub(r"\\sqrt{\1}", _BARE_SQRT.sub(r"\\sqrt", text))
+    text = _MATRIX.sub(lambda found: rf"\{found.group(1) or found.group(2)}{{pmatrix}}", text)
+    text = _MIXED.sub(_mixed, text)
+    return _trimmed(" ".join(text.split()))
+
+
+def compact(normalised: str) -> str:
+    """The normalised answer without any space: what is compared for identity and what a cache keys on."""
+    return normalised.replace(" ", "")
+
+
+def _printable(text: str) -> str:
+    """The text without control and invisible formatting characters (null bytes, direction marks)."""
+    if text.isascii() and text.isprintable():
+        return text
+    spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
+    return "".join(char for char in spaced if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf"))
+
+
+def _mixed(found: re.Match[str]) -> str:
+    """``3 1/2`` and ``3(1)/(2)`` are mixed numbers where the fraction is a proper one."""
+    whole, top, bottom = found.group(1), found.group(2) or found.group(4), found.group(3) or found.group(5)
+    proper = int(top) < int(bottom)
+    return rf"{whole}\frac{{{top}}}{{{bottom}}}" if proper else found.group()
+
+
+def _respell(found: re.Match[str]) -> str:
+    name = found.group(1)
+    if name in _DROPPED:
+        return ""
+    if name in _SPACES:
+        return " "
+    return _RENAMED.get(name, found.group())
+
+
+def _trimmed(text: str) -> str:
+    """Without punctuation at the edges; a leading point that begins a decimal stays."""
+    text = text.rstrip(_EDGES)
+    if text.endswith("\\"):
+        text = text.rstrip("\\ ")
+    stripped = text.lstrip(_EDGES)
+    begins_decimal = len(stripped) < len(text) and text[len(text) - len(stripped) - 1] == "." and stripped[:1].isdigit()
+    return f".{stripped}" if begins_decimal else stripped
