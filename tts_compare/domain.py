@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
-Phase = Literal["warmup", "measured"]
+Phase = Literal["warmup", "measured", "spot_check"]
 TokensSource = Literal["usage", "token_ids", "estimated"]
 GradeStatus = Literal["correct", "incorrect", "no_answer", "ungraded"]
 AnswerKind = Literal["math", "integer", "gsm8k", "choice"]

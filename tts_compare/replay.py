@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from tts_compare.domain import Call, RequestRecord, RowKey
+from tts_compare.domain import Call, Phase, RequestRecord, RowKey
 from tts_compare.pacing import Concurrent, Load, Poisson, offsets_ns
 from tts_compare.retry import RETRYABLE, RetryPolicy, retry_delay_s
 
@@ -51,8 +51,8 @@ class Known:
 _UNFINISHED = RETRYABLE | {"server_died", "cancelled"}
 
 
-def known_rows(records: Iterable[RequestRecord]) -> Known:
-    """What measured rows mean for a run that takes them up.
+def known_rows(records: Iterable[RequestRecord], *, phase: Phase = "measured") -> Known:
+    """What the rows of a phase mean for a run that takes them up.
 
     A success, and a failure that is a result (a time-out, a refusal), is done. A row that a dead server, an
     interruption or a passing fault left is sent again, as its next attempt.
@@ -60,7 +60,7 @@ def known_rows(records: Iterable[RequestRecord]) -> Known:
     done: dict[RowKey, RequestRecord] = {}
     attempts: dict[RowKey, int] = {}
     for row in records:
-        if row.phase != "measured":
+        if row.phase != phase:
             continue
         key = replace(row.key, attempt=0)
         attempts[key] = max(attempts.get(key, 0), row.attempt + 1)
@@ -186,12 +186,18 @@ async def _drive(task: Task, how: Replay, *, scheduled_ns: int | None) -> None:
         batches.close()
 
 
+def choice_keys(key: RowKey, call: Call) -> tuple[RowKey, ...]:
+    """The keys of the rows that one call leaves, at its first attempt: one a choice."""
+    own = replace(key, sample=key.sample + call.sample, call=call.call)
+    return tuple(replace(own, sample=own.sample + index) for index in range(call.n))
+
+
 async def _one_call(
     key: RowKey, call: Call, how: Replay, scheduled_ns: int | None
 ) -> tuple[tuple[RequestRecord, ...], str | None]:
     """The final rows of one call, and why the server is gone if it is."""
     own = replace(key, sample=key.sample + call.sample, call=call.call)
-    choices = [replace(own, sample=own.sample + index) for index in range(call.n)]
+    choices = choice_keys(key, call)
     if all(choice in how.known.done for choice in choices):
         return tuple(how.known.done[choice] for choice in choices), None
     rng = random.Random(f"{how.seed}/{own}")  # noqa: S311 - jitter, not a secret

@@ -92,6 +92,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     add("--spec", metavar="S,...", help="speculation: none, ngram, draft_model, eagle, eagle3, mtp")
     add("--dtype", metavar="D,...", help="weights' type, e.g. bfloat16, float32 (auto)")
     add("--max-model-len", metavar="N", help="context length in tokens (longest prompt + largest budget)")
+    add("--device", choices=("auto", "cpu", "cuda"), help="what the engines run on (auto: cuda where a GPU is seen)")
     add("--engine-args", metavar="B=FLAGS", action="append", help="flags passed to an engine verbatim; repeatable")
 
 

@@ -1,4 +1,4 @@
-"""What is known of a model before anything starts: its shape, its weights' size, its chat template's home."""
+"""What is known of a model before anything starts: its shape and its revision."""
 
 from __future__ import annotations
 
@@ -6,46 +6,51 @@ import json
 import subprocess
 from pathlib import Path
 
-from tts_compare.backends.facts import ModelFacts, model_facts
+from tts_compare.backends import ModelFacts, model_facts
 from tts_compare.errors import UsageError
+from tts_compare.methods.model_files import model_dir
 
 _WEIGHTS = ("*.safetensors", "*.bin")
 
 
-def model_dir(model: str) -> Path | None:
-    """The directory a model's name means, None where it is a name on the hub.
+def check_model(model: str) -> None:
+    """Raises UsageError where a model reads as a path and there is no model at it.
 
-    Raises UsageError where it reads as a path and nothing is there.
+    A name on the hub is ``owner/name`` or a bare name; everything else is a path.
     """
     path = Path(model).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UsageError(f"{model} is no model: the directory has no config.json")
-        return path
-    looks_like_path = model.startswith((".", "/", "~")) or model.count("/") != 1 or path.exists()
-    if looks_like_path and not _is_bare_name(model):
+        return
+    if model.startswith((".", "/", "~")) or model.count("/") > 1 or path.exists():
         raise UsageError(f"there is no model at {model}: give a directory with a config.json, or a name on the hub")
-    return None
 
 
-def _is_bare_name(model: str) -> bool:
-    return "/" not in model and not model.startswith((".", "~"))
+def facts_of(model: str, revision: str | None = None, *, fetch: bool = True) -> ModelFacts | None:
+    """The model's shape from its config.json; None where that is not to be had.
 
-
-def facts_of(model: str, revision: str | None = None) -> ModelFacts | None:
-    """The model's shape from its config.json: the directory's, or what the hub's cache already holds.
-
-    None where neither has it; nothing is fetched. Raises UsageError where a path holds no model.
+    fetch: the small files of a model on the hub may be fetched; else only what its cache holds is read.
     """
-    directory = model_dir(model)
-    config = directory / "config.json" if directory else _cached(model, revision)
-    if config is None:
+    directory = _directory(model, revision, fetch=fetch)
+    if directory is None or not (directory / "config.json").is_file():
         return None
     try:
-        parsed = json.loads(config.read_bytes())
+        config = json.loads((directory / "config.json").read_bytes())
     except (OSError, ValueError) as error:
-        raise UsageError(f"{config} cannot be read: {error}") from error
-    return model_facts(parsed, weight_bytes(config.parent))
+        raise UsageError(f"{directory / 'config.json'} cannot be read: {error}") from error
+    return model_facts(config, weight_bytes(directory))
+
+
+def _directory(model: str, revision: str | None, *, fetch: bool) -> Path | None:
+    if Path(model).is_dir():
+        return Path(model)
+    if fetch:
+        return model_dir(model, revision=revision)
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "config.json", revision=revision) if model.count("/") == 1 else None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def weight_bytes(directory: Path) -> int | None:
@@ -57,27 +62,15 @@ def weight_bytes(directory: Path) -> int | None:
     return None
 
 
-def _cached(model: str, revision: str | None) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(model, "config.json", revision=revision)
-    except HFValidationError:
-        return None
-    return Path(found) if isinstance(found, str) else None
-
-
 def revision_of(model: str, revision: str | None = None) -> str | None:
     """The commit of a model: of the git checkout it lies in, or of the hub's cache; None where there is none."""
-    directory = model_dir(model)
-    if directory is None:
-        cached = _cached(model, revision)
-        return cached.parent.name if cached else revision
-    if not (directory / ".git").exists():
+    if not Path(model).is_dir():
+        cached = _directory(model, revision, fetch=False)
+        return cached.name if cached else revision
+    if not (Path(model) / ".git").exists():
         return None
     done = subprocess.run(
-        ["git", "-C", str(directory), "rev-parse", "HEAD"],  # noqa: S607 - git is found where the user has it
+        ["git", "-C", model, "rev-parse", "HEAD"],  # noqa: S607 - git is found where the user has it
         capture_output=True,
         text=True,
         check=False,

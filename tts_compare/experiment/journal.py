@@ -1,0 +1,41 @@
+"""Everything a run writes while it goes on, through one value: rows, the manifest, and what is told to a viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tts_compare import store
+from tts_compare.domain import Doubt, RequestRecord
+
+Tell = Callable[[object], None]
+
+
+@dataclass(slots=True)
+class Journal:
+    """The open files of one run. ``tell`` takes the events of ``reports.live``."""
+
+    run: store.RunDir
+    manifest: dict[str, Any]
+    rows: store.RowLog
+    tell: Tell
+    private: bool = False
+    records: list[RequestRecord] = field(default_factory=list)
+
+    def append(self, rows: tuple[RequestRecord, ...]) -> None:
+        """Keep the rows of one attempt: on disk before anything else."""
+        self.rows.append(rows)
+        self.records.extend(rows)
+
+    def doubt(self, doubts: Iterable[Doubt]) -> None:
+        """Keep doubts, each once."""
+        known: list[dict[str, Any]] = self.manifest["doubts"]
+        for doubt in doubts:
+            row = asdict(doubt)
+            if row not in known:
+                known.append(row)
+
+    def save(self) -> None:
+        """Put the manifest on disk as it is now."""
+        store.write_json(self.run.manifest, self.manifest, private=self.private)

@@ -1,0 +1,163 @@
+"""The manifest: what was run, on what, with what; and what must be the same for a run to be taken up."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from tts_compare import __version__
+from tts_compare.backends import ModelFacts
+from tts_compare.domain import Setting
+from tts_compare.errors import UsageError
+from tts_compare.experiment.models import revision_of
+from tts_compare.experiment.prepare import Prepared
+from tts_compare.launchers import manifest_facts
+from tts_compare.store import FORMAT
+
+#: Variables that change what an engine or a client does.
+_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HUB_OFFLINE", "HF_HOME", "HTTPS_PROXY", "HTTP_PROXY")
+_PREFIXES = ("VLLM_", "SGLANG_", "NCCL_", "TORCH_")
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+_LIBRARIES = ("httpx", "httptools", "uvloop", "openai", "datasets", "polars", "math-verify")
+
+
+def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str]) -> dict[str, Any]:
+    """The manifest as it is before the first server starts; servers add what they told."""
+    experiment = prepared.experiment
+    return {
+        "format": FORMAT,
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tts_compare_version": __version__,
+        "command": list(command),
+        "state": "running",
+        "experiment": experiment_facts(prepared),
+        "settings": {setting.id: setting_facts(setting) for setting in prepared.settings},
+        "left_out": [{"setting": item.setting.id, "reason": item.reason} for item in prepared.left_out],
+        "failed": [],
+        "deaths": [],
+        "models": {setting.model: model_row(prepared.facts[setting.model]) for setting in prepared.settings},
+        "dataset": {
+            "name": prepared.dataset.name,
+            "path": prepared.dataset.path,
+            "sha256": prepared.dataset.sha256,
+            "problems": [asdict(problem) for problem in prepared.dataset.problems],
+        },
+        "prompt": {**asdict(prepared.prompt), "sha256": prepared.prompt.sha256},
+        "sampling": asdict(experiment.sampling),
+        "seeds": {"sampling": experiment.sampling.seed, "pacing": experiment.sampling.seed},
+        "clock": {"wall_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns()},
+        "machine": manifest_facts(prepared.machine),
+        "software": software(),
+        "environment": environment(os.environ),
+        "server_metrics": {},
+        "doubts": [asdict(doubt) for doubt in prepared.doubts],
+    }
+
+
+def experiment_facts(prepared: Prepared) -> dict[str, Any]:
+    """What was asked, with defaults filled in."""
+    experiment = prepared.experiment
+    return {
+        "budgets": list(experiment.budgets),
+        "curve": "single-pass" if any(item.derived_budgets for item in prepared.work) else "per-budget",
+        "work": [asdict(item) for item in prepared.work],
+        "methods": [item.method for item in prepared.work],
+        "samples": experiment.samples,
+        "repeats": experiment.repeats,
+        "loads": list(experiment.loads),
+        "policy": experiment.policy,
+        "grader": experiment.grader,
+        "gpu_hour_usd": experiment.gpu_hour_usd,
+        "budget_usd": experiment.budget_usd,
+        "limits": asdict(experiment.limits),
+        "problems": experiment.problems,
+        "workers": experiment.workers,
+    }
+
+
+def setting_facts(setting: Setting) -> dict[str, Any]:
+    """A setting expanded; of headers, which may hold secrets, the names alone."""
+    facts = asdict(setting)
+    facts["headers"] = [name for name, _ in setting.headers]
+    facts["devices"] = setting.devices
+    facts["device"] = None if setting.backend == "openai" else setting.device
+    revision = None if setting.backend == "openai" else revision_of(setting.model, setting.revision)
+    return {**facts, "revision": revision, "engine_version": None, "argv": [], "env": {}, "startup_s": []}
+
+
+def model_row(facts: ModelFacts | None) -> dict[str, Any]:
+    """A model's shape under the names the FLOPs formula reads."""
+    if facts is None:
+        return {}
+    row = asdict(facts)
+    return {**row, "num_layers": facts.layers, "num_heads": facts.heads, "num_kv_heads": facts.kv_heads}
+
+
+def software() -> dict[str, str]:
+    """Versions of ourselves, of Python and of the libraries that a figure rests on."""
+    versions = {"python": platform.python_version(), "platform": sys.platform, "kernel": platform.release()}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables that matter, whatever may be a secret masked."""
+    kept = {key: value for key, value in variables.items() if key in _ENVIRONMENT or key.startswith(_PREFIXES)}
+    return {
+        key: "***" if any(word in key for word in _SECRET_WORDS) or "@" in value else value
+        for key, value in sorted(kept.items())
+    }
+
+
+def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raises UsageError where rows of the two would not be rows of one run.
+
+    What must be equal is what determines a row: our version, the data set, the prompt, the sampling, and each
+    setting that both have. Budgets, samples and settings may be added: they are in the rows' keys.
+    """
+    changed = [
+        what
+        for what, value in {
+            "the version of tts-compare": lambda m: m["tts_compare_version"],
+            "the data set": lambda m: m["dataset"]["sha256"],
+            "the problems": lambda m: [problem["id"] for problem in m["dataset"]["problems"]],
+            "the prompt": lambda m: m["prompt"]["sha256"],
+            "the sampling": lambda m: m["sampling"],
+        }.items()
+        if value(old) != value(new)
+    ]
+    for setting in old["settings"].keys() & new["settings"].keys():
+        before, now = old["settings"][setting], new["settings"][setting]
+        changed += [f"{name} of {setting}" for name in _DETERMINING if before.get(name) != now.get(name)]
+    if changed:
+        raise UsageError(
+            f"this run cannot be taken up, because {', '.join(sorted(changed))} changed since: "
+            "start a new one with --out, or repeat the first command's flags"
+        )
+
+
+_DETERMINING = (
+    "version",
+    "model",
+    "revision",
+    "device",
+    "dtype",
+    "max_model_len",
+    "max_num_seqs",
+    "prefix_caching",
+    "threads_per_rank",
+    "engine_args",
+    "base_url",
+)

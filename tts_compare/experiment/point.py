@@ -1,0 +1,169 @@
+"""One point on a running server: warm up, empty its prefix cache, read its counters, replay, read them again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from tts_compare import client as timed
+from tts_compare.admission import Gate
+from tts_compare.backends import BACKENDS, Backend
+from tts_compare.domain import Call, Doubt, Phase, Problem, RequestRecord, RowKey, Setting
+from tts_compare.experiment.counters import contradictions, figures
+from tts_compare.experiment.journal import Journal
+from tts_compare.experiment.tasks import Point, Voice, tasks_of, unfinished, warm_up_problems
+from tts_compare.launchers import Server
+from tts_compare.methods import METHODS
+from tts_compare.pacing import Concurrent, parse_load
+from tts_compare.replay import Replay, known_rows, replay
+from tts_compare.scrape import Counters, scrape
+
+if TYPE_CHECKING:
+    import httpx
+
+WARM_UP_TOKENS = 32
+DEATH_GRACE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A running server of one setting, and a client bound to it."""
+
+    setting: Setting
+    server: Server
+    client: httpx.AsyncClient
+    backend: Backend
+    limits: timed.Limits
+    gate: Gate
+
+    async def died(self) -> str | None:
+        """Why the server is gone: an engine that failed a request takes a moment to end."""
+        waited_s = 0.0
+        while (cause := self.server.died()) is None and waited_s < DEATH_GRACE_S and self.server.pid is not None:
+            await asyncio.sleep(0.1)
+            waited_s += 0.1
+        return cause
+
+    def sender(self, phase: Phase, journal: Journal) -> Callable[..., Awaitable[tuple[RequestRecord, ...]]]:
+        """Sends a call of this phase; what is cut off by an interruption is journalled too."""
+
+        async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
+            path, body = self.backend.request(call, self.server.endpoint.model)
+            return await timed.send(
+                self.client,
+                path=path,
+                body=body,
+                key=key,
+                phase=phase,
+                scheduled_ns=scheduled_ns,
+                limits=self.limits,
+                on_cancel=journal.append,
+            )
+
+        return send
+
+    def root(self, path: str) -> str:
+        """A URL of the server above ``/v1``."""
+        return self.server.endpoint.base_url.removesuffix("/v1") + path
+
+
+async def warm_up(stage: Stage, points: Sequence[Point], voice: Voice, journal: Journal) -> None:
+    """Send requests that are not among the problems, as many at once as the loads will: first ones are slow.
+
+    They go through the first method's first call, so the path that is warm is the one that is measured.
+    """
+    works = [point.work for point in points]
+    width = max((load.n for work in works if isinstance(load := parse_load(work.load), Concurrent)), default=1)
+    budget = min(WARM_UP_TOKENS, *(work.budget for work in works))
+    short = replace(works[0], budget=budget, samples=METHODS[works[0].method].least_samples, spot_check=False)
+    point = replace(points[0], work=short)
+    send = stage.sender("warmup", journal)
+    for problems in (warm_up_problems(1), warm_up_problems(width + 1)[1:]):
+        calls = [(task.key, next(task.start())[0]) for task in tasks_of(point, problems, voice)]
+        for rows in await asyncio.gather(*(send(call, key, scheduled_ns=None) for key, call in calls)):
+            journal.append(rows)
+
+
+async def run_point(
+    stage: Stage,
+    point: Point,
+    problems: Sequence[Problem],
+    voice: Voice,
+    journal: Journal,
+    *,
+    emit: Callable[[tuple[RequestRecord, ...]], None],
+) -> None:
+    """Do what is missing of one point; every attempt is a row before the next begins.
+
+    Raises ServerGoneError when the server died, BudgetReachedError when the purse is empty.
+    """
+    seed = point.work.sampling.seed
+    known = known_rows([row for row in journal.records if point.owns(row)], phase=point.phase)
+    tasks = unfinished(tasks_of(point, problems, voice), known)
+    if not tasks:
+        return
+    await _flush(stage, journal)
+    before = await _counters(stage)
+    sent: list[RequestRecord] = []
+
+    def keep(rows: tuple[RequestRecord, ...]) -> None:
+        journal.append(rows)
+        stage.gate.account(rows)
+        sent.extend(rows)
+        emit(rows)
+
+    gate: Callable[[Call], AbstractAsyncContextManager[None]] = stage.gate
+    send = stage.sender(point.phase, journal)
+    how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=known, seed=seed)
+    async with timed.watch() as probe:
+        await replay(tasks, load=parse_load(point.work.load, seed=seed), how=how)
+    after = await _counters(stage)
+    seen = figures(before, after, stage.backend.metrics)
+    audit = probe.audit(sent)
+    work = point.work
+    journal.manifest["server_metrics"].setdefault(point.setting, []).append(
+        {
+            "method": work.method,
+            "budget": work.budget,
+            "load": work.load,
+            "repeat": point.repeat,
+            "phase": point.phase,
+            "server": asdict(seen),
+            "client": asdict(audit),
+        }
+    )
+    journal.doubt(contradictions(seen, sent, point.setting))
+    journal.doubt(timed.doubts_of(audit, setting=point.setting))
+
+
+async def _counters(stage: Stage) -> Counters | None:
+    path = stage.backend.metrics_path
+    return await scrape(stage.client, stage.root(path)) if path else None
+
+
+async def _flush(stage: Stage, journal: Journal) -> None:
+    """Empty the prefix cache, so that no point finds another's prompts; a server that does not is doubted."""
+    import httpx
+
+    path = BACKENDS[stage.setting.backend].flush_path
+    if path is None or not stage.setting.prefix_caching:
+        return
+    try:
+        answer = await stage.client.post(stage.root(path), timeout=30.0)
+        done = answer.status_code == 200
+    except httpx.HTTPError:
+        done = False
+    if not done:
+        journal.doubt(
+            [
+                Doubt(
+                    code="prefix_cache_not_flushed",
+                    message="the prefix cache could not be emptied before a point: it may hold earlier prompts",
+                    advice="turn prefix caching off, or give each point a server start of its own (--repeats)",
+                    setting=stage.setting.id,
+                )
+            ]
+        )

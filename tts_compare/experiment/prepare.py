@@ -1,0 +1,159 @@
+"""Experiment -> everything that can be known and checked before a server starts; used by ``plan`` and ``run`` alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tts_compare.backends import BACKENDS, Machine, ModelFacts, differences
+from tts_compare.config import Experiment
+from tts_compare.dataset import Dataset, load_problems
+from tts_compare.domain import Doubt, Setting, Work
+from tts_compare.errors import UsageError
+from tts_compare.experiment.models import check_model, facts_of
+from tts_compare.experiment.tasks import Voice
+from tts_compare.grid import Block, expand, fit_lengths, order, work
+from tts_compare.launchers import probe_machine
+from tts_compare.methods import METHODS, PromptTemplate, load_prompt
+from tts_compare.methods.lengths import longest_prompt
+from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
+
+#: Problems in published sets, for a plan made where they cannot be read.
+PUBLISHED_SIZE = {"math500": 500}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A setting that cannot run here, and why."""
+
+    setting: Setting
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What a run is going to do. facts: by model; voices: how each model is spoken to."""
+
+    experiment: Experiment
+    machine: Machine
+    dataset: Dataset
+    prompt: PromptTemplate
+    settings: tuple[Setting, ...]
+    left_out: tuple[LeftOut, ...]
+    work: tuple[Work, ...]
+    facts: Mapping[str, ModelFacts | None]
+    voices: Mapping[str, Voice]
+
+    @property
+    def problem_count(self) -> int:
+        """How many problems are sent; of a set that was not read, what is published of it."""
+        published = PUBLISHED_SIZE.get(self.dataset.name, 0)
+        return len(self.dataset.problems) or min(self.experiment.problems or published, published)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The server starts, in turn."""
+        return order(self.settings, self.experiment.repeats)
+
+    def require_settings(self) -> None:
+        """Raises UsageError, with every reason, where no setting is left."""
+        if not self.settings:
+            told = "; ".join(f"{item.setting.id}: {item.reason}" for item in self.left_out)
+            raise UsageError(f"no setting is left that this machine can do: {told}")
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """What is known to weaken the comparison before it begins."""
+        return (*differences(self.settings), *_of_the_plan(self))
+
+
+def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
+    """Check the whole experiment. Raises UsageError for bad input.
+
+    fetch: small files of models on the hub may be fetched (configuration, tokenizer); weights never are.
+    """
+    machine = probe_machine(experiment.device)
+    works = work(experiment)
+    asked = expand(experiment, device=machine.device)
+    for model in {setting.model for setting in asked if setting.backend != "openai"}:
+        check_model(model)
+    dataset = _dataset(experiment, fetch=fetch)
+    prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
+    fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
+    facts = {s.model: None if s.backend == "openai" else facts_of(s.model, s.revision, fetch=fetch) for s in fitted}
+    reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) for s in fitted}
+    settings = tuple(s for s in fitted if reasons[s] is None)
+    left_out = tuple(LeftOut(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
+    return Prepared(
+        experiment=experiment,
+        machine=machine,
+        dataset=dataset,
+        prompt=prompt,
+        settings=settings,
+        left_out=left_out,
+        work=works,
+        facts=facts,
+        voices={s.model: _voice(s, works, prompt, fetch=fetch) for s in settings},
+    )
+
+
+def _dataset(experiment: Experiment, *, fetch: bool) -> Dataset:
+    """The problems; a plan of a published set that is not at hand goes by its published size."""
+    try:
+        return load_problems(
+            experiment.dataset,
+            n=experiment.problems,
+            seed=experiment.sampling.seed,
+            answer_kind=experiment.answer_kind,
+        )
+    except UsageError:
+        if fetch or experiment.dataset not in PUBLISHED_SIZE:
+            raise
+        return Dataset(name=experiment.dataset, path=None, sha256="", problems=())
+
+
+def _fitted(
+    settings: Sequence[Setting], works: Sequence[Work], dataset: Dataset, prompt: PromptTemplate, *, fetch: bool
+) -> Iterator[Setting]:
+    """Each model's settings with a context length that its own tokenizer says is enough."""
+    for model, revision in dict.fromkeys((s.model, s.revision) for s in settings):
+        directory = model_dir(model, revision=revision) if fetch else None
+        tokens = tokens_of(directory) if directory else None
+        count = (lambda text, encode=tokens.encode: len(encode(text))) if tokens else None
+        own = [s for s in settings if (s.model, s.revision) == (model, revision)]
+        if not dataset.problems:
+            yield from own
+            continue
+        yield from fit_lengths(own, works, longest_prompt(dataset.problems, prompt, count=count))
+
+
+def _voice(setting: Setting, works: Sequence[Work], prompt: PromptTemplate, *, fetch: bool) -> Voice:
+    """With the model's own chat template and tokenizer where a method writes into the model's turn."""
+    if not fetch or not any(METHODS[item.method].needs_completions for item in works):
+        return Voice(prompt=prompt)
+    directory = model_dir(setting.model, revision=setting.revision)
+    tokens = tokens_of(directory) if directory else None
+    render = chat_template(setting.model, revision=setting.revision).render if prompt.kind == "chat" else None
+    return Voice(prompt=prompt, render=render, encode=tokens.encode if tokens else None)
+
+
+def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
+    experiment = prepared.experiment
+    if experiment.parallel_servers > 1:
+        yield Doubt(
+            code="parallel_servers",
+            message=f"{experiment.parallel_servers} servers ran at once and shared the machine's processor and memory",
+            advice="measure with one server at a time",
+        )
+    if experiment.grade_live:
+        yield Doubt(
+            code="graded_live",
+            message="answers were graded while requests ran, on the same processor",
+            advice="leave --grade-live out when latency matters",
+        )
+    if experiment.insecure:
+        yield Doubt(
+            code="insecure",
+            message="TLS certificates were not verified",
+            advice="leave --insecure out",
+        )

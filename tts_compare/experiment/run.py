@@ -1,0 +1,133 @@
+"""The loop: setting -> launch -> ready -> warm up -> replay -> store, then grade; every setting, every repeat."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+from tts_compare.admission import BudgetReachedError, Purse
+from tts_compare.domain import RequestRecord
+from tts_compare.errors import StartError
+from tts_compare.experiment.journal import Journal
+from tts_compare.experiment.point import run_point, warm_up
+from tts_compare.experiment.prepare import Prepared
+from tts_compare.experiment.servers import Fleet, serving
+from tts_compare.experiment.tasks import Point, tasks_of, unfinished
+from tts_compare.grid import Block
+from tts_compare.replay import ServerGoneError, known_rows
+from tts_compare.reports import live
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One run under way. purse: what ``--budget-usd`` leaves; stopped: why it ended before its work did."""
+
+    prepared: Prepared
+    journal: Journal
+    fleet: Fleet
+    purse: Purse | None = None
+    stopped: str | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+
+    async def all_blocks(self, grade: Callable[[str], Awaitable[None]]) -> None:
+        """Every server start in turn, or several at once with ``--parallel-servers``; grades between them.
+
+        A setting whose server does not start, or dies more often than allowed, is told and left; the others go on.
+        """
+        slots: asyncio.Queue[str | None] = asyncio.Queue()
+        for devices in self._device_sets():
+            slots.put_nowait(devices)
+        blocks = iter(self.prepared.blocks)
+
+        async def lane() -> None:
+            for block in blocks:
+                if self.stopped or block.setting.id in self.failed:
+                    continue
+                devices = await slots.get()
+                try:
+                    await self._block(block, devices)
+                finally:
+                    slots.put_nowait(devices)
+                await grade(block.setting.id)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(slots.qsize()):
+                group.create_task(lane())
+
+    def _device_sets(self) -> Iterator[str | None]:
+        """CUDA_VISIBLE_DEVICES of each server that may run at once; None leaves all to the one."""
+        lanes = self.prepared.experiment.parallel_servers
+        machine = self.prepared.machine
+        if lanes == 1 or machine.device == "cpu":
+            yield from [None] * lanes
+            return
+        need = max(setting.devices or 0 for setting in self.prepared.settings)
+        for lane in range(max(1, min(lanes, machine.devices // max(1, need)))):
+            yield ",".join(str(lane * need + index) for index in range(need))
+
+    def _points(self, block: Block) -> tuple[Point, ...]:
+        """The points of a block that still need a request."""
+        points = (Point(setting=block.setting.id, work=item, repeat=block.repeat) for item in self.prepared.work)
+        return tuple(point for point in points if self._is_unfinished(point))
+
+    def _is_unfinished(self, point: Point) -> bool:
+        known = known_rows([row for row in self.journal.records if point.owns(row)], phase=point.phase)
+        voice = self.prepared.voices[self._model(point.setting)]
+        return bool(unfinished(tasks_of(point, self.prepared.dataset.problems, voice), known))
+
+    def _model(self, setting_id: str) -> str:
+        return next(setting.model for setting in self.prepared.settings if setting.id == setting_id)
+
+    async def _block(self, block: Block, devices: str | None) -> None:
+        setting, tell = block.setting, self.journal.tell
+        for restart in range(self.prepared.experiment.max_restarts + 1):
+            points = self._points(block)
+            if not points:
+                return
+            tell(live.SettingStarted(setting=setting.id, repeat=block.repeat, requests=self._requests(points)))
+            try:
+                await self._serve(block, points, devices)
+            except StartError as error:
+                self._fail(setting.id, error.cause, error.log, error.advice)
+                return
+            except BudgetReachedError as error:
+                self.stopped = str(error)
+                return
+            except ServerGoneError as error:
+                self.journal.manifest["deaths"].append(
+                    {"setting": setting.id, "repeat": block.repeat, "cause": error.cause}
+                )
+                self.journal.save()
+                tell(live.Restarted(setting=setting.id, cause=error.cause, restart=restart + 1))
+                continue
+            tell(live.SettingDone(setting=setting.id, repeat=block.repeat))
+            return
+        cause = f"its server died {self.prepared.experiment.max_restarts + 1} times"
+        self._fail(setting.id, cause, str(self.journal.run.server_log(setting.id)), "see its log, or --max-restarts")
+
+    async def _serve(self, block: Block, points: tuple[Point, ...], devices: str | None) -> None:
+        problems = self.prepared.dataset.problems
+        voice = self.prepared.voices[block.setting.model]
+        tell = self.journal.tell
+
+        def emit(rows: tuple[RequestRecord, ...]) -> None:
+            for row in rows:
+                tell(live.RequestDone(record=row))
+
+        async with serving(self.fleet, block.setting, self.journal, purse=self.purse, devices=devices) as stage:
+            tell(live.ServerReady(setting=block.setting.id, startup_s=stage.server.startup_s))
+            await warm_up(stage, points, voice, self.journal)
+            for point in points:
+                await run_point(stage, point, problems, voice, self.journal, emit=emit)
+                self.journal.save()
+
+    def _fail(self, setting: str, cause: str, log: str, advice: str) -> None:
+        self.failed[setting] = cause
+        self.journal.manifest["failed"].append({"setting": setting, "cause": cause, "log": log, "advice": advice})
+        self.journal.save()
+        self.journal.tell(live.SettingFailed(setting=setting, cause=cause, log=log, advice=advice))
+
+    def _requests(self, points: tuple[Point, ...]) -> int:
+        count = len(self.prepared.dataset.problems)
+        return sum(min(point.work.problem_limit or count, count) * point.work.samples for point in points)

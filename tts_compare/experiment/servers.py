@@ -1,0 +1,115 @@
+"""A server of one setting for as long as its work takes, and a client bound to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tts_compare import client as timed
+from tts_compare.admission import Gate, Purse, Rates
+from tts_compare.backends import BACKENDS
+from tts_compare.domain import Doubt, Setting
+from tts_compare.engines.registry import EnginePython, find_python
+from tts_compare.experiment.journal import Journal
+from tts_compare.experiment.point import Stage
+from tts_compare.experiment.prepare import Prepared
+from tts_compare.launchers import ServerPlan, launcher_for, plan_server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """How the settings of a run are started: which Python each engine has."""
+
+    prepared: Prepared
+    pythons: dict[str, EnginePython]
+
+    def plan(self, setting: Setting, journal: Journal, *, devices: str | None = None) -> ServerPlan:
+        """The plan of a setting's server."""
+        python = self.pythons.get(setting.id)
+        return plan_server(
+            setting,
+            python=str(python.path) if python else "",
+            version=python.version if python else None,
+            log_path=journal.run.server_log(setting.id),
+            machine=self.prepared.machine,
+            model=self.prepared.facts[setting.model],
+            visible_devices=devices,
+            deadline_s=self.prepared.experiment.limits.start_s,
+        )
+
+
+def find_pythons(prepared: Prepared) -> dict[str, EnginePython]:
+    """The Python of every engine that is to be started. Raises UsageError naming the command that installs it."""
+    return {
+        setting.id: find_python(
+            setting.backend,
+            setting.version,
+            overrides=prepared.experiment.engine_python,
+            device=setting.device,
+        )
+        for setting in prepared.settings
+        if setting.base_url is None and BACKENDS[setting.backend].launched
+    }
+
+
+@asynccontextmanager
+async def serving(
+    fleet: Fleet, setting: Setting, journal: Journal, *, purse: Purse | None, devices: str | None = None
+) -> AsyncIterator[Stage]:
+    """A ready server, stopped when the block ends however it ends. Raises StartError.
+
+    The client is closed first: an engine may never end on SIGTERM with a stream in flight.
+    """
+    experiment = fleet.prepared.experiment
+    plan = fleet.plan(setting, journal, devices=devices)
+    server = await launcher_for(plan).start(plan)
+    try:
+        facts = journal.manifest["settings"][setting.id]
+        facts["engine_version"] = server.engine_version or _installed_version(fleet, setting)
+        facts["argv"], facts["env"] = list(plan.argv), plan.env
+        if server.startup_s is not None:
+            facts["startup_s"].append(round(server.startup_s, 3))
+        journal.doubt(server.doubts)
+        journal.doubt(_version_doubts(setting, server.engine_version))
+        journal.save()
+        limits = timed.Limits(
+            connect_s=experiment.limits.connect_s,
+            first_byte_s=experiment.limits.first_byte_s,
+            idle_s=experiment.limits.idle_s,
+            total_s=experiment.limits.total_s,
+        )
+        rates = Rates(
+            requests_per_minute=setting.requests_per_minute,
+            tokens_per_minute=setting.tokens_per_minute,
+            max_concurrency=setting.max_concurrency,
+        )
+        async with timed.open_client(server.endpoint, limits=limits, insecure=experiment.insecure) as client:
+            yield Stage(
+                setting=setting,
+                server=server,
+                client=client,
+                backend=BACKENDS[setting.backend],
+                limits=limits,
+                gate=Gate(rates, price=setting.price, purse=purse),
+            )
+    finally:
+        await server.stop()
+
+
+def _installed_version(fleet: Fleet, setting: Setting) -> str | None:
+    python = fleet.pythons.get(setting.id)
+    return python.version if python else None
+
+
+def _version_doubts(setting: Setting, told: str | None) -> tuple[Doubt, ...]:
+    if setting.version is None or told is None or told.split("+")[0] == setting.version:
+        return ()
+    return (
+        Doubt(
+            code="version_differs",
+            message=f"the setting asks for {setting.backend} {setting.version}, the server says {told}",
+            advice="name the version that runs",
+            setting=setting.id,
+        ),
+    )
