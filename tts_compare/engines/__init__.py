@@ -1,16 +1,5 @@
-"""Engine environments: how each engine is installed, found, checked, and given a small model."""
+"""Engine environments: how each engine is installed, found, checked, and given a small model.
 
-from tts_compare.engines.install import Progress, Request, install, install_all
-from tts_compare.engines.registry import EnginePython, Installed, data_dir, find_python, list_installed
-
-__all__ = [
-    "EnginePython",
-    "Installed",
-    "Progress",
-    "Request",
-    "data_dir",
-    "find_python",
-    "install",
-    "install_all",
-    "list_installed",
-]
+``recipes`` says what an environment is made of, ``install`` builds it, ``registry`` finds it, ``doctor`` looks at it,
+``models`` makes models that need no hub.
+"""

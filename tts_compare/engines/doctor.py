@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,24 +71,31 @@ class _Look:
     sees_gpu: bool | None = None
 
 
-def doctor(overrides: Mapping[str, str] | None = None) -> tuple[Diagnosis, ...]:
+def doctor(overrides: Mapping[str, str] | None = None, *, only: Collection[str] = ()) -> tuple[Diagnosis, ...]:
     """Every environment of ours, every Python of ``overrides``, and each engine that has none.
+
+    only: the engines that are looked at, all of them by default.
 
     The engines are imported in their own Pythons, side by side; that takes 10 to 40 s on two cores.
     """
-    places = [*_places(overrides or {}, detect_device()), *_half_built()]
+    known = [*_places(overrides or {}, detect_device()), *_half_built()]
+    places = [place for place in known if not only or place.engine in only]
     with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
         looks = [*pool.map(_examine, places)]
     return tuple(_diagnosis(place, look) for place, look in zip(places, looks, strict=True))
 
 
 def _places(overrides: Mapping[str, str], device: Device) -> Iterator[_Place]:
-    named = set()
+    named, paths = set(), set()
     for key in overrides:
         engine, _, version = key.partition("==")
-        yield _found(find_python(engine, version or None, overrides=overrides, device=device), device)
+        place = _found(find_python(engine, version or None, overrides=overrides, device=device), device)
+        yield place
         named.add(engine)
+        paths.add(place.there.path if place.there else None)
     for one in list_installed():
+        if one.interpreter in paths:
+            continue
         ours = EnginePython(path=one.interpreter, engine=one.engine, version=one.version, source="installed")
         yield _found(ours, one.device)
         named.add(one.engine)
