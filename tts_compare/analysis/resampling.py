@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
+#: Contrasts resampled in one matrix product: enough to keep it busy, few enough to stay small.
+_BLOCK = 64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
     """``sign * log(mean of values)``. values: (repeats, problems); setting: whose server starts the repeats are."""
 
     values: Floats
-    sign: int
+    sign: float
     setting: str = ""
 
 
@@ -51,24 +55,61 @@ def draw_weights(problems: int, resamples: int, seed: int) -> Floats:
     return counts.reshape(resamples, problems).astype(np.float64)
 
 
-def log_contrast(terms: Sequence[Term], weights: Floats, *, confidence: float = 0.95) -> Estimate:
-    """``exp(theta)`` with its interval: bootstrap-t over problems, and Student's t over server starts.
+def log_contrasts(contrasts: Sequence[Sequence[Term]], weights: Floats, *, confidence: float = 0.95) -> list[Estimate]:
+    """``exp(theta)`` of each contrast with its interval: bootstrap-t over problems, Student's t over server starts.
 
     The interval over problems is studentised (Efron & Tibshirani 1993, 12.5) with the delta method's error, because
     percentiles fall short of their coverage for means of long-tailed lengths. The variance between starts is what
     repeats of one setting differ by; the noise of single requests is in both and is taken out of the first. The two
     parts are independent, so their distances add in squares (MOVER, Zou & Donner 2008), widened by Student's t with
     Satterthwaite's degrees of freedom. nan where a mean is not positive. One start says nothing of the variance
-    between starts: the interval then is over problems alone.
+    between starts: the interval then is over problems alone. weights: (resamples, problems).
     """
-    means = np.array([[term.values.mean()] for term in terms])
-    repeats = min(term.values.shape[0] for term in terms)
-    if terms[0].values.shape[1] < 2 or not (means > 0).all():
-        return Estimate(value=math.nan, lo=math.nan, hi=math.nan, p=math.nan, starts=repeats)
+    found: list[Estimate] = []
+    for first in range(0, len(contrasts), _BLOCK):
+        block = contrasts[first : first + _BLOCK]
+        usable = [_usable(terms) for terms in block]
+        columns = [_columns(terms) for terms, fine in zip(block, usable, strict=True) if fine]
+        moments = weights @ np.concatenate(columns).T / weights.shape[1] if columns else np.empty((0, 0))
+        at = 0
+        for terms, fine in zip(block, usable, strict=True):
+            if not fine:
+                repeats = min(term.values.shape[0] for term in terms)
+                found.append(Estimate(value=math.nan, lo=math.nan, hi=math.nan, p=math.nan, starts=repeats))
+                continue
+            width = len(terms) * (len(terms) + 3) // 2
+            found.append(_estimate(terms, moments[:, at : at + width], confidence))
+            at += width
+    return found
+
+
+def log_contrast(terms: Sequence[Term], weights: Floats, *, confidence: float = 0.95) -> Estimate:
+    """``log_contrasts`` of one."""
+    return log_contrasts([terms], weights, confidence=confidence)[0]
+
+
+def _usable(terms: Sequence[Term]) -> bool:
+    return terms[0].values.shape[1] >= 2 and all(float(term.values.mean()) > 0.0 for term in terms)
+
+
+def _scaled(terms: Sequence[Term]) -> Floats:
+    """(terms, problems), each of mean 1."""
+    return np.stack([term.values.mean(axis=0) / term.values.mean() for term in terms])
+
+
+def _columns(terms: Sequence[Term]) -> Floats:
+    """What a resample's theta and its error are made of: the terms, then their products."""
+    scaled = _scaled(terms)
+    first, second = np.triu_indices(len(terms))
+    return np.concatenate((scaled, scaled[first] * scaled[second]))
+
+
+def _estimate(terms: Sequence[Term], moments: Floats, confidence: float) -> Estimate:
     signs = np.array([term.sign for term in terms], dtype=np.float64)
-    scaled = np.stack([term.values.mean(axis=0) for term in terms]) / means
-    theta = float(signs @ np.log(means[:, 0]))
-    error, low_t, high_t = _studentised(scaled, signs, weights, confidence)
+    theta = float(sum(term.sign * math.log(term.values.mean()) for term in terms))
+    scaled = _scaled(terms)
+    error = float((signs @ scaled).std(ddof=1)) / math.sqrt(scaled.shape[1])
+    low_t, high_t = _studentised(signs, moments, scaled.shape[1], confidence) if error > 1e-12 else (0.0, 0.0)
     starts = _between_starts(terms)
     problem_variance = max(0.0, error * error - starts.noise)
     dof = _satterthwaite(problem_variance, scaled.shape[1], starts)
@@ -81,39 +122,33 @@ def log_contrast(terms: Sequence[Term], weights: Floats, *, confidence: float = 
         lo=math.exp(theta - heavier * math.hypot(high_t * error, start_width)),
         hi=math.exp(theta + heavier * math.hypot(low_t * error, start_width)),
         p=_p_value(theta, problem_variance + starts.variance, dof),
-        starts=repeats,
+        starts=min(term.values.shape[0] for term in terms),
     )
 
 
-def _studentised(scaled: Floats, signs: Floats, weights: Floats, confidence: float) -> tuple[float, float, float]:
-    """The delta method's error of theta, and the outer quantiles of the studentised bootstrap (both positive).
+def _studentised(signs: Floats, moments: Floats, problems: int, confidence: float) -> tuple[float, float]:
+    """The outer quantiles of (theta - its estimate) / error over the resamples, both as positive distances.
 
-    scaled: (terms, problems), each of mean 1.
+    moments: (resamples, terms + products), the resampled means of ``_columns``.
     """
-    problems = scaled.shape[1]
-    influence = signs @ scaled
-    error = float(influence.std(ddof=1)) / math.sqrt(problems)
-    if error < 1e-12:
-        return (0.0, 0.0, 0.0)
     first, second = np.triu_indices(len(signs))
-    products = scaled[first] * scaled[second]
-    moments = weights @ np.concatenate((scaled, products)).T / problems
-    means, seconds = moments[:, : len(signs)], moments[:, len(signs) :]
+    means, products = moments[:, : len(signs)], moments[:, len(signs) :]
     usable = (means > 0).all(axis=1)
-    means, seconds = means[usable], seconds[usable]
-    theta = np.log(means) @ signs
+    if not usable.all():
+        means, products = means[usable], products[usable]
     coefficients = np.where(first == second, 1.0, 2.0) * signs[first] * signs[second]
-    # sum(sign_j) is the mean of the influence at the resample: every term contributes sign_j * 1.
-    variance = (seconds * coefficients / (means[:, first] * means[:, second])).sum(axis=1) - signs.sum() ** 2
-    errors = np.sqrt(np.maximum(variance, 0.0) / (problems - 1))
+    inverse = 1.0 / means
+    # Each scaled term has mean 1 at the resample, so the influence's mean is the sum of the signs.
+    variance = np.einsum("bj,bj,bj,j->b", products, inverse[:, first], inverse[:, second], coefficients)
+    errors = np.sqrt(np.maximum(variance - signs.sum() ** 2, 0.0) / (problems - 1))
     good = errors > 1e-12
-    t = theta[good] / errors[good]
+    t = (np.log(means) @ signs)[good] / errors[good]
     if t.size == 0:
         wide = t_quantile(0.5 + confidence / 2.0, problems - 1)
-        return (error, wide, wide)
+        return (wide, wide)
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(t, [tail, 1.0 - tail])
-    return (error, max(0.0, -float(low)), max(0.0, float(high)))
+    return (max(0.0, -float(low)), max(0.0, float(high)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def grade_schema() -> dict[str, pl.DataType]:
 
 
 _TEXT_COLUMNS = ("setting", "method", "load", "policy", "provenance")
-_WHOLE_COLUMNS = ("budget", "samples", "n", "n_compared", "failed", "ungraded", "repeats", "devices")
+_WHOLE_COLUMNS = ("budget", "samples", "n", "outcomes", "n_compared", "failed", "ungraded", "repeats", "devices")
 _FLAG_COLUMNS = ("biased", *(flag for _, flag in AXES.values()))
 _LIST_COLUMNS = ("doubts",)
 
@@ -122,9 +122,10 @@ POINT_COLUMNS: tuple[str, ...] = (
     "provenance",  # "measured" | "derived"
     "biased",  # a derived latency at concurrency above 1
     "n",  # problems sent
-    "n_compared",  # of them, completed and graded in every point of the same load and policy
-    "failed",  # problems without a complete outcome
-    "ungraded",  # problems whose outcome the grader could not judge
+    "outcomes",  # answers sent for: problems x samples x repeats; one vote is one
+    "n_compared",  # problems completed and graded in every point of the same load and policy, 0 where left out
+    "failed",  # outcomes that failed
+    "ungraded",  # outcomes that the grader could not judge
     "repeats",  # server starts that took part
     "truncated_share",
     "failed_share",
@@ -135,6 +136,7 @@ POINT_COLUMNS: tuple[str, ...] = (
     "accuracy_hi",
     "accuracy_bound_lo",  # failed and ungraded all wrong
     "accuracy_bound_hi",  # failed and ungraded all right
+    "pass_at_samples",  # pass@samples, the unbiased estimator; accuracy itself for one sample
     "latency_mean_s",
     "latency_lo_s",
     "latency_hi_s",
@@ -147,15 +149,17 @@ POINT_COLUMNS: tuple[str, ...] = (
     "latency_p99_s",  # from 400 outcomes on, else null
     "latency_p99_lo_s",
     "latency_p99_hi_s",
+    "latency_mth_mean_s",  # votes: when the m-th of all k samples had come in
     "ttft_mean_s",
     "ttft_p50_s",
     "ttft_p90_s",
     "ttfot_p50_s",
     "tpot_mean_s",
     "tpot_p50_s",
+    "tpot_pooled_s",  # sum of decode seconds / sum of (tokens - 1): latency = ttft + (tokens - 1) x this
     "icl_p50_s",
     "icl_p99_s",
-    "decode_s",  # latency_mean_s - ttft_mean_s: (tokens - 1) x tpot, summed per problem
+    "decode_s",  # latency_mean_s - ttft_mean_s
     "tokens_mean",
     "tokens_lo",
     "tokens_hi",

@@ -1,0 +1,124 @@
+"""What an outcome costs: device seconds, dollars, floating-point operations. Formulas: docs/metrics.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from tts_compare.analysis.samples import occupancy, walls
+
+_POINT_WORK = ("setting", "method", "record_budget", "load")
+
+
+def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:
+    """Outcomes with ``devices``, ``wall_s``, ``bill_gpu_s``, ``usd`` and ``flops``.
+
+    measured: ``samples.measured_rows`` of the records. bill_gpu_s of a measured outcome is its share of devices x
+    wall time, by the seconds its problem's requests held the server; of a derived outcome devices x its latency at
+    concurrency 1, else null.
+    """
+    wall = walls(measured)
+    held = occupancy(measured).join(wall, on=[*_POINT_WORK, "repeat"], how="left")
+    held = held.with_columns(
+        problem_wall_s=pl.col("wall_s") * pl.col("occupied_s") / pl.col("occupied_s").sum().over(*_POINT_WORK, "repeat")
+    ).drop("occupied_s")
+    cell = ["setting", "method", "budget", "load", "samples", "policy", "problem", "repeat"]
+    devices = pl.col("devices").cast(pl.Float64)
+    measured_bill = devices * pl.col("problem_wall_s") * pl.col("work_share") / pl.len().over(cell)
+    return (
+        outcomes.join(held, on=[*_POINT_WORK, "problem", "repeat"], how="left")
+        .join(_setting_figures(manifest), on="setting", how="left")
+        .with_columns(
+            bill_gpu_s=pl.when(pl.col("provenance") == "measured")
+            .then(measured_bill)
+            .when(pl.col("load") == "c1")
+            .then(devices * pl.col("request_s"))
+        )
+        .with_columns(usd=_usd(), flops=_flops())
+        .drop("problem_wall_s")
+    )
+
+
+def _setting_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
+    """One row a setting: devices, prices and the sizes of its model; null where the manifest does not say."""
+    hourly = (manifest.get("experiment") or {}).get("gpu_hour_usd")
+    models = manifest.get("models") or {}
+    rows = []
+    for setting, facts in (manifest.get("settings") or {}).items():
+        price = facts.get("price") or {}
+        model = models.get(facts.get("model")) or {}
+        layers, width = model.get("num_layers"), _attention_width(model)
+        rows.append(
+            {
+                "setting": setting,
+                "devices": facts.get("devices"),
+                "gpu_hour_usd": None if facts.get("devices") is None else hourly,
+                "price_input": price.get("input"),
+                "price_output": price.get("output"),
+                "price_cached": price.get("cached") if price.get("cached") is not None else price.get("input"),
+                "parameters": model.get("parameters"),
+                "attention_flops": None if layers is None or width is None else 4.0 * layers * width,
+            }
+        )
+    schema = {
+        "setting": pl.String,
+        "devices": pl.Int64,
+        **dict.fromkeys(("gpu_hour_usd", "price_input", "price_output", "price_cached"), pl.Float64),
+        **dict.fromkeys(("parameters", "attention_flops"), pl.Float64),
+    }
+    return pl.DataFrame(rows, schema=schema, strict=False)
+
+
+def _attention_width(model: Mapping[str, Any]) -> float | None:
+    heads, head = model.get("num_heads"), model.get("head_dim")
+    if heads is not None and head is not None:
+        return float(heads) * float(head)
+    hidden = model.get("hidden_size")
+    return None if hidden is None else float(hidden)
+
+
+def _usd() -> pl.Expr:
+    """A hosted price per million tokens where there is one, else the hourly price of the devices."""
+    cached = pl.col("cached_tokens").fill_null(0)
+    hosted = (
+        (pl.col("prompt_tokens") - cached) * pl.col("price_input")
+        + cached * pl.col("price_cached")
+        + pl.col("tokens") * pl.col("price_output")
+    ) / 1e6
+    return pl.coalesce(hosted, pl.col("bill_gpu_s") / 3600.0 * pl.col("gpu_hour_usd"))
+
+
+def _flops() -> pl.Expr:
+    """2 x parameters x tokens run through the model + 4 x layers x heads x head_dim x (token, context) pairs."""
+    return 2.0 * pl.col("parameters") * pl.col("processed") + pl.col("attention_flops") * pl.col("attended")
+
+
+def server_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
+    """What the servers' own counters say of each point: energy, acceptance, prefix-cache hits, summed over repeats.
+
+    Read from ``server_metrics[setting]["points"]``: rows of method, budget, load, repeat and the counters' changes.
+    """
+    counters = ("energy_j", "accepted_tokens", "draft_steps", "prefix_hit_tokens", "prefix_expected_tokens")
+    by_setting = {
+        setting: found.get("points", []) if isinstance(found, Mapping) else found or []
+        for setting, found in (manifest.get("server_metrics") or {}).items()
+    }
+    rows = [
+        {"setting": setting} | {name: row.get(name) for name in ("method", "budget", "load", *counters)}
+        for setting, found in by_setting.items()
+        for row in found
+    ]
+    schema = {"setting": pl.String, "method": pl.String, "budget": pl.Int64, "load": pl.String}
+    frame = pl.DataFrame(rows, schema=schema | dict.fromkeys(counters, pl.Float64), strict=False)
+    sums = [pl.when(pl.col(c).null_count() == 0).then(pl.col(c).sum()).alias(c) for c in counters]
+    return (
+        frame.group_by("setting", "method", pl.col("budget").alias("record_budget"), "load")
+        .agg(sums)
+        .with_columns(
+            acceptance_length=pl.when(pl.col("draft_steps") > 0).then(
+                1.0 + pl.col("accepted_tokens") / pl.col("draft_steps")
+            )
+        )
+    )

@@ -1,0 +1,275 @@
+"""The points frame: one row a (setting, method, budget, load, samples, policy), every figure with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from tts_compare.analysis.cost import server_figures
+from tts_compare.analysis.cube import Cube
+from tts_compare.analysis.intervals import (
+    accuracy_interval,
+    clustered_quantile_interval,
+    quantile,
+    quantile_interval,
+)
+from tts_compare.analysis.resampling import Estimate, Term, draw_weights, log_contrasts
+from tts_compare.analysis.schema import POINT_KEY, point_schema
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+#: A 99th percentile of fewer outcomes is the mean of a handful of the slowest.
+P99_OUTCOMES = 400
+_QUANTILES = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
+_COMPARED = {
+    "compared_accuracy": "correct",
+    "compared_latency_s": "latency_s",
+    "compared_tokens": "tokens",
+    "compared_flops": "flops",
+    "compared_gpu_s_per_problem": "bill_gpu_s",
+    "compared_usd_per_problem": "usd",
+}
+
+
+class Weights:
+    """Draws of problems by their number, made once: the same draw serves every figure of as many problems."""
+
+    def __init__(self, resamples: int, seed: int) -> None:
+        self.resamples = resamples
+        self.seed = seed
+        self._drawn: dict[int, Floats] = {}
+
+    def of(self, problems: int) -> Floats:
+        """(resamples, problems) weights."""
+        if problems not in self._drawn:
+            if len(self._drawn) >= 3:
+                self._drawn.pop(next(iter(self._drawn)))
+            self._drawn[problems] = draw_weights(problems, self.resamples, self.seed)
+        return self._drawn[problems]
+
+
+def points_frame(
+    outcomes: pl.DataFrame, measured: pl.DataFrame, cubes: list[Cube], manifest: Mapping[str, Any], weights: Weights
+) -> pl.DataFrame:
+    """Every column of POINT_COLUMNS but those of the frontiers, which stay null. outcomes: priced."""
+    sums = _sums(outcomes, measured)
+    rows = [row for cube in cubes for row in _cube_rows(cube, weights)]
+    quantiles = [_quantile_row(key, part) for key, part in _by_point(outcomes).items()]
+    frame = pl.DataFrame(rows, infer_schema_length=None).join(
+        pl.DataFrame(quantiles, infer_schema_length=None), on=list(POINT_KEY)
+    )
+    frame = frame.join(sums, on=list(POINT_KEY))
+    frame = _with_server_figures(frame, manifest)
+    schema = point_schema()
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
+    whole = frame.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in schema.items())
+    return whole.sort("load", "policy", *POINT_KEY[:3], "samples")
+
+
+def _by_point(outcomes: pl.DataFrame) -> dict[tuple[object, ...], pl.DataFrame]:
+    return outcomes.partition_by(POINT_KEY, maintain_order=True, as_dict=True)
+
+
+def _sums(outcomes: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFrame:
+    """Shares, sums and means: what needs no interval. Denominators: every outcome sent, or the complete ones."""
+    right = pl.col("correct").fill_null(0.0)
+    fine = pl.col("ok")
+    graded = pl.col("correct").is_not_null().any()
+    bill = pl.col("bill_gpu_s").sum()
+    known_bill = pl.when(pl.col("bill_gpu_s").filter(fine).null_count() == 0).then(bill)
+    known_usd = pl.when(pl.col("usd").filter(fine).null_count() == 0).then(pl.col("usd").sum())
+    per_correct = pl.when(right.sum() > 0).then(1.0 / right.sum())
+    bounds_hi = (right + (pl.col("failed") | pl.col("ungraded")).cast(pl.Float64)).mean()
+    tokens = pl.col("tokens").sum()
+    spent = measured.group_by("setting", "method", "load", pl.col("budget").alias("record_budget")).agg(
+        spent_tokens=pl.col("completion_tokens").sum()
+    )
+    wall = outcomes.select(*POINT_KEY, "repeat", "wall_s").unique().group_by(POINT_KEY).agg(pl.col("wall_s").sum())
+    return (
+        outcomes.group_by(POINT_KEY, maintain_order=True)
+        .agg(
+            pl.col("provenance").first(),
+            pl.col("record_budget").first(),
+            pl.col("work_share").first(),
+            pl.col("devices").first(),
+            biased=((pl.col("provenance") == "derived") & (pl.col("load") != "c1")).any(),
+            n=pl.col("problem").n_unique(),
+            outcomes=pl.len(),
+            failed=pl.col("failed").sum(),
+            ungraded=pl.col("ungraded").sum(),
+            failed_share=pl.col("failed").mean(),
+            ungraded_share=pl.col("ungraded").mean(),
+            truncated_share=pl.col("truncated").filter(fine).sum() / pl.len(),
+            accuracy=pl.when(graded).then(right.mean()),
+            accuracy_bound_lo=right.mean(),
+            accuracy_bound_hi=bounds_hi,
+            pass_at_samples=pl.when(graded).then(pl.col("pass_at").fill_null(0.0).mean()),
+            ttft_mean_s=pl.col("ttft_s").filter(fine).mean(),
+            tpot_mean_s=pl.col("tpot_s").filter(fine).mean(),
+            tpot_pooled_s=pl.col("decode_s").filter(fine).sum() / pl.col("decode_tokens").filter(fine).sum(),
+            latency_mth_mean_s=pl.col("latency_mth_s").filter(fine).mean(),
+            prompt_tokens_mean=pl.col("prompt_tokens").filter(fine).mean(),
+            cached_tokens_mean=pl.col("cached_tokens").filter(fine).mean(),
+            flops_mean=pl.col("flops").filter(fine).mean(),
+            gpu_s_per_token=known_bill / tokens,
+            gpu_s_per_problem=known_bill / pl.len(),
+            gpu_s_per_correct=known_bill * per_correct,
+            usd_per_problem=known_usd / pl.len(),
+            usd_per_correct=known_usd * per_correct,
+            right=right.sum(),
+            tokens_sum=tokens,
+            tokens_right=(pl.col("tokens") * right).sum(),
+        )
+        .join(wall, on=list(POINT_KEY))
+        .join(spent, on=["setting", "method", "load", "record_budget"], how="left")
+        .with_columns(
+            pl.when(pl.col("provenance") == "measured").then("wall_s").alias("wall_s"),
+            wasted_share=1.0
+            - pl.col("tokens_right")
+            / pl.when(pl.col("provenance") == "measured")
+            .then(pl.max_horizontal("tokens_sum", pl.col("spent_tokens") * pl.col("work_share")))
+            .otherwise("tokens_sum"),
+        )
+    )
+
+
+def _quantile_row(key: tuple[object, ...], part: pl.DataFrame) -> dict[str, Any]:
+    """Order statistics of the complete outcomes of one point."""
+    fine = part.filter("ok")
+    row: dict[str, Any] = dict(zip(POINT_KEY, key, strict=True))
+    latency = fine["latency_s"].drop_nulls().to_numpy()
+    problems = fine.filter(pl.col("latency_s").is_not_null())["problem"]
+    single = problems.n_unique() == problems.len()
+    codes = problems.rank("dense").to_numpy().astype(np.int64) - 1
+    for q, name in _QUANTILES:
+        enough = latency.size > 0 and (q < 0.99 or latency.size >= P99_OUTCOMES)
+        value, low, high = None, None, None
+        if enough:
+            value = quantile(latency, q)
+            low, high = quantile_interval(latency, q) if single else clustered_quantile_interval(latency, codes, q)
+        row |= {
+            f"latency_{name}_s": value,
+            f"latency_{name}_lo_s": _finite(low),
+            f"latency_{name}_hi_s": _finite(high),
+        }
+    for column, name, q in (
+        ("ttft_s", "ttft_p50_s", 0.5),
+        ("ttft_s", "ttft_p90_s", 0.9),
+        ("ttfot_s", "ttfot_p50_s", 0.5),
+        ("tpot_s", "tpot_p50_s", 0.5),
+    ):
+        row[name] = _finite(quantile(fine[column].drop_nulls().to_numpy(), q))
+    return row
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _cube_rows(cube: Cube, weights: Weights) -> list[dict[str, Any]]:
+    """Means with intervals, and the compared_* figures, of each point of a cube."""
+    by_mask: dict[bytes, list[int]] = {}
+    masks = [cube.own_mask(point) for point in range(len(cube.keys))]
+    for point, mask in enumerate(masks):
+        by_mask.setdefault(mask.tobytes(), []).append(point)
+    rows: dict[int, dict[str, Any]] = {}
+    for group in by_mask.values():
+        mask = masks[group[0]]
+        estimates = _mean_estimates(cube, group, mask, weights) if mask.sum() >= 2 else {}
+        for point in group:
+            key = {name: cube.keys[point][name] for name in POINT_KEY}
+            row = key | _accuracy_limits(cube, point) | _compared(cube, point)
+            row["repeats"] = int(cube.repeats[point])
+            row["n_compared"] = int(cube.compared.sum()) if cube.included[point] else 0
+            rows[point] = row | _means(estimates.get(point))
+    return [rows[point] for point in range(len(cube.keys))]
+
+
+_FIGURES = ("latency", "cost_per_token", "bill", "tokens")
+
+
+def _mean_estimates(
+    cube: Cube, group: list[int], mask: NDArray[np.bool_], weights: Weights
+) -> dict[int, list[Estimate]]:
+    """Latency, cost per token, bill per problem and tokens of each point over its own complete problems."""
+    contrasts = []
+    for point in group:
+        setting = str(cube.keys[point]["setting"])
+        latency, request, tokens, bill = (
+            Term(values=cube.values(point, name, mask), sign=sign, setting=setting)
+            for name, sign in (("latency_s", 1), ("request_s", 1), ("tokens", -1), ("bill_gpu_s", 1))
+        )
+        length = Term(values=tokens.values, sign=1, setting=setting)
+        contrasts += [[latency], [request, tokens], [bill], [length]]
+    found = log_contrasts(contrasts, weights.of(int(mask.sum())))
+    size = len(_FIGURES)
+    return {point: found[i * size : (i + 1) * size] for i, point in enumerate(group)}
+
+
+def _means(estimates: list[Estimate] | None) -> dict[str, Any]:
+    """The intervals as columns; the bill's and the cost's are relative and applied to the point's own figure later."""
+    if estimates is None:
+        estimates = [Estimate(value=math.nan, lo=math.nan, hi=math.nan, p=math.nan, starts=0)] * len(_FIGURES)
+    latency, cost, bill, tokens = estimates
+    return {
+        "latency_mean_s": _finite(latency.value),
+        "latency_lo_s": _finite(latency.lo),
+        "latency_hi_s": _finite(latency.hi),
+        "cost_ratio": _finite(cost.value),
+        "cost_ratio_lo": _finite(cost.lo),
+        "cost_ratio_hi": _finite(cost.hi),
+        "bill_lo": _finite(bill.lo / bill.value),
+        "bill_hi": _finite(bill.hi / bill.value),
+        "tokens_mean": _finite(tokens.value),
+        "tokens_lo": _finite(tokens.lo),
+        "tokens_hi": _finite(tokens.hi),
+    }
+
+
+def _accuracy_limits(cube: Cube, point: int) -> dict[str, Any]:
+    """Interval of correct / sent; failed and ungraded count as wrong, as they do in ``accuracy``."""
+    started = cube.sent[point].any(axis=1)
+    sent = cube.sent[point][started]
+    right = np.nan_to_num(cube.figures["correct"][point][started], nan=0.0)
+    counts = sent.sum(axis=0)
+    means = right.sum(axis=0)[counts > 0] / counts[counts > 0]
+    single = int(cube.outcomes[point]) == 1 and bool(np.isin(means, (0.0, 1.0)).all())
+    graded = bool(np.isfinite(cube.figures["correct"][point]).any())
+    low, high = accuracy_interval(means, single=single)
+    return {"accuracy_lo": low if graded else None, "accuracy_hi": high if graded else None}
+
+
+def _compared(cube: Cube, point: int) -> dict[str, Any]:
+    if not cube.included[point] or not cube.compared.any():
+        return dict.fromkeys((*_COMPARED, "compared_cost_ratio"))
+    means = {name: _finite(float(cube.values(point, figure).mean())) for name, figure in _COMPARED.items()}
+    ratio = cube.values(point, "request_s").mean() / cube.values(point, "tokens").mean()
+    return means | {"compared_cost_ratio": _finite(float(ratio))}
+
+
+def _with_server_figures(frame: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:
+    """Costs in device seconds from the ratios, intervals of the bill, and energy and acceptance from the counters."""
+    devices = pl.col("devices").cast(pl.Float64)
+    whole = (pl.col("provenance") == "measured") & (pl.col("work_share") == 1.0)
+    bill = pl.col("gpu_s_per_problem")
+    return frame.join(
+        server_figures(manifest), on=["setting", "method", "record_budget", "load"], how="left"
+    ).with_columns(
+        cost_per_token_gpu_s=devices * pl.col("cost_ratio"),
+        cost_per_token_lo_gpu_s=devices * pl.col("cost_ratio_lo"),
+        cost_per_token_hi_gpu_s=devices * pl.col("cost_ratio_hi"),
+        compared_cost_per_token_gpu_s=devices * pl.col("compared_cost_ratio"),
+        gpu_s_per_problem_lo=bill * pl.col("bill_lo"),
+        gpu_s_per_problem_hi=bill * pl.col("bill_hi"),
+        joules_per_token=pl.when(whole & (pl.col("tokens_sum") > 0)).then(pl.col("energy_j") / pl.col("tokens_sum")),
+        joules_per_correct=pl.when(whole & (pl.col("right") > 0)).then(pl.col("energy_j") / pl.col("right")),
+        acceptance_length=pl.when(pl.col("provenance") == "measured").then("acceptance_length"),
+        decode_s=pl.col("latency_mean_s") - pl.col("ttft_mean_s"),
+    )
