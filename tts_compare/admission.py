@@ -72,6 +72,16 @@ def usd(price: Price, *, prompt_tokens: int, completion_tokens: int, cached_toke
     return (dear + completion_tokens * price.output) / 1e6
 
 
+def request_usd(price: Price, rows: Sequence[RequestRecord]) -> float:
+    """Dollars of one request from its rows: its prompt once, and the tokens of all its choices."""
+    return usd(
+        price,
+        prompt_tokens=rows[0].prompt_tokens or 0,
+        cached_tokens=rows[0].cached_tokens or 0,
+        completion_tokens=sum(row.completion_tokens or 0 for row in rows),
+    )
+
+
 class Purse:
     """Counts what was spent and what requests in flight may still cost, against a bound in US dollars."""
 
@@ -146,14 +156,6 @@ class Gate:
                 self._sent.append((self._clock(), tokens))
 
     def account(self, rows: Sequence[RequestRecord]) -> None:
-        """Charge the rows of one request once: its prompt, and the tokens of all its choices."""
-        if not (self._purse and self._price and rows):
-            return
-        self._purse.pay(
-            usd(
-                self._price,
-                prompt_tokens=rows[0].prompt_tokens or 0,
-                cached_tokens=rows[0].cached_tokens or 0,
-                completion_tokens=sum(row.completion_tokens or 0 for row in rows),
-            )
-        )
+        """Charge the rows of one request."""
+        if self._purse and self._price and rows:
+            self._purse.pay(request_usd(self._price, rows))

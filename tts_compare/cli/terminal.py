@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def console(*, no_color: bool = False) -> Console:
-    """A console on standard output; 80 columns wide where it is no terminal that says otherwise."""
+def console(*, no_color: bool = False, stderr: bool = False) -> Console:
+    """A console on standard output or error; 80 columns wide where it is no terminal that says otherwise."""
     from rich.console import Console
 
-    return Console(no_color=True if no_color else None, highlight=False, soft_wrap=False)
+    return Console(no_color=True if no_color else None, stderr=stderr, highlight=False)
 
 
 def talk(line: str) -> None:

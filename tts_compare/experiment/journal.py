@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from time import monotonic
 from typing import Any
 
 from tts_compare import store
-from tts_compare.domain import Doubt, RequestRecord
-
-Tell = Callable[[object], None]
+from tts_compare.domain import Doubt, RequestRecord, Timeline
+from tts_compare.reports.progress import Doubted, Emit
 
 
 @dataclass(slots=True)
 class Journal:
-    """The open files of one run. ``tell`` takes the events of ``reports.live``."""
+    """The open files of one run.
+
+    records: every row so far, without its timeline, which a long run could not hold in memory.
+    """
 
     run: store.RunDir
     manifest: dict[str, Any]
     rows: store.RowLog
-    tell: Tell
+    tell: Emit
     private: bool = False
     records: list[RequestRecord] = field(default_factory=list)
 
     def append(self, rows: tuple[RequestRecord, ...]) -> None:
         """Keep the rows of one attempt: on disk before anything else."""
         self.rows.append(rows)
-        self.records.extend(rows)
+        self.records.extend(without_timeline(row) for row in rows)
 
     def doubt(self, doubts: Iterable[Doubt]) -> None:
         """Keep doubts, each once."""
@@ -35,7 +38,13 @@ class Journal:
             row = asdict(doubt)
             if row not in known:
                 known.append(row)
+                self.tell(Doubted(doubt=doubt, at_s=monotonic()))
 
     def save(self) -> None:
         """Put the manifest on disk as it is now."""
         store.write_json(self.run.manifest, self.manifest, private=self.private)
+
+
+def without_timeline(row: RequestRecord) -> RequestRecord:
+    """A row as light as a resumed run needs it."""
+    return replace(row, timeline=Timeline())

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tts_compare import client as timed
 from tts_compare.admission import Gate
 from tts_compare.backends import BACKENDS, Backend
 from tts_compare.domain import Call, Doubt, Phase, Problem, RequestRecord, RowKey, Setting
-from tts_compare.experiment.counters import contradictions, figures
+from tts_compare.experiment.counters import ServerFigures, contradictions, figures
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.tasks import Point, Voice, tasks_of, unfinished, warm_up_problems
 from tts_compare.launchers import Server
@@ -123,20 +123,25 @@ async def run_point(
     after = await _counters(stage)
     seen = figures(before, after, stage.backend.metrics)
     audit = probe.audit(sent)
-    work = point.work
-    journal.manifest["server_metrics"].setdefault(point.setting, []).append(
-        {
-            "method": work.method,
-            "budget": work.budget,
-            "load": work.load,
-            "repeat": point.repeat,
-            "phase": point.phase,
-            "server": asdict(seen),
-            "client": asdict(audit),
-        }
-    )
+    journal.manifest["server_metrics"].setdefault(point.setting, []).append(metrics_row(point, seen, audit))
     journal.doubt(contradictions(seen, sent, point.setting))
     journal.doubt(timed.doubts_of(audit, setting=point.setting))
+
+
+def metrics_row(point: Point, seen: ServerFigures, audit: timed.Audit) -> dict[str, Any]:
+    """One point's counters for the manifest; the names on top are those the analysis sums over repeats."""
+    return {
+        "method": point.work.method,
+        "budget": point.work.budget,
+        "load": point.work.load,
+        "repeat": point.repeat,
+        "phase": point.phase,
+        "accepted_tokens": seen.accepted_tokens,
+        "draft_steps": seen.drafts,
+        "prefix_hit_tokens": seen.prefix_hits,
+        "server": asdict(seen),
+        "client": asdict(audit),
+    }
 
 
 async def _counters(stage: Stage) -> Counters | None:

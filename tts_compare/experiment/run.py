@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from time import monotonic
 
-from tts_compare.admission import BudgetReachedError, Purse
+from tts_compare.admission import BudgetReachedError, Purse, request_usd
 from tts_compare.domain import RequestRecord
 from tts_compare.errors import StartError
 from tts_compare.experiment.journal import Journal
@@ -16,7 +17,7 @@ from tts_compare.experiment.servers import Fleet, serving
 from tts_compare.experiment.tasks import Point, tasks_of, unfinished
 from tts_compare.grid import Block
 from tts_compare.replay import ServerGoneError, known_rows
-from tts_compare.reports import live
+from tts_compare.reports import progress
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,11 +82,11 @@ class Run:
 
     async def _block(self, block: Block, devices: str | None) -> None:
         setting, tell = block.setting, self.journal.tell
-        for restart in range(self.prepared.experiment.max_restarts + 1):
+        for _ in range(self.prepared.experiment.max_restarts + 1):
             points = self._points(block)
             if not points:
                 return
-            tell(live.SettingStarted(setting=setting.id, repeat=block.repeat, requests=self._requests(points)))
+            tell(progress.SettingStarted(setting=setting.id, at_s=monotonic()))
             try:
                 await self._serve(block, points, devices)
             except StartError as error:
@@ -99,9 +100,9 @@ class Run:
                     {"setting": setting.id, "repeat": block.repeat, "cause": error.cause}
                 )
                 self.journal.save()
-                tell(live.Restarted(setting=setting.id, cause=error.cause, restart=restart + 1))
+                tell(progress.Restarted(setting=setting.id, cause=error.cause, at_s=monotonic()))
                 continue
-            tell(live.SettingDone(setting=setting.id, repeat=block.repeat))
+            tell(progress.SettingDone(setting=setting.id, at_s=monotonic()))
             return
         cause = f"its server died {self.prepared.experiment.max_restarts + 1} times"
         self._fail(setting.id, cause, str(self.journal.run.server_log(setting.id)), "see its log, or --max-restarts")
@@ -113,10 +114,10 @@ class Run:
 
         def emit(rows: tuple[RequestRecord, ...]) -> None:
             for row in rows:
-                tell(live.RequestDone(record=row))
+                tell(request_done(row))
 
         async with serving(self.fleet, block.setting, self.journal, purse=self.purse, devices=devices) as stage:
-            tell(live.ServerReady(setting=block.setting.id, startup_s=stage.server.startup_s))
+            tell(progress.ServerReady(setting=block.setting.id, at_s=monotonic()))
             await warm_up(stage, points, voice, self.journal)
             for point in points:
                 await run_point(stage, point, problems, voice, self.journal, emit=emit)
@@ -126,8 +127,35 @@ class Run:
         self.failed[setting] = cause
         self.journal.manifest["failed"].append({"setting": setting, "cause": cause, "log": log, "advice": advice})
         self.journal.save()
-        self.journal.tell(live.SettingFailed(setting=setting, cause=cause, log=log, advice=advice))
+        self.journal.tell(progress.SettingFailed(setting=setting, cause=cause, log=log, at_s=monotonic()))
 
-    def _requests(self, points: tuple[Point, ...]) -> int:
-        count = len(self.prepared.dataset.problems)
-        return sum(min(point.work.problem_limit or count, count) * point.work.samples for point in points)
+    def spent_usd(self) -> float:
+        """What the rows of a run before this one have cost."""
+        prices = {setting.id: setting.price for setting in self.prepared.settings if setting.price}
+        requests: dict[str, list[RequestRecord]] = {}
+        for row in self.journal.records:
+            if row.setting in prices:
+                requests.setdefault(row.request_id, []).append(row)
+        return sum(request_usd(prices[rows[0].setting], rows) for rows in requests.values())
+
+    def planned(self) -> progress.Planned:
+        """The work still to do, for the live view: requests a setting, over all its starts."""
+        count = self.prepared.problem_count
+        left: dict[str, int] = {}
+        for block in self.prepared.blocks:
+            works = [point.work for point in self._points(block)]
+            requests = sum(min(work.problem_limit or count, count) * work.samples for work in works)
+            left[block.setting.id] = left.get(block.setting.id, 0) + requests
+        return progress.Planned(settings=tuple(left.items()), at_s=monotonic())
+
+
+def request_done(row: RequestRecord) -> progress.RequestDone:
+    """What the live view is told of a row."""
+    timed = row.sent_ns is not None and row.last_token_ns is not None
+    return progress.RequestDone(
+        setting=row.setting,
+        ok=row.ok,
+        at_s=monotonic(),
+        latency_s=(row.last_token_ns - row.sent_ns) / 1e9 if timed else None,  # type: ignore[operator]
+        completion_tokens=row.completion_tokens or 0,
+    )

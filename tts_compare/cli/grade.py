@@ -1,0 +1,130 @@
+"""``tts-compare grade``: a finished run anew, why an answer was judged as it was, or any file of answers."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tts_compare import store
+from tts_compare.cli.terminal import console, talk
+from tts_compare.errors import UsageError
+
+if TYPE_CHECKING:
+    from tts_compare.domain import Grade
+    from tts_compare.grading.judgement import Grader
+
+
+def grade_command(arguments: Namespace) -> int:
+    """Grade; nothing of a run but its grades and points is written."""
+    if (arguments.run is None) == (arguments.responses is None):
+        raise UsageError("name a run directory, or a file with --responses FILE.jsonl")
+    if arguments.responses:
+        return _grade_responses(arguments)
+    run = store.open_run(Path(arguments.run))
+    return _explain(arguments, run) if arguments.explain else _regrade(arguments, run)
+
+
+def _grade_responses(arguments: Namespace) -> int:
+    from tts_compare.grading.pool import GraderPool
+    from tts_compare.grading.responses import grade_file
+
+    path, both = Path(arguments.responses), arguments.grader == "both"
+    options: dict[str, Any] = {"kind": arguments.kind, "policy": arguments.policy or "any"}
+    with GraderPool(limit_s=arguments.timeout) as pool:
+        grader: Grader = "layered" if both else arguments.grader or "layered"
+        first = grade_file(path, pool=pool, grader=grader, **options)
+        second = grade_file(path, pool=pool, grader="math-verify", **options) if both else None
+        differing = []
+        for number, judgement in enumerate(first, 1):
+            row = {"status": judgement.status, "answer": judgement.answer, "layer": judgement.layer}
+            print(json.dumps(row, ensure_ascii=False))
+            if second is not None and (other := next(second)).status != judgement.status:
+                differing.append((f"line {number}", judgement, other))
+    _tell_disagreements(differing, both=both)
+    return 0
+
+
+def _regrade(arguments: Namespace, run: store.RunDir) -> int:
+    from tts_compare.experiment.join import write_points
+    from tts_compare.experiment.judge import Judge, write_grades
+
+    manifest = store.read_manifest(run)
+    policy = arguments.policy or manifest["experiment"]["policy"]
+    asked = arguments.grader or manifest["experiment"]["grader"]
+    grader: Grader = "layered" if asked == "both" else asked
+    with store.Lock(run), Judge(run, manifest, policy=policy, grader=grader, limit_s=arguments.timeout) as judge:
+        grades = list(judge.grade_all())
+        write_grades(run, grades)
+        manifest["experiment"]["policy"] = policy
+        store.write_json(run.manifest, manifest, private=run.manifest.stat().st_mode & 0o077 == 0)
+        write_points(run, manifest)
+    if asked == "both":
+        with Judge(run, manifest, policy=policy, grader="math-verify", limit_s=arguments.timeout) as other:
+            pairs = zip(grades, other.grade_all(), strict=True)
+            named = [(f"{a.setting} {a.problem}", a, b) for a, b in pairs if a.sample is not None]
+        _tell_disagreements([row for row in named if row[1].status != row[2].status], both=True)
+    _print_counts(grades)
+    return 0
+
+
+def _print_counts(grades: Iterable[Grade]) -> None:
+    from rich.table import Table
+
+    counts: dict[str, dict[str, int]] = {}
+    for grade in grades:
+        if grade.sample is not None and grade.cut_tokens is None:
+            mine = counts.setdefault(grade.setting, {})
+            mine[grade.status] = mine.get(grade.status, 0) + 1
+    names = ("correct", "incorrect", "no_answer", "ungraded")
+    table = Table("setting", *names)
+    for setting, mine in counts.items():
+        table.add_row(setting, *(str(mine.get(name, 0)) for name in names))
+    console().print(table)
+
+
+def _explain(arguments: Namespace, run: store.RunDir) -> int:
+    from rich.table import Table
+
+    from tts_compare.domain import RequestRecord
+    from tts_compare.experiment.judge import problems_of
+    from tts_compare.grading.explain import explain
+    from tts_compare.grading.pool import GraderPool
+    from tts_compare.grading.records import targets
+    from tts_compare.reports.plain import one_line
+
+    manifest = store.read_manifest(run)
+    problems = problems_of(manifest)
+    if arguments.explain not in problems:
+        raise UsageError(f"no problem {arguments.explain!r} in this run; its problems: {_some(problems)}")
+    rows = [row for row in store.read_rows(run.records, RequestRecord) if row.problem == arguments.explain]
+    policy = arguments.policy or manifest["experiment"]["policy"]
+    wanted = targets(rows, problems, policy=policy, stop_at=manifest["prompt"].get("stop_at"))
+    with GraderPool(limit_s=arguments.timeout) as pool:
+        for target in wanted:
+            record = target.record
+            title = f"{record.setting} budget {record.budget} sample {record.sample} repeat {record.repeat}"
+            table = Table("step", "in", "out", "decision", title=title, title_justify="left")
+            for step in explain(target.item, pool=pool):
+                table.add_row(*(one_line(text) for text in (step.step, step.input, step.output, step.decision)))
+            console(no_color=arguments.no_color).print(table)
+    return 0
+
+
+def _some(problems: Iterable[str]) -> str:
+    shown = list(problems)
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
+
+
+def _tell_disagreements(rows: list[tuple[str, Any, Any]], *, both: bool) -> None:
+    """Two graders side by side: where they differ, as a list to look at."""
+    if not both:
+        return
+    from tts_compare.reports.plain import one_line
+
+    talk(f"{len(rows)} disagreements between layered and math-verify")
+    for where, first, second in rows:
+        answer = one_line(first.answer or "")
+        talk(f"{where}: layered {first.status} ({first.layer}), math-verify {second.status}: {answer}")

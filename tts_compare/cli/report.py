@@ -1,0 +1,126 @@
+"""``tts-compare report``: one run or several, drawn from their files."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tts_compare import store
+from tts_compare.cli.terminal import console, talk
+from tts_compare.errors import UsageError
+
+if TYPE_CHECKING:
+    from tts_compare.analysis.schema import Analysis
+    from tts_compare.domain import RequestRecord
+    from tts_compare.reports import Look, RunView
+
+FIGURE_FORMATS = ("png", "svg", "pdf")
+
+
+def report_command(arguments: Namespace) -> int:
+    """Write what was asked for: the console's report, another format, a page, figures."""
+    from tts_compare.reports import REPORTS
+
+    form = arguments.format or ("png" if arguments.figures else "console")
+    known = FIGURE_FORMATS if arguments.figures else tuple(REPORTS)
+    if form not in known:
+        raise UsageError(f"--format {form} is not one of {', '.join(known)}")
+    analysis, view = analysed([Path(run) for run in arguments.runs], slo=arguments.slo)
+    if arguments.html:
+        _write(Path(arguments.html), REPORTS["html"].render(analysis, view, look=_look()))
+    if arguments.figures:
+        _write_figures(analysis, view, Path(arguments.figures), form)
+    if arguments.claims:
+        _print_claims(analysis)
+    elif not (arguments.html or arguments.figures) or arguments.format in REPORTS:
+        document = REPORTS[form].render(analysis, view, look=_look(no_color=arguments.no_color))
+        _emit(document, arguments.output)
+    return 0
+
+
+def print_report(paths: Sequence[Path], *, no_color: bool = False) -> int:
+    """Print the console's report of runs; returns how many doubts it carries."""
+    from tts_compare.reports import REPORTS
+
+    analysis, view = analysed(paths)
+    _emit(REPORTS["console"].render(analysis, view, look=_look(no_color=no_color)), None)
+    return len(analysis.doubts)
+
+
+def analysed(paths: Sequence[Path], *, slo: Sequence[str] = ()) -> tuple[Analysis, RunView]:
+    """The analysis of runs put together, and what reports look at besides. Raises UsageError, RunError."""
+    from tts_compare.experiment.join import analyse_runs
+    from tts_compare.experiment.judge import problems_of
+    from tts_compare.reports import RunView
+
+    runs = [store.open_run(path) for path in paths]
+    joined = analyse_runs(runs, slo=slo)
+
+    def responses() -> Iterator[RequestRecord]:
+        from tts_compare.domain import RequestRecord
+
+        for run in runs:
+            yield from store.read_rows(run.records, RequestRecord)
+
+    view = RunView(
+        manifest=joined.manifest,
+        name=", ".join(path.name for path in paths),
+        records=joined.records,
+        grades=joined.grades,
+        problems=tuple(problems_of(joined.manifest).values()),
+        read_responses=responses,
+    )
+    return joined.analysis, view
+
+
+def _look(*, no_color: bool = False) -> Look:
+    from tts_compare.reports import Look
+
+    out = console(no_color=no_color)
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    return Look(width=out.width, colour=out.is_terminal and not out.no_color, unicode=encoding.startswith("utf"))
+
+
+def _emit(document: str | bytes, output: str | None) -> None:
+    if output:
+        _write(Path(output), document)
+    elif isinstance(document, bytes):
+        if sys.stdout.isatty():
+            raise UsageError("this format is not text: name a file with --output")
+        sys.stdout.buffer.write(document)
+    else:
+        sys.stdout.write(document)
+
+
+def _write(path: Path, document: str | bytes) -> None:
+    try:
+        if isinstance(document, bytes):
+            path.write_bytes(document)
+        else:
+            path.write_text(document, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    talk(f"written: {path}")
+
+
+def _write_figures(analysis: Analysis, view: RunView, directory: Path, form: Any) -> None:
+    from tts_compare.reports.figures import draw_figures
+
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, drawn in draw_figures(analysis, view, file_format=form).items():
+        _write(directory / name, drawn)
+
+
+def _print_claims(analysis: Analysis) -> None:
+    for line in claim_lines(analysis):
+        print(line)
+
+
+def claim_lines(analysis: Analysis) -> Iterable[str]:
+    """The paper's claims, a verdict and a sentence each."""
+    for claim in analysis.claims:
+        yield f"({claim.letter}) {claim.title}: {claim.verdict}"
+        yield f"    {claim.sentence}"

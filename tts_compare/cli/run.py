@@ -1,0 +1,60 @@
+"""``tts-compare run``: the experiment, its live view, and the report at its end."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from argparse import Namespace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tts_compare.cli.overrides import experiment_of
+from tts_compare.cli.terminal import console, talk
+
+if TYPE_CHECKING:
+    from tts_compare.config import Experiment
+    from tts_compare.experiment import Outcome
+
+
+def run_command(arguments: Namespace) -> int:
+    """Run the experiment that the flags describe."""
+    return run_experiment(experiment_of(arguments))
+
+
+def run_experiment(experiment: Experiment) -> int:
+    """Run, report, and say by the exit status whether all of it was done."""
+    from tts_compare.cli.report import print_report
+    from tts_compare.experiment import execute, prepare
+    from tts_compare.reports.live import watch
+
+    prepared = prepare(experiment)
+    prepared.require_settings()
+    path = Path(experiment.resume or experiment.out or _default_path(experiment.name))
+    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    try:
+        with watch(console(no_color=experiment.no_color, stderr=True), quiet=experiment.quiet) as tell:
+            outcome = execute(prepared, path, command=command, tell=tell)
+    except KeyboardInterrupt:
+        talk(f"interrupted; what was done is kept: tts-compare run --resume {shlex.quote(str(path))}")
+        raise
+    doubts = print_report([outcome.run.path], no_color=experiment.no_color)
+    return _status(outcome, strict=experiment.strict, doubts=doubts)
+
+
+def _default_path(name: str) -> Path:
+    return Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
+
+
+def _status(outcome: Outcome, *, strict: bool, doubts: int) -> int:
+    again = f"tts-compare run --resume {shlex.quote(str(outcome.run.path))}"
+    talk(f"run directory: {outcome.run.path}")
+    if outcome.stopped:
+        talk(f"{outcome.stopped}; go on with: {again}")
+    for setting, cause in outcome.failed.items():
+        talk(f"failed: {setting}: {cause}")
+    for setting in outcome.barren:
+        talk(f"no successful request: {setting}")
+    if strict and doubts:
+        talk(f"--strict: {doubts} doubts")
+    return 0 if outcome.done and not (strict and doubts) else 1

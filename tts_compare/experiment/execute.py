@@ -1,0 +1,137 @@
+"""A prepared experiment into a run directory: opened or taken up, run, graded, and its end written down."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from tts_compare import store
+from tts_compare.admission import Purse
+from tts_compare.domain import RequestRecord
+from tts_compare.experiment.join import write_points
+from tts_compare.experiment.journal import Journal, without_timeline
+from tts_compare.experiment.judge import Judge
+from tts_compare.experiment.manifest import check_same, new_manifest
+from tts_compare.experiment.prepare import Prepared
+from tts_compare.experiment.run import Run
+from tts_compare.experiment.servers import Fleet, find_pythons
+from tts_compare.reports.progress import Emit, LeftOut
+
+#: What a run leaves behind in the manifest and that goes on when it is taken up.
+_KEPT = ("created", "clock", "server_metrics", "deaths", "command")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended. failed: settings whose server did not start or kept dying, with the cause.
+
+    barren: settings without one successful request. stopped: why it ended before its work was done.
+    """
+
+    run: store.RunDir
+    failed: dict[str, str]
+    barren: tuple[str, ...]
+    stopped: str | None
+
+    @property
+    def done(self) -> bool:
+        """Whether everything that was to be done was done, and each setting has something to show."""
+        return not (self.failed or self.barren or self.stopped)
+
+
+def execute(prepared: Prepared, path: Path, *, command: Sequence[str], tell: Emit) -> Outcome:
+    """Do what is missing of a run, and grade it.
+
+    Raises UsageError where the directory cannot be used or belongs to another experiment, KeyboardInterrupt after
+    an interruption has been written down.
+    """
+    pythons = find_pythons(prepared)
+    private = any(setting.api_key_env or setting.headers for setting in prepared.settings)
+    resumed = prepared.experiment.resume is not None and store.RunDir(path).manifest.is_file()
+    run = store.open_run(path) if resumed else store.create(path, private=private)
+    with store.Lock(run), store.RowLog(run.records, private=private) as rows:
+        manifest = new_manifest(prepared, name=path.name, command=command)
+        if resumed:
+            take_up(manifest, store.read_manifest(run))
+        journal = Journal(run, manifest, rows, tell, private=private, records=list(_light_rows(run)))
+        journal.save()
+        for item in prepared.left_out:
+            tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
+        fleet = Fleet(prepared=prepared, pythons=pythons)
+        purse = Purse(prepared.experiment.budget_usd) if prepared.experiment.budget_usd else None
+        state = Run(prepared=prepared, journal=journal, fleet=fleet, purse=purse)
+        if purse:
+            purse.pay(state.spent_usd())
+        _loop(state, tell)
+        successes = {row.setting for row in journal.records if row.phase == "measured" and row.ok}
+        return Outcome(
+            run=run,
+            failed=state.failed,
+            barren=tuple(s.id for s in prepared.settings if s.id not in successes | set(state.failed)),
+            stopped=state.stopped,
+        )
+
+
+def take_up(new: dict[str, Any], old: dict[str, Any]) -> None:
+    """Carry over what a manifest learnt before. Raises UsageError where the two are not one run."""
+    check_same(old, new)
+    for key in _KEPT:
+        new[key] = old[key]
+    for setting, facts in new["settings"].items():
+        before = old["settings"].get(setting, {})
+        facts.update({key: before[key] for key in ("engine_version", "argv", "env", "startup_s") if key in before})
+    new["settings"] = {**old["settings"], **new["settings"]}
+    new["doubts"] += [doubt for doubt in old["doubts"] if doubt not in new["doubts"]]
+
+
+def _light_rows(run: store.RunDir) -> list[RequestRecord]:
+    return [without_timeline(row) for row in store.read_rows(run.records, RequestRecord)]
+
+
+def _loop(state: Run, tell: Emit) -> None:
+    """Run the event loop to the end of the work; an interruption is written down before it goes on its way."""
+    journal = state.journal
+    experiment = state.prepared.experiment
+    grader = "layered" if experiment.grader == "both" else experiment.grader
+    with Judge(journal.run, journal.manifest, policy=experiment.policy, grader=grader) as judge:
+
+        async def grade(setting: str) -> None:
+            await asyncio.to_thread(judge.grade, setting, tell)
+
+        async def main() -> None:
+            task = asyncio.current_task()
+            if task is not None:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            await state.all_blocks(grade)
+
+        journal.manifest["state"] = "interrupted"
+        journal.save()
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(main())
+        except BaseExceptionGroup as group:
+            error: BaseException = group
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            raise error from group
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            judge.write()
+            write_points(journal.run, journal.manifest)
+        journal.manifest["state"] = "stopped" if state.stopped else "done"
+        journal.save()
+
+
+def _loop_factory() -> Any:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop

@@ -1,0 +1,98 @@
+"""Runs -> their analysis, from their files alone; several runs are put on one frontier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tts_compare import store
+from tts_compare.errors import RunError
+from tts_compare.experiment.judge import derived_budgets
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tts_compare.analysis.schema import Analysis
+
+
+def frames(run: store.RunDir, *, optional: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Records and grades of a run as the analysis reads them; ``optional`` adds texts and timelines."""
+    from tts_compare.analysis.schema import grade_schema, record_schema
+
+    return (
+        store.read_frame(run.records, record_schema(optional=optional)),
+        store.read_frame(run.grades, grade_schema()),
+    )
+
+
+def needs_timelines(manifest: Mapping[str, Any]) -> bool:
+    """Whether points are derived, or losslessness can be shown: then texts and timelines are read."""
+    return bool(derived_budgets(manifest)) or len(manifest["settings"]) > 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Runs put together: what the analysis read, and what it says."""
+
+    analysis: Analysis
+    manifest: dict[str, Any]
+    records: pl.DataFrame
+    grades: pl.DataFrame
+
+
+def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Judged:
+    """The analysis of one run or several, from their files. Raises RunError where nothing was measured."""
+    import polars as pl
+
+    from tts_compare.analysis import analyse
+
+    manifests = [store.read_manifest(run) for run in runs]
+    manifest = (
+        manifests[0]
+        if len(runs) == 1
+        else joined_manifest([(r.path.name, m) for r, m in zip(runs, manifests, strict=True)])
+    )
+    parts = [frames(run, optional=needs_timelines(manifest)) for run in runs]
+    if len(runs) > 1:
+        parts = [(_renamed(r, run), _renamed(g, run)) for run, (r, g) in zip(runs, parts, strict=True)]
+    records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))
+    if not records.height:
+        raise RunError(f"{runs[0].path} holds no request yet: run it, or take it up with --resume {runs[0].path}")
+    analysis = analyse(records, grades, manifest, slo=slo)
+    return Judged(analysis=analysis, manifest=manifest, records=records, grades=grades)
+
+
+def _renamed(frame: pl.DataFrame, run: store.RunDir) -> pl.DataFrame:
+    """Settings of one run under names that another run's cannot have."""
+    import polars as pl
+
+    return frame.with_columns(setting=pl.lit(f"{run.path.name}:") + pl.col("setting"))
+
+
+def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """One manifest for several runs, settings under ``<run>:<setting>``; the rest is the first run's."""
+    first = dict(manifests[0][1])
+    problems = {row["id"]: row for _, manifest in manifests for row in manifest["dataset"]["problems"]}
+    renamed: dict[str, Any] = {"settings": {}, "server_metrics": {}, "left_out": [], "failed": [], "doubts": []}
+    for name, manifest in manifests:
+        for key in ("settings", "server_metrics"):
+            renamed[key].update({f"{name}:{setting}": value for setting, value in manifest[key].items()})
+        for key in ("left_out", "failed", "doubts"):
+            renamed[key] += [
+                {**row, "setting": f"{name}:{row['setting']}"} if row.get("setting") else dict(row)
+                for row in manifest[key]
+            ]
+    models = {model: facts for _, manifest in manifests for model, facts in manifest["models"].items()}
+    dataset = {**first["dataset"], "problems": list(problems.values())}
+    return {**first, **renamed, "models": models, "dataset": dataset}
+
+
+def write_points(run: store.RunDir, manifest: Mapping[str, Any]) -> None:
+    """Replace ``points.json``; nothing where no request was measured."""
+    from tts_compare.analysis import points
+
+    records, grades = frames(run, optional=needs_timelines(manifest))
+    if records.filter(phase="measured").height:
+        rows = points(records, grades, manifest).to_dicts()
+        store.write_json(run.points, rows)

@@ -1,0 +1,150 @@
+"""Records -> grades -> points, from the files of a run alone; what ``run``, ``grade`` and ``report`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tts_compare import store
+from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey
+from tts_compare.errors import UsageError
+from tts_compare.grading.pool import GraderPool
+from tts_compare.grading.records import grade_records
+from tts_compare.grading.votes import best_of_n_grades, grouped, vote_grades
+from tts_compare.reports.progress import Emit, Graded
+
+if TYPE_CHECKING:
+    from tts_compare.grading.judgement import Grader
+
+
+class Judge:
+    """Grades the rows of a run, setting by setting; a context manager that owns its worker processes."""
+
+    def __init__(
+        self,
+        run: store.RunDir,
+        manifest: Mapping[str, Any],
+        *,
+        policy: Policy,
+        grader: Grader = "layered",
+        limit_s: float = 5.0,
+    ) -> None:
+        self._run, self._manifest = run, manifest
+        self._policy: Policy = policy
+        self._grader: Grader = grader
+        self._pool = GraderPool(limit_s=limit_s)
+        self._problems = problems_of(manifest)
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.close()
+
+    def grade(self, setting: str, tell: Emit | None = None) -> list[Grade]:
+        """Grades, classes and votes of one setting's rows as they stand in the file."""
+        rows = [row for row in store.read_rows(self._run.records, RequestRecord) if row.setting == setting]
+        budgets = derived_budgets(self._manifest)
+        grades = list(
+            grade_records(
+                rows,
+                self._problems,
+                pool=self._pool,
+                policy=self._policy,
+                budgets=budgets,
+                grader=self._grader,
+                stop_at=self._manifest["prompt"].get("stop_at"),
+            )
+        )
+        if tell is not None:
+            for grade in grades:
+                if grade.cut_tokens is None:
+                    tell(Graded(setting=setting, correct=grade.status == "correct", at_s=monotonic()))
+        return [*self._with_votes(grades)]
+
+    def _with_votes(self, grades: Sequence[Grade]) -> Iterator[Grade]:
+        """Single samples as they are; several of one problem with their classes, and the rows of their votes."""
+        samples = {item["method"]: int(item["samples"]) for item in self._manifest["experiment"]["work"]}
+        yield from (grade for grade in grades if samples.get(grade.method, 1) == 1)
+        for method in sorted({grade.method for grade in grades if samples.get(grade.method, 1) > 1}):
+            mine = grouped(
+                [grade for grade in grades if grade.method == method],
+                self._problems,
+                pool=self._pool,
+                grader=self._grader,
+            )
+            yield from mine
+            if method == "vote":
+                yield from vote_grades(mine, samples=samples[method])
+            elif method == "best_of_n":
+                options = options_of(self._manifest, method)
+                scores = scores_of(Path(str(options["scores"])), mine)
+                yield from best_of_n_grades(
+                    mine, scores, weighted=bool(options.get("weighted")), samples=samples[method]
+                )
+
+    def grade_all(self) -> Iterator[Grade]:
+        """Grades of every setting of the run."""
+        for setting in self._manifest["settings"]:
+            yield from self.grade(setting)
+
+    def write(self) -> None:
+        """Grade the whole run and replace ``grades.jsonl`` at once."""
+        write_grades(self._run, self.grade_all())
+
+
+def write_grades(run: store.RunDir, grades: Iterable[Grade]) -> None:
+    """Replace ``grades.jsonl``: a reader sees the old rows or the new ones."""
+    scratch = run.grades.with_name(".grades.jsonl.new")
+    scratch.unlink(missing_ok=True)
+    with store.RowLog(scratch) as log:
+        log.append(grades)
+    if run.records.exists():
+        scratch.chmod(run.records.stat().st_mode & 0o777)
+    scratch.replace(run.grades)
+
+
+def problems_of(manifest: Mapping[str, Any]) -> dict[str, Problem]:
+    """The problems of a run, by id."""
+    return {row["id"]: Problem(**row) for row in manifest["dataset"]["problems"]}
+
+
+def derived_budgets(manifest: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """By method, the budgets that were cut out of the responses at the largest one."""
+    found: dict[str, set[int]] = {}
+    for item in manifest["experiment"]["work"]:
+        found.setdefault(item["method"], set()).update(item.get("derived_budgets") or ())
+    return {method: tuple(sorted(budgets)) for method, budgets in found.items() if budgets}
+
+
+def options_of(manifest: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """The options a method ran with."""
+    return next((dict(item["options"]) for item in manifest["experiment"]["work"] if item["method"] == method), {})
+
+
+def scores_of(path: Path, grades: Sequence[Grade]) -> dict[RowKey, float]:
+    """Scores from JSONL rows of ``{problem, sample, score}``, for every grade that has such a problem and sample.
+
+    Raises UsageError where the file cannot be read.
+    """
+    try:
+        rows = [msgspec.json.decode(line) for line in path.read_bytes().splitlines() if line.strip()]
+        by_sample = {(str(row["problem"]), int(row["sample"])): float(row["score"]) for row in rows}
+    except OSError as error:
+        raise UsageError(f"cannot read the scores {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path}: each line must be an object with problem, sample and score ({error})") from error
+    from tts_compare.grading.votes import row_key
+
+    return {
+        row_key(grade): by_sample[grade.problem, grade.sample]
+        for grade in grades
+        if grade.sample is not None and (grade.problem, grade.sample) in by_sample
+    }
