@@ -27,7 +27,7 @@ RULES = (
         "set SGLANG_CPU_OMP_THREADS_BIND, one core list a rank",
     ),
     Rule(
-        r"(?P<cause>.*(?:is not divisible by|must be divisible by|The size of tensor|exceeds dimension size|cannot be multiplied).*)",
+        r"(?P<cause>.*(?:(?:is not|must be) divisible by|The size of tensor|exceeds dimension size|be multiplied).*)",
         "choose a tensor parallel size that divides the model's heads and widths",
     ),
     Rule(r"(?P<cause>.*(?:No module named 'sgl_kernel'|sgl_kernel.*not found).*)", "run `tts-compare engines doctor`"),
