@@ -87,7 +87,7 @@ class AttachLauncher:
             setting=setting,
             trusted=trusted,
             engine_version=version if isinstance(version, str) else None,
-            doubts=_doubts(setting, told, trusted),
+            doubts=doubts_of(setting, told, trusted),
         )
 
 
@@ -121,7 +121,8 @@ def _served(models: probe.Models | None, base_url: str, setting: Setting, served
     )
 
 
-def _doubts(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...]) -> tuple[Doubt, ...]:
+def doubts_of(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...]) -> tuple[Doubt, ...]:
+    """One doubt for all that was taken on trust, and one for each field the server tells otherwise."""
     doubts = []
     if trusted:
         doubts.append(

@@ -1,0 +1,118 @@
+"""The machine is read from /proc, /sys and NVML; a container's limits and CUDA_VISIBLE_DEVICES hold."""
+# ruff: noqa: N802 - the fake has the names of NVML
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tts_compare.launchers import manifest_facts, probe_machine
+from tts_compare.launchers.machine import memory_bytes, usable_cores
+
+GIB = 2**30
+
+
+class FakeNvml:
+    """Two GPUs, the second smaller; strings as older bindings give them, in bytes."""
+
+    NVMLError = RuntimeError
+
+    def __init__(self, *, driver_loaded: bool = True) -> None:
+        self.driver_loaded = driver_loaded
+        self.open = 0
+
+    def nvmlInit(self) -> None:
+        if not self.driver_loaded:
+            raise self.NVMLError("no driver")
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:
+        self.open -= 1
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-{'ab'[handle]}000"
+
+    def nvmlDeviceGetName(self, handle: int) -> bytes:
+        return b"NVIDIA A100"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
+        return SimpleNamespace(total=(80 - 40 * handle) * GIB)
+
+    def nvmlSystemGetDriverVersion(self) -> str:
+        return "580.1"
+
+
+@pytest.fixture(autouse=True)
+def _all_gpus_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_gpus_make_it_a_cuda_machine() -> None:
+    nvml = FakeNvml()
+    machine = probe_machine(nvml=nvml)
+    assert (machine.device, machine.devices, machine.driver) == ("cuda", 2, "580.1")
+    assert machine.gpu_names == ("NVIDIA A100", "NVIDIA A100")
+    assert machine.gpu_memory_bytes == 40 * GIB
+    assert nvml.open == 0
+
+
+@pytest.mark.parametrize(("visible", "memory"), [("0", 80), ("GPU-b", 40), ("1,7", 40)])
+def test_only_visible_gpus_count(monkeypatch: pytest.MonkeyPatch, visible: str, memory: int) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    machine = probe_machine(nvml=FakeNvml())
+    assert (machine.devices, machine.gpu_memory_bytes) == (1, memory * GIB)
+
+
+def test_without_a_driver_or_with_no_visible_gpu_it_is_a_cpu_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = probe_machine(nvml=FakeNvml(driver_loaded=False))
+    assert (alone.device, alone.devices) == ("cpu", len(usable_cores()))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert probe_machine(nvml=FakeNvml()).device == "cpu"
+
+
+def test_asked_for_cpu_it_looks_at_no_gpu_and_asked_for_cuda_without_one_it_has_no_devices() -> None:
+    assert probe_machine("cpu", nvml=FakeNvml()).gpu_names == ()
+    asked = probe_machine("cuda", nvml=FakeNvml(driver_loaded=False))
+    assert (asked.device, asked.devices) == ("cuda", 0)
+
+
+def test_a_containers_limits_cap_cores_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6, 7}, raising=False)
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cpu.max").write_text("250000 100000\n")
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("1048576\n")
+    assert usable_cores(tmp_path) == (4, 5)
+    assert memory_bytes(tmp_path) == 1_048_576
+
+
+def test_without_limits_all_allowed_cores_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5}, raising=False)
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cpu.max").write_text("max 100000\n")
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("max\n")
+    assert usable_cores(tmp_path) == (4, 5)
+    assert memory_bytes(tmp_path) > 2**20
+
+
+def test_the_cpus_name_and_features_are_read(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text("model name\t: Zen 4\nflags\t\t: fpu avx2 avx512f avx2x\n")
+    machine = probe_machine("cpu", root=tmp_path)
+    assert (machine.cpu_model, machine.features) == ("Zen 4", ("avx2", "avx512f"))
+
+
+def test_the_facts_for_the_manifest_are_json_and_name_no_host() -> None:
+    facts = manifest_facts(probe_machine(nvml=FakeNvml()))
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["gpus"] == ["NVIDIA A100", "NVIDIA A100"]
+    assert os.uname().nodename not in facts.values()
