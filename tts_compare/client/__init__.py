@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from tts_compare.client.audit import Audit, Probe, doubts_of, watch
 from tts_compare.client.limits import Limits, Stamps
 from tts_compare.client.send import open_client, send
 from tts_compare.client.transport import StampingTransport
 
-__all__ = ["Limits", "StampingTransport", "Stamps", "open_client", "send"]
+__all__ = [
+    "Audit",
+    "Limits",
+    "Probe",
+    "StampingTransport",
+    "Stamps",
+    "doubts_of",
+    "open_client",
+    "send",
+    "watch",
+]

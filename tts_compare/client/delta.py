@@ -29,17 +29,15 @@ class ChunkChoice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     token_ids: list[int] | None = None
 
-    @property
-    def answer(self) -> str:
-        """Answer text of the chunk."""
-        body = self.delta or self.message
-        return (body.content if body is not None else self.text) or ""
+    def texts(self) -> tuple[str, str]:
+        """Answer text and reasoning text of the chunk.
 
-    @property
-    def thought(self) -> str:
-        """Reasoning text: ``reasoning`` is today's field, ``reasoning_content`` the older; one text, not two."""
+        ``reasoning`` is today's field, ``reasoning_content`` the older one: where both are there they are one text.
+        """
         body = self.delta or self.message
-        return (body.reasoning or body.reasoning_content or "") if body is not None else ""
+        if body is None:
+            return self.text or "", ""
+        return body.content or "", body.reasoning or body.reasoning_content or ""
 
 
 class PromptDetails(msgspec.Struct, gc=False):

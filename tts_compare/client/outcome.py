@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -61,9 +61,7 @@ def rows(
     choices = [reducer.choices.get(i, _NOTHING) for i in range(attempt.choices)]
     usage = reducer.final_usage or (reducer.running_usage if attempt.choices == 1 else None)
     totals = shares(choices, usage.completion_tokens if usage else None)
-    server = dict(reducer.metrics)
-    if (wait_s := retry_after_s(headers)) is not None:
-        server["retry_after_s"] = wait_s
+    server = reducer.metrics
     doubts = _doubts(attempt, reducer, stamps, complete=failure is None and broken is None, surplus=surplus)
     if failure is None and broken is not None:
         doubts += ("unclean_end",)
@@ -145,7 +143,9 @@ def judge(
     """Return what is wrong with the attempt as a whole, None where each choice is to be judged by itself."""
     error: RequestError | None = None
     if status is not None and status != 200:
-        error = RequestError(kind=_kind_of(status), status=status, message=_message(status, headers, reducer.whole))
+        said = _message(status, headers, reducer.whole)
+        wait_s = retry_after_s(headers)
+        error = RequestError(kind=_kind_of(status), status=status, message=said, retry_after_s=wait_s)
     elif any(choice.repeated for choice in reducer.choices.values()):
         error = RequestError(kind="malformed", status=status, message="the stream repeats a chunk")
     elif reducer.runaway:
@@ -184,7 +184,7 @@ def masked(error: RequestError, secrets: tuple[str, ...]) -> RequestError:
         for form in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")):
             message = message.replace(form, "***")
     message = _SECRETS.sub("***", message)[:_MAX_MESSAGE_CHARS]
-    return RequestError(kind=error.kind, status=error.status, message=message)
+    return replace(error, message=message)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -86,28 +86,32 @@ class Reducer:
             except zlib.error as error:
                 self.malformed = self.malformed or f"broken compression: {error}"
                 return
-        if self._events is None and not self._is_whole:
-            data = self._sniffed + data
-            if not data.lstrip():
-                self._sniffed = data[:1024]
-                return
-            if data.lstrip()[:1] in b"{[<":
-                self._is_whole = True
-            else:
-                self._events = EventSplitter()
-        if self._events is None:
-            if self._whole_bytes < _MAX_WHOLE_BYTES:
-                self._whole.append(data)
-                self._whole_bytes += len(data)
+        if self._events is None and not self._sniff(data):
             return
+        if self._sniffed:
+            data, self._sniffed = self._sniffed, b""
         try:
-            events = self._events.feed(data)
+            for event in self._events.feed(data) if self._events is not None else ():
+                self._event(now, event)
         except EventTooLongError as error:
             self.malformed = self.malformed or str(error)
             self.runaway = True
-            return
-        for event in events:
-            self._event(now, event)
+
+    def _sniff(self, data: bytes) -> bool:
+        """Tell a stream from a whole body by its first visible byte; True where the stream begins with this read."""
+        if not self._is_whole:
+            self._sniffed = (self._sniffed + data).lstrip(b" \t\r\n") or b"\n"
+            if self._sniffed == b"\n":
+                return False
+            if self._sniffed[:1] not in b"{[<":
+                self._events = EventSplitter()
+                return True
+            self._is_whole = True
+            data, self._sniffed = self._sniffed, b""
+        if self._whole_bytes < _MAX_WHOLE_BYTES:
+            self._whole.append(data)
+            self._whole_bytes += len(data)
+        return False
 
     def _event(self, now: int, data: bytes) -> None:
         if data == b"[DONE]":

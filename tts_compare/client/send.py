@@ -87,8 +87,8 @@ async def send(
 
     path: ``/chat/completions`` or ``/completions``, under the endpoint's base URL. body: the JSON as it is sent.
     What goes wrong is in the rows. Only asyncio.CancelledError is raised; before that, ``on_cancel`` is called with
-    the rows of kind ``cancelled``, which hold what had arrived. A 429's or 503's ``Retry-After`` is
-    ``server["retry_after_s"]``.
+    the rows of kind ``cancelled``, which hold what had arrived. A 429's or 503's ``Retry-After`` is the
+    error's ``retry_after_s``.
     """
     flight = _Flight(client, path=path, body=body, key=key, phase=phase, scheduled_ns=scheduled_ns, limits=limits)
     try:

@@ -7,10 +7,13 @@ not an event. Data stays bytes: UTF-8 is checked where the JSON is decoded, so a
 
 from __future__ import annotations
 
+from operator import methodcaller
+
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """A longer event is refused: it is no answer, and would fill the memory."""
 
 _BOM = b"\xef\xbb\xbf"
+_LF_COUNT = methodcaller("count", b"\n")
 
 
 class EventTooLongError(ValueError):
@@ -20,11 +23,12 @@ class EventTooLongError(ValueError):
 class EventSplitter:
     """Splits a stream of bytes into the data of its events."""
 
-    __slots__ = ("_data", "_data_bytes", "_fresh", "_head", "_skip_lf", "_tail", "_tail_bytes")
+    __slots__ = ("_between", "_data", "_data_bytes", "_fresh", "_head", "_skip_lf", "_tail", "_tail_bytes")
 
     def __init__(self) -> None:
         self._head = b""  # the first bytes of the stream, until they are known not to be a byte order mark
         self._fresh = True
+        self._between = False  # True between two events, where the next byte begins a line
         self._skip_lf = False
         self._tail: list[bytes] = []  # pieces of a line whose end has not come
         self._tail_bytes = 0
@@ -36,14 +40,16 @@ class EventSplitter:
 
         Raises: EventTooLongError.
         """
-        # What an engine sends, nearly always: whole events of one data line each.
-        whole = not (self._tail or self._data or self._skip_lf)
-        if whole and data.startswith(b"data: ") and data.endswith(b"\n\n") and b"\r" not in data:
+        if self._between and data.startswith(b"data: ") and data.endswith(b"\n\n") and b"\r" not in data:
+            # What an engine sends, nearly always: whole events of one data line each.
+            if data.find(b"\n") == len(data) - 2:
+                return [data[6:-2]]
             events = data[6:-2].split(b"\n\ndata: ")
-            if not any(b"\n" in event for event in events):
-                self._fresh = False
+            if sum(map(_LF_COUNT, events)) == 0:
                 return events
-        return self._feed_any(data)
+        events = self._feed_any(data)
+        self._between = not (self._fresh or self._tail or self._data or self._skip_lf)
+        return events
 
     def _feed_any(self, data: bytes) -> list[bytes]:
         if self._fresh:

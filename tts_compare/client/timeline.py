@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import compress, pairwise
 
 from tts_compare.client.delta import ChunkChoice
 from tts_compare.domain import Timeline, TokensSource
@@ -46,26 +46,33 @@ class Choice:
 
     def add(self, now: int, chunk: ChunkChoice, running_count: int | None) -> None:
         """Take one chunk; ``running_count`` is the choice's completion_tokens so far as its usage says."""
-        answer, thought = chunk.answer, chunk.thought
+        answer, thought = chunk.texts()
         if answer:
             self._answers.append(answer)
             if self.first_content_ns is None:
                 self.first_content_ns = now
         if thought:
             self._thoughts.append(thought)
-        if chunk.finish_reason:
-            self.finish_reason = chunk.finish_reason
-        before = self.count
-        known = self._count(chunk.token_ids, running_count)
+        before = count = self.count
+        known = True
+        if chunk.token_ids is None and running_count is not None and before <= running_count <= _MAX_COUNT:
+            self.count = count = running_count
+            if count > before + 1:
+                self.many_a_chunk = True
+        else:
+            known = self._count(chunk.token_ids, running_count)
+            count = self.count
         chars = len(answer) + len(thought)
-        if chars and self.count == before and running_count is not None:
-            self.repeated = self.repeated or self._last == (answer, thought)
-        if self.count > before or chars or (chunk.finish_reason and not known):
+        if count > before or chars or (chunk.finish_reason and not known):
             self.at.append(now)
-            self.counts.append(self.count if known else UNKNOWN)
+            self.counts.append(count if known else UNKNOWN)
             self.chars.append(chars)
         if chars:
+            if count == before and running_count is not None:
+                self.repeated = self.repeated or self._last == (answer, thought)
             self._last = (answer, thought)
+        if chunk.finish_reason:
+            self.finish_reason = chunk.finish_reason
 
     def compact(self) -> None:
         """Join the pieces of text gathered since the last time: a short string costs ten times its characters."""
@@ -132,45 +139,59 @@ def resolve(choice: Choice, total: int | None, *, hidden_tokens: int = 0) -> Res
     total: the choice's completion_tokens of the final usage, None without one. hidden_tokens: how many of them the
     server kept to itself (reasoning that is charged and not shown); they are counted and are on no timeline.
     """
-    counts, chars = choice.counts, choice.chars
-    gains = [0] * len(counts)
-    doubts: set[str] = set()
-    begun, reached = 0, 0
-    for i, count in enumerate(counts):
-        if count != UNKNOWN:
-            exact = _spread(gains, chars, begun, i + 1, count - reached)
-            doubts |= set() if exact else {"timeline_estimated"}
-            begun, reached = i + 1, count
-    shown = None if total is None else total - hidden_tokens
-    source: TokensSource = "token_ids" if choice.counted_by_ids else "usage"
-    if shown is None:
-        estimated = [i for i in range(begun, len(counts)) if chars[i]]
+    gains, begun, doubts = _counted(choice)
+    source: TokensSource = "usage"
+    if total is not None:
+        doubts |= _finish(choice, gains, begun, total - hidden_tokens)
+    else:
+        reached = sum(gains)
+        estimated = [i for i in range(begun, len(gains)) if choice.chars[i]]
         for i in estimated:
             gains[i] = 1
+        total = reached + len(estimated)
         if estimated or not reached:
             source = "estimated"
-        total = reached + len(estimated)
-    else:
-        source = "usage"
-        if shown < reached:
-            doubts.add("counts_disagree")
-        elif shown > reached and begun < len(counts):
-            exact = _spread(gains, chars, begun, len(counts), shown - reached)
-            doubts |= set() if exact else {"timeline_estimated"}
-        elif shown > reached and gains:
-            gains[-1] += shown - reached
-            doubts.add("counts_disagree")
+        elif choice.counted_by_ids:
+            source = "token_ids"
     if hidden_tokens:
         doubts.add("hidden_reasoning")
-    kept = [i for i in range(len(gains)) if gains[i] or chars[i]]
+    kept = [bool(gain or n) for gain, n in zip(gains, choice.chars, strict=True)]
     return Resolved(
-        at=tuple(choice.at[i] for i in kept),
-        gains=tuple(gains[i] for i in kept),
-        chars=tuple(chars[i] for i in kept),
-        completion_tokens=total or 0,
+        at=tuple(compress(choice.at, kept)),
+        gains=tuple(compress(gains, kept)),
+        chars=tuple(compress(choice.chars, kept)),
+        completion_tokens=total,
         source=source,
         doubts=tuple(sorted(doubts)),
     )
+
+
+def _counted(choice: Choice) -> tuple[list[int], int, set[str]]:
+    """Give tokens to the entries that the running counts cover; return them, the first entry beyond, and doubts."""
+    gains = [0] * len(choice.counts)
+    doubts: set[str] = set()
+    begun = reached = 0
+    for i, count in enumerate(choice.counts):
+        if count != UNKNOWN:
+            if begun == i:
+                gains[i] = count - reached
+            elif not _spread(gains, choice.chars, begun, i + 1, count - reached):
+                doubts.add("timeline_estimated")
+            begun, reached = i + 1, count
+    return gains, begun, doubts
+
+
+def _finish(choice: Choice, gains: list[int], begun: int, total: int) -> set[str]:
+    """Give what the final usage says beyond the running counts to the entries from ``begun`` on; return doubts."""
+    rest = total - sum(gains)
+    if rest < 0:
+        return {"counts_disagree"}
+    if rest and begun < len(gains):
+        return set() if _spread(gains, choice.chars, begun, len(gains), rest) else {"timeline_estimated"}
+    if rest and gains:
+        gains[-1] += rest
+        return {"counts_disagree"}
+    return set()
 
 
 def _spread(gains: list[int], chars: array[int], begin: int, end: int, tokens: int) -> bool:

@@ -1,0 +1,167 @@
+"""The client watched by itself: figures that say whether it was the client that was timed.
+
+Thresholds are where a figure of this tool begins to suffer: a median inter-token time is tens of milliseconds, so ten
+of lag in one reading in a hundred is seen in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tts_compare.domain import Doubt, RequestRecord
+
+SAMPLE_S = 0.02
+MAX_LAG_P99_MS = 10.0
+MAX_CPU_SHARE = 0.85
+MAX_SEND_LAG_P99_MS = 50.0
+MAX_TRAIL_P50_MS = 10.0
+_ADVICE = "spread the load over more client processes: --workers N"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """How the client fared; None where there was nothing to measure.
+
+    loop_lag_*: how late the event loop ran a timer. cpu_share: CPU seconds of the busiest client process by wall
+    seconds (1 is one core). send_lag_p99_ms: sent minus scheduled, open loop. trail_*: the client's time from first to
+    last token minus the engine's own figure for the request. histogram_trail_ms: the client's mean TTFT minus the mean
+    of the engine's histogram, where it gives no figures per request.
+    """
+
+    loop_lag_p50_ms: float | None = None
+    loop_lag_p99_ms: float | None = None
+    loop_lag_max_ms: float | None = None
+    cpu_share: float | None = None
+    send_lag_p99_ms: float | None = None
+    trail_p50_ms: float | None = None
+    trail_p99_ms: float | None = None
+    histogram_trail_ms: float | None = None
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFigures:
+    """One process's part of an audit: sorted lags in ms, and its CPU and wall seconds."""
+
+    lags_ms: tuple[float, ...]
+    cpu_s: float
+    wall_s: float
+
+
+class Probe:
+    """Samples the event loop while ``watch`` is open."""
+
+    def __init__(self) -> None:
+        self._lags_ms = array("f")
+        self._cpu_s = time.process_time()
+        self._begun_s = time.monotonic()
+
+    async def sample(self) -> None:
+        """Ask for a timer every ``SAMPLE_S`` and note how late it comes; runs until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + SAMPLE_S
+            await asyncio.sleep(SAMPLE_S)
+            self._lags_ms.append(max(0.0, (loop.time() - due) * 1e3))
+
+    def figures(self) -> LoopFigures:
+        """What was sampled so far in this process."""
+        return LoopFigures(
+            lags_ms=tuple(sorted(self._lags_ms)),
+            cpu_s=time.process_time() - self._cpu_s,
+            wall_s=time.monotonic() - self._begun_s,
+        )
+
+    def audit(
+        self,
+        rows: Iterable[RequestRecord] = (),
+        *,
+        server_ttft_s: tuple[float, float] | None = None,
+        others: Sequence[LoopFigures] = (),
+    ) -> Audit:
+        """Judge the time since ``watch`` was opened.
+
+        rows: what was sent meanwhile. server_ttft_s: sum (seconds) and count by which the engine's TTFT histogram
+        grew. others: the figures of worker processes; the audit is that of the worst.
+        """
+        return audit_of(rows, [self.figures(), *others], server_ttft_s=server_ttft_s)
+
+
+@asynccontextmanager
+async def watch() -> AsyncIterator[Probe]:
+    """Sample this event loop while the block runs."""
+    probe = Probe()
+    sampling = asyncio.create_task(probe.sample())
+    try:
+        yield probe
+    finally:
+        sampling.cancel()
+
+
+def audit_of(
+    rows: Iterable[RequestRecord],
+    processes: Sequence[LoopFigures],
+    *,
+    server_ttft_s: tuple[float, float] | None = None,
+) -> Audit:
+    """Make an audit of rows and of the client's processes."""
+    rows = tuple(rows)
+    send_lags = sorted(
+        (row.sent_ns - row.scheduled_ns) / 1e6
+        for row in rows
+        if row.sent_ns is not None and row.scheduled_ns is not None
+    )
+    trails = sorted(trail for row in rows if (trail := trail_ms(row)) is not None)
+    ttfts_ms = [(row.first_token_ns - row.sent_ns) / 1e6 for row in rows if row.first_token_ns and row.sent_ns]
+    histogram = None
+    if server_ttft_s is not None and server_ttft_s[1] > 0 and ttfts_ms:
+        histogram = sum(ttfts_ms) / len(ttfts_ms) - server_ttft_s[0] / server_ttft_s[1] * 1e3
+    # The process whose loop was slowest speaks for all: its rows are the ones in doubt.
+    worst = max(processes, key=lambda p: quantile(p.lags_ms, 0.99) or 0.0, default=None)
+    lags = worst.lags_ms if worst else ()
+    return Audit(
+        loop_lag_p50_ms=quantile(lags, 0.5),
+        loop_lag_p99_ms=quantile(lags, 0.99),
+        loop_lag_max_ms=quantile(lags, 1.0),
+        cpu_share=max((p.cpu_s / p.wall_s for p in processes if p.wall_s > 0), default=None),
+        send_lag_p99_ms=quantile(send_lags, 0.99),
+        trail_p50_ms=quantile(trails, 0.5),
+        trail_p99_ms=quantile(trails, 0.99),
+        histogram_trail_ms=histogram,
+        workers=max(1, len(processes) - 1),
+    )
+
+
+def trail_ms(row: RequestRecord) -> float | None:
+    """How far the client's first-to-last-token time exceeds the engine's own ``generation_time_ms`` (vLLM's metric)."""
+    told = (row.server or {}).get("generation_time_ms")
+    if told is None or row.first_token_ns is None or row.last_token_ns is None:
+        return None
+    return (row.last_token_ns - row.first_token_ns) / 1e6 - told
+
+
+def quantile(ordered: Sequence[float], q: float) -> float | None:
+    """The nearest-rank quantile of sorted values, None of none."""
+    return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else None
+
+
+def doubts_of(audit: Audit, *, setting: str | None = None) -> tuple[Doubt, ...]:
+    """Return what an audit casts doubt on; ``setting`` is the id of the setting whose point it was."""
+    found: list[tuple[str, str]] = []
+    if (lag := audit.loop_lag_p99_ms) is not None and lag > MAX_LAG_P99_MS:
+        found.append(("client_lag", f"the client's event loop ran {lag:.0f} ms late (p99): arrivals are stamped late"))
+    if (share := audit.cpu_share) is not None and share > MAX_CPU_SHARE:
+        found.append(("client_saturated", f"the client used {share:.0%} of a core: it may be what was timed"))
+    if (lag := audit.send_lag_p99_ms) is not None and lag > MAX_SEND_LAG_P99_MS:
+        found.append(("client_send_lag", f"requests went out {lag:.0f} ms after their time (p99): the load was lower"))
+    for trail in (audit.trail_p50_ms, audit.histogram_trail_ms):
+        if trail is not None and trail > MAX_TRAIL_P50_MS:
+            what = f"arrivals trail the engine's own figures by {trail:.0f} ms"
+            found.append(("client_trails_server", f"{what}: the client, or what lies between, is in them"))
+            break
+    return tuple(Doubt(code=code, message=message, advice=_ADVICE, setting=setting) for code, message in found)
