@@ -119,7 +119,7 @@ def _mask(cube: Cube, a: int, b: int) -> NDArray[np.bool_]:
 
 
 def pair_frame(cubes: Sequence[Cube], manifest: Mapping[str, Any], weights: Weights) -> pl.DataFrame:
-    """PAIR_COLUMNS of every comparison of a run; p values are Holm-corrected within each of the three figures."""
+    """PAIR_COLUMNS of every comparison of a run; p values are Holm-corrected within each axis and figure."""
     rows: list[dict[str, Any]] = []
     estimates: list[tuple[Estimate, Estimate, Estimate, Estimate]] = []
     for cube in cubes:
@@ -190,9 +190,10 @@ def ratio_terms(cube: Cube, pair: Pair) -> tuple[list[Term], ...]:
 
 def _finish(rows: list[dict[str, Any]], estimates: Sequence[tuple[Estimate, Estimate, Estimate, Estimate]]) -> None:
     """Correct the p values over the family and say each comparison in words."""
-    accuracy = holm([row["accuracy_p"] for row in rows])
-    latency = holm([found[0].p for found in estimates])
-    cost = holm([found[1].p for found in estimates])
+    axes = [str(row["axis"]) for row in rows]
+    accuracy = _holm_by(axes, [row["accuracy_p"] for row in rows])
+    latency = _holm_by(axes, [found[0].p for found in estimates])
+    cost = _holm_by(axes, [found[1].p for found in estimates])
     for i, (row, (fast, cheap, paper, length)) in enumerate(zip(rows, estimates, strict=True)):
         for name, ratio, adjusted in (("latency", fast, latency[i]), ("cost", cheap, cost[i])):
             row |= {f"{name}_ratio": ratio.value, f"{name}_ratio_lo": ratio.lo, f"{name}_ratio_hi": ratio.hi}
@@ -216,6 +217,16 @@ def _finish(rows: list[dict[str, Any]], estimates: Sequence[tuple[Estimate, Esti
             row["required_n"] = None
         row["latency_verdict"] = ratio_verdict(fast, latency[i], problems=n, better="faster", worse="slower")
         row["cost_verdict"] = ratio_verdict(cheap, cost[i], problems=n, better="cheaper", worse="dearer")
+
+
+def _holm_by(axes: Sequence[str], p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjustment within each axis: speculation, parallelism and engine are questions of their own."""
+    adjusted: list[float | None] = [None] * len(p_values)
+    for axis in dict.fromkeys(axes):
+        own = [i for i, name in enumerate(axes) if name == axis]
+        for i, p in zip(own, holm([p_values[i] for i in own]), strict=True):
+            adjusted[i] = p
+    return adjusted
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:

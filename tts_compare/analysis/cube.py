@@ -26,7 +26,7 @@ LEAST_COMPLETE = 0.8
 class Cube:
     """Cells of one (load, policy) group.
 
-    keys: each point's POINT_KEY, provenance and devices. figures: name -> (points, repeats, problems), nan where there is none.
+    keys: each point's POINT_KEY, provenance and devices. figures: name -> (points, repeats, problems), nan if unknown.
     sent, complete: (points, repeats, problems): problems sent, and answered and graded in every sample. repeats:
     server starts of each point. compared: problems completed in every point in ``included``; outcomes: how many
     outcomes a problem has at most (1: accuracies are plain shares).
@@ -89,10 +89,10 @@ def _cube(load: str, policy: str, rows: pl.DataFrame) -> Cube:
     counts = np.bincount(flat, minlength=size).reshape(shape)
     bad = (rows["failed"] | rows["ungraded"]).to_numpy()
     lost = np.bincount(flat, weights=bad, minlength=size).reshape(shape)
-    complete: Flags = np.asarray((counts > 0) & (lost == 0))
+    complete: Flags = np.array((counts > 0) & (lost == 0), dtype=np.bool_)
     figures = {name: _cell_means(rows[name], flat, counts) for name in FIGURES}
-    sent = counts > 0
-    started = sent.any(axis=2)
+    sent: Flags = np.array(counts > 0, dtype=np.bool_)
+    started: Flags = np.array(sent.any(axis=2), dtype=np.bool_)
     whole = np.array([complete[p][started[p]].all(axis=0) for p in range(shape[0])])
     included = whole.mean(axis=1) >= LEAST_COMPLETE
     return Cube(

@@ -17,7 +17,7 @@ def cut_frame(records: pl.DataFrame, budgets: Iterable[int]) -> pl.DataFrame:
     records: RECORD_KEY and the timeline columns; a record without a timeline gets no row. The rule is that of
     ``cut.cut``. Works one setting at a time: a long run's timelines do not fit in memory unfolded.
     """
-    wanted = sorted(set(budgets))
+    wanted = sorted(set(budgets)) or [0]
     parts = [
         _cut_setting(part.with_row_index("row"), wanted)
         for part in records.select(*RECORD_KEY, *_LISTS).partition_by("setting", maintain_order=True)

@@ -126,7 +126,8 @@ def frontier_columns(cube: Cube, drawn: Resampled) -> pl.DataFrame:
 def frontier_rows(cube: Cube, drawn: Resampled, columns: pl.DataFrame) -> pl.DataFrame:
     """FRONTIER_COLUMNS: the points of each frontier from cheap to dear; ``tie`` where two are equal in both figures."""
     rows = []
-    for axis, (_, flag) in AXES.items():
+    for axis in drawn.axes:
+        flag = AXES[axis][1]
         on = columns[flag].to_list()
         share = columns[f"share_{flag}"].to_list()
         own = [

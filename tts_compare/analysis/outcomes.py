@@ -62,7 +62,7 @@ def outcomes(records: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: 
         inside_chunk=pl.lit(value=False),
         truncated=pl.col("truncated").cast(pl.Float64),
     )
-    judged = _last_grades(grades)
+    judged = last_grades(grades)
     parts = []
     if cuts is not None and cuts.height:
         prefix = of.cut_samples(calls, cuts).with_columns(pl.col("truncated").cast(pl.Float64))
@@ -81,7 +81,7 @@ def outcomes(records: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: 
     return pl.concat([frame.select(OUTCOME_COLUMNS) for frame in found], how="vertical_relaxed")
 
 
-def _last_grades(grades: pl.DataFrame) -> pl.DataFrame:
+def last_grades(grades: pl.DataFrame) -> pl.DataFrame:
     """One judgement a (sample, policy, cut) or (vote, policy, cut): that of the last call and attempt, newest last.
 
     A prefix graded at the cap its request was sent with is the whole response.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Contrasts resampled in one matrix product: enough to keep it busy, few enough to stay small.
 _BLOCK = 64
+#: More terms than this are not resampled through the products of every two of them.
+_NARROW = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,22 +67,27 @@ def log_contrasts(contrasts: Sequence[Sequence[Term]], weights: Floats, *, confi
     Satterthwaite's degrees of freedom. nan where a mean is not positive. One start says nothing of the variance
     between starts: the interval then is over problems alone. weights: (resamples, problems).
     """
-    found: list[Estimate] = []
-    for first in range(0, len(contrasts), _BLOCK):
-        block = contrasts[first : first + _BLOCK]
-        usable = [_usable(terms) for terms in block]
-        columns = [_columns(terms) for terms, fine in zip(block, usable, strict=True) if fine]
-        moments = weights @ np.concatenate(columns).T / weights.shape[1] if columns else np.empty((0, 0))
+    found: dict[int, Estimate] = {}
+    narrow: list[int] = []
+    for i, terms in enumerate(contrasts):
+        if not _usable(terms):
+            starts = min(term.values.shape[0] for term in terms)
+            found[i] = Estimate(value=math.nan, lo=math.nan, hi=math.nan, p=math.nan, starts=starts)
+        elif len(terms) > _NARROW:
+            found[i] = _estimate(terms, *_wide_moments(terms, weights), confidence=confidence)
+        else:
+            narrow.append(i)
+    for first in range(0, len(narrow), _BLOCK):
+        block = narrow[first : first + _BLOCK]
+        moments = weights @ np.concatenate([_columns(contrasts[i]) for i in block]).T / weights.shape[1]
         at = 0
-        for terms, fine in zip(block, usable, strict=True):
-            if not fine:
-                repeats = min(term.values.shape[0] for term in terms)
-                found.append(Estimate(value=math.nan, lo=math.nan, hi=math.nan, p=math.nan, starts=repeats))
-                continue
-            width = len(terms) * (len(terms) + 3) // 2
-            found.append(_estimate(terms, moments[:, at : at + width], confidence))
-            at += width
-    return found
+        for i in block:
+            size = len(contrasts[i])
+            means, products = moments[:, at : at + size], moments[:, at + size : at + size * (size + 3) // 2]
+            variance = _variance_of_products(contrasts[i], means, products)
+            found[i] = _estimate(contrasts[i], means, variance, confidence=confidence)
+            at += size * (size + 3) // 2
+    return [found[i] for i in range(len(contrasts))]
 
 
 def log_contrast(terms: Sequence[Term], weights: Floats, *, confidence: float = 0.95) -> Estimate:
@@ -104,15 +111,45 @@ def _columns(terms: Sequence[Term]) -> Floats:
     return np.concatenate((scaled, scaled[first] * scaled[second]))
 
 
-def _estimate(terms: Sequence[Term], moments: Floats, confidence: float) -> Estimate:
-    signs = np.array([term.sign for term in terms], dtype=np.float64)
+def _signs(terms: Sequence[Term]) -> Floats:
+    return np.array([term.sign for term in terms], dtype=np.float64)
+
+
+def _variance_of_products(terms: Sequence[Term], means: Floats, products: Floats) -> Floats:
+    """The influence's variance at each resample from the resampled products: (resamples,)."""
+    signs = _signs(terms)
+    first, second = np.triu_indices(len(signs))
+    coefficients = np.where(first == second, 1.0, 2.0) * signs[first] * signs[second]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = 1.0 / means
+        square = np.einsum("bj,bj,bj,j->b", products, inverse[:, first], inverse[:, second], coefficients)
+    # Each scaled term has mean 1 at its resample, so the influence's mean is the sum of the signs.
+    return np.asarray(square - signs.sum() ** 2, dtype=np.float64)
+
+
+def _wide_moments(terms: Sequence[Term], weights: Floats) -> tuple[Floats, Floats]:
+    """Resampled means and the influence's variance of a contrast of many terms, whose products would be too many."""
+    signs, scaled, problems = _signs(terms), _scaled(terms), weights.shape[1]
+    means = weights @ scaled.T / problems
+    variance = np.empty(weights.shape[0])
+    for first in range(0, weights.shape[0], 1000):
+        own = slice(first, first + 1000)
+        influence = (signs / means[own]) @ scaled
+        variance[own] = (weights[own] * influence**2).sum(axis=1) / problems - signs.sum() ** 2
+    return means, variance
+
+
+def _estimate(terms: Sequence[Term], means: Floats, variance: Floats, *, confidence: float) -> Estimate:
+    signs, scaled = _signs(terms), _scaled(terms)
+    problems = scaled.shape[1]
     theta = float(sum(term.sign * math.log(term.values.mean()) for term in terms))
-    scaled = _scaled(terms)
-    error = float((signs @ scaled).std(ddof=1)) / math.sqrt(scaled.shape[1])
-    low_t, high_t = _studentised(signs, moments, scaled.shape[1], confidence) if error > 1e-12 else (0.0, 0.0)
+    error = float((signs @ scaled).std(ddof=1)) / math.sqrt(problems)
+    low_t, high_t = (0.0, 0.0)
+    if error > 1e-12:
+        low_t, high_t = _studentised(signs, means, variance / (problems - 1), problems, confidence)
     starts = _between_starts(terms)
     problem_variance = max(0.0, error * error - starts.noise)
-    dof = _satterthwaite(problem_variance, scaled.shape[1], starts)
+    dof = _satterthwaite(problem_variance, problems, starts)
     normal = normal_quantile(0.5 + confidence / 2.0)
     heavier = t_quantile(0.5 + confidence / 2.0, dof) / normal if starts.variance > 0.0 else 1.0
     start_width = normal * math.sqrt(starts.variance)
@@ -126,26 +163,15 @@ def _estimate(terms: Sequence[Term], moments: Floats, confidence: float) -> Esti
     )
 
 
-def _studentised(signs: Floats, moments: Floats, problems: int, confidence: float) -> tuple[float, float]:
-    """The outer quantiles of (theta - its estimate) / error over the resamples, both as positive distances.
-
-    moments: (resamples, terms + products), the resampled means of ``_columns``.
-    """
-    first, second = np.triu_indices(len(signs))
-    means, products = moments[:, : len(signs)], moments[:, len(signs) :]
-    usable = (means > 0).all(axis=1)
-    if not usable.all():
-        means, products = means[usable], products[usable]
-    coefficients = np.where(first == second, 1.0, 2.0) * signs[first] * signs[second]
-    inverse = 1.0 / means
-    # Each scaled term has mean 1 at the resample, so the influence's mean is the sum of the signs.
-    variance = np.einsum("bj,bj,bj,j->b", products, inverse[:, first], inverse[:, second], coefficients)
-    errors = np.sqrt(np.maximum(variance - signs.sum() ** 2, 0.0) / (problems - 1))
-    good = errors > 1e-12
-    t = (np.log(means) @ signs)[good] / errors[good]
-    if t.size == 0:
+def _studentised(
+    signs: Floats, means: Floats, variance: Floats, problems: int, confidence: float
+) -> tuple[float, float]:
+    """The outer quantiles of (theta - its estimate) / error over the resamples, both as positive distances."""
+    good = (means > 0).all(axis=1) & (variance > 1e-24)
+    if not good.any():
         wide = t_quantile(0.5 + confidence / 2.0, problems - 1)
         return (wide, wide)
+    t = (np.log(means[good]) @ signs) / np.sqrt(variance[good])
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(t, [tail, 1.0 - tail])
     return (max(0.0, -float(low)), max(0.0, float(high)))

@@ -346,6 +346,7 @@ class Analysis:
     frontiers: pl.DataFrame
     bands: pl.DataFrame
     losslessness: pl.DataFrame
+    spot_checks: pl.DataFrame
     claims: tuple[Claim, ...] = ()
     slo: tuple[SloChoice, ...] = ()
     doubts: tuple[Doubt, ...] = ()

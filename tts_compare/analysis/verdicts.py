@@ -40,7 +40,8 @@ def ratio_verdict(estimate: Estimate, adjusted_p: float | None, *, problems: int
         return f"{span} with one server start: two starts may differ by as much"
     separated = adjusted_p is not None and adjusted_p < LEVEL and (estimate.lo > 1.0 or estimate.hi < 1.0)
     if not separated:
-        return f"not separable with {problems} problems and {estimate.starts} starts: {span}"
+        corrected = " after the correction for many comparisons" if estimate.lo > 1.0 or estimate.hi < 1.0 else ""
+        return f"not separable with {problems} problems and {estimate.starts} starts{corrected}: {span}"
     if estimate.value > 1.0:
         return f"{better} by {span}"
     inverse = f"{1.0 / estimate.value:.2f}x ({1.0 / estimate.hi:.2f} to {1.0 / estimate.lo:.2f})"

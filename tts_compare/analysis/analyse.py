@@ -1,0 +1,160 @@
+"""Rows in, everything reports show out. Pure: no file is read or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tts_compare.analysis.claims import judge_claims
+from tts_compare.analysis.compare import pair_frame
+from tts_compare.analysis.cost import priced
+from tts_compare.analysis.cube import Cube, cubes
+from tts_compare.analysis.cuts import cut_frame
+from tts_compare.analysis.doubts import find_doubts, with_codes
+from tts_compare.analysis.formulas import FORMULAS
+from tts_compare.analysis.frontier import Resampled, band_rows, frontier_columns, frontier_rows, resample
+from tts_compare.analysis.gaps import gap_frame
+from tts_compare.analysis.losslessness import losslessness_frame
+from tts_compare.analysis.optimal import choices, optimal_frame
+from tts_compare.analysis.outcomes import outcomes
+from tts_compare.analysis.points import Weights, points_frame
+from tts_compare.analysis.samples import measured_rows
+from tts_compare.analysis.schema import POINT_COLUMNS, POINT_KEY, Analysis, Slo
+from tts_compare.analysis.slo import choose
+from tts_compare.analysis.spot import spot_frame
+from tts_compare.errors import RunError
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Outcomes with their prices, the rows they come of, and the cubes of them."""
+
+    outcomes: pl.DataFrame
+    measured: pl.DataFrame
+    cubes: list[Cube]
+    cuts: pl.DataFrame
+
+
+def prepare(
+    records: pl.DataFrame, grades: pl.DataFrame, manifest: Mapping[str, Any], cuts: pl.DataFrame | None = None
+) -> Prepared:
+    """Join records and grades into outcomes. Raises RunError where no measured request was sent.
+
+    cuts: ``cuts.cut_frame`` of the records, made here from the timeline columns where it is not given.
+    """
+    measured = measured_rows(records)
+    if measured.height == 0:
+        raise RunError("the run holds no measured request: run it, or take it up with --resume")
+    if cuts is None:
+        cuts = _cuts(measured, grades)
+    policy = (manifest.get("experiment") or {}).get("policy") or "any"
+    found = outcomes(records, grades, policy=str(policy), cuts=cuts)
+    paid = priced(found, measured, manifest)
+    return Prepared(outcomes=paid, measured=measured, cubes=cubes(paid), cuts=cuts)
+
+
+def _cuts(measured: pl.DataFrame, grades: pl.DataFrame) -> pl.DataFrame:
+    """Cuts of the successful records of the work that has prefixes graded."""
+    work = ["setting", "method", "budget", "load"]
+    cut = grades.filter(pl.col("cut_tokens").is_not_null() & (pl.col("cut_tokens") < pl.col("budget")))
+    empty = measured.head(0)
+    if cut.height == 0 or "timeline_us" not in measured.columns:
+        lists = [pl.lit(None, dtype=pl.List(pl.Int64)).alias(f"timeline_{n}") for n in ("us", "tokens", "chars")]
+        return cut_frame(empty.with_columns(lists), [])
+    rows = measured.filter("ok").join(cut.select(work).unique(), on=work, how="semi")
+    return cut_frame(rows, cut["cut_tokens"].unique().to_list())
+
+
+def points(
+    records: pl.DataFrame,
+    grades: pl.DataFrame,
+    manifest: Mapping[str, Any],
+    *,
+    cuts: pl.DataFrame | None = None,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """The points frame with its frontiers: what ``points.json`` holds. Cheaper than ``analyse``; no comparisons."""
+    ready = prepare(records, grades, manifest, cuts)
+    weights = Weights(resamples, seed)
+    frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights)
+    drawn = [_resample(cube, weights) for cube in ready.cubes]
+    frame = _with_frontiers(frame, ready.cubes, drawn)
+    frame = _with_gaps(frame, ready.measured)
+    spot = spot_frame(records, ready.cuts)
+    return with_codes(frame, find_doubts(frame, records, spot, pl.DataFrame(schema=_NO_PAIRS), manifest))
+
+
+_NO_PAIRS = {"required_n": pl.Int64, "n": pl.Int64}
+
+
+def analyse(
+    records: pl.DataFrame,
+    grades: pl.DataFrame,
+    manifest: Mapping[str, Any],
+    *,
+    cuts: pl.DataFrame | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+    slo: Sequence[Slo] = (),
+) -> Analysis:
+    """Points, frontiers with bands, comparisons, the paper's claims, objectives, losslessness and doubts of a run.
+
+    records, grades: ``schema.record_schema`` and ``schema.grade_schema``; the optional columns where derived points,
+    token gaps and losslessness are wanted. Deterministic in ``seed``. Raises RunError where nothing was measured.
+    """
+    ready = prepare(records, grades, manifest, cuts)
+    weights = Weights(resamples, seed)
+    frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights)
+    pairs = pair_frame(ready.cubes, manifest, weights)
+    drawn = [_resample(cube, weights) for cube in ready.cubes]
+    frame = _with_gaps(_with_frontiers(frame, ready.cubes, drawn), ready.measured)
+    own = [weights.of(_compared(cube)) for cube in ready.cubes]
+    columns = [frontier_columns(cube, d) for cube, d in zip(ready.cubes, drawn, strict=True)]
+    spot = spot_frame(records, ready.cuts)
+    doubts = find_doubts(frame, records, spot, pairs, manifest)
+    frame = with_codes(frame, doubts)
+    each = list(zip(ready.cubes, drawn, own, strict=True))
+    return Analysis(
+        points=frame,
+        pairs=pairs,
+        optimal=pl.concat([optimal_frame(c, d, choices(c, d, w)) for c, d, w in each]),
+        frontiers=pl.concat([frontier_rows(c, d, f) for (c, d, _), f in zip(each, columns, strict=True)]),
+        bands=pl.concat([band_rows(c, d) for c, d, _ in each]),
+        losslessness=losslessness_frame(records, grades, manifest),
+        spot_checks=spot,
+        claims=judge_claims(ready.cubes, drawn, own, manifest),
+        slo=tuple(choose(c, d, frame, slo, w) for c, d, w in each) if slo else (),
+        doubts=doubts,
+        formulas=FORMULAS,
+    )
+
+
+def _compared(cube: Cube) -> int:
+    return max(1, int(cube.compared.sum()))
+
+
+def _resample(cube: Cube, weights: Weights) -> Resampled:
+    devices = np.array([cube.devices(point) for point in range(len(cube.keys))])
+    if not cube.compared.any():
+        return Resampled(points=(), accuracy=np.empty((weights.resamples + 1, 0)), axes={})
+    return resample(cube, devices, weights.of(_compared(cube)), weights.seed)
+
+
+def _with_frontiers(frame: pl.DataFrame, all_cubes: Sequence[Cube], drawn: Sequence[Resampled]) -> pl.DataFrame:
+    found = pl.concat([frontier_columns(cube, d) for cube, d in zip(all_cubes, drawn, strict=True)])
+    names = [name for name in found.columns if name not in POINT_KEY]
+    joined = frame.drop(names).join(found, on=list(POINT_KEY), how="left", maintain_order="left")
+    return joined.select(POINT_COLUMNS)
+
+
+def _with_gaps(frame: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFrame:
+    gaps = gap_frame(measured)
+    key = ["setting", "method", "budget", "load"]
+    joined = frame.drop("icl_p50_s", "icl_p99_s").join(gaps, on=key, how="left", maintain_order="left")
+    is_measured = pl.col("provenance") == "measured"
+    return joined.with_columns(pl.when(is_measured).then(pl.col("icl_p50_s", "icl_p99_s"))).select(POINT_COLUMNS)
