@@ -39,7 +39,7 @@ def find_answer(item: Item) -> str | None:
     for text in parts(item.response, item.policy, item.stop_at):
         found = kind.extract(text, open_ended=item.response.open_ended)
         if found is None and item.policy == "forced":
-            found = continued_box(text)
+            found = continued_box(item.response.before, text)
         if found is not None:
             return found
     return None

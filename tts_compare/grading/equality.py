@@ -24,6 +24,8 @@ from tts_compare.grading.structure import (
     Scalar,
     Text,
     has_thousands,
+    letters_of,
+    option_letter,
     parse_answer,
 )
 from tts_compare.grading.units import differ
@@ -38,6 +40,9 @@ def equal_answers(gold: str, answer: str) -> Verdict:
     """Compare two normalised answers. A verdict of None with the layer ``limits`` must not be tried any further."""
     if compact(gold) == compact(answer):
         return Verdict(equal=True, layer="identical")
+    words = _words(gold, answer)
+    if words is not None:
+        return words
     try:
         verdict = compare(parse_answer(gold), parse_answer(answer))
         if verdict.equal is not True and (has_thousands(gold) or has_thousands(answer)):
@@ -48,12 +53,26 @@ def equal_answers(gold: str, answer: str) -> Verdict:
     return verdict
 
 
+def _words(gold: str, answer: str) -> Verdict | None:
+    """Words against anything: letters and digits decide. An option letter also equals the one that leads an option."""
+    expected, given = option_letter(gold), option_letter(answer)
+    if expected and expected[1] and given and not given[1]:
+        return Verdict(equal=expected[0] == given[0], layer="text")
+    readings = parse_answer(gold), parse_answer(answer)
+    if not any(isinstance(reading, Text) for reading in readings):
+        return None
+    if not isinstance(readings[0], Text) and isinstance(readings[0], Opaque):
+        return None
+    return Verdict(equal=letters_of(gold) == letters_of(answer), layer="text")
+
+
 def compare(gold: Answer, answer: Answer) -> Verdict:  # noqa: PLR0911 - one line a pair of kinds
     """Compare two structures. Raises TooLargeError."""
     if isinstance(gold, Text) or isinstance(answer, Text):
         return _texts(gold, answer)
     if isinstance(gold, Opaque) or isinstance(answer, Opaque):
-        return UNDECIDED
+        refused = isinstance(answer, Opaque) and answer.refused
+        return Verdict(equal=None, layer="limits") if refused else UNDECIDED
     if isinstance(gold, Relation) or isinstance(answer, Relation):
         return _relations(gold, answer)
     if isinstance(gold, Numeral) or isinstance(answer, Numeral):
@@ -72,14 +91,11 @@ def compare(gold: Answer, answer: Answer) -> Verdict:  # noqa: PLR0911 - one lin
 
 
 def _texts(gold: Answer, answer: Answer) -> Verdict:
-    """Words equal words letter by letter; an option letter also equals the letter that leads an option."""
-    if isinstance(gold, Text) and isinstance(answer, Text):
-        return Verdict(equal=gold.letters == answer.letters, layer="text")
-    words, other = (gold, answer) if isinstance(gold, Text) else (answer, gold)
-    if isinstance(other, Opaque):
-        return Verdict(equal=None, layer="symbolic")
-    letter = _single_letter(other)
-    return Verdict(equal=isinstance(words, Text) and letter is not None and words.letters == letter, layer="text")
+    """Words equal words letter by letter; a single letter may stand without its text command."""
+    letters = [side.letters if isinstance(side, Text) else _single_letter(side) for side in (gold, answer)]
+    if isinstance(gold, Opaque):
+        return UNDECIDED
+    return Verdict(equal=letters[0] == letters[1], layer="text")
 
 
 def _single_letter(answer: Answer) -> str | None:
@@ -128,6 +144,7 @@ def _entries(side: Answer) -> tuple[Answer, ...] | None:
 
 
 def _items(gold: Items, answer: Items) -> Verdict:
+    gold, answer = (as_union(gold), answer) if answer.brackets == "u" else (gold, as_union(answer, of=gold))
     if gold.brackets != answer.brackets and not _interchangeable(gold, answer):
         return Verdict(equal=False, layer="brackets")
     if len(gold.parts) != len(answer.parts):
@@ -190,8 +207,9 @@ def _relations(gold: Answer, answer: Answer) -> Verdict:
         return compare(interval, plain) if turned else compare(plain, interval)
     if set(relation.operators) - {"=", "in", "approx", "equiv"}:
         return UNDECIDED if isinstance(plain, Items) else Verdict(equal=False, layer="structure")
-    # ``x = 5`` or ``2 + 3 = 5`` for 5; but a gold that is an equation is not answered by one of its sides.
-    if turned and relation.label is None:
+    # ``x = 5``, ``2 + 3 = 5`` or ``a + b = 5`` for 5; but an equation ``... = 0`` is no 0, nor is a gold that is an
+    # equation answered by one of its sides.
+    if relation.label is None and (turned or _is_zero(relation.value)):
         return Verdict(equal=False, layer="structure")
     return compare(relation.value, plain) if turned else compare(plain, relation.value)
 
@@ -200,12 +218,22 @@ def _two_relations(gold: Relation, answer: Relation) -> Verdict:
     named = gold.label is not None and answer.label is not None
     if named and (gold.label == answer.label or not gold.label or not answer.label):
         return compare(gold.value, answer.value)
+    if named and all(_closed(side.value) for side in (gold, answer)):
+        return Verdict(equal=False, layer="structure")
     intervals = as_interval(gold), as_interval(answer)
     if intervals[0] is not None and intervals[1] is not None:
         return compare(intervals[0], intervals[1]) if _unknown(gold) == _unknown(answer) else UNDECIDED
     if len(gold.operators) == len(answer.operators) == 1:
         return _single_relations(gold, answer)
     return UNDECIDED
+
+
+def _is_zero(value: Answer) -> bool:
+    return isinstance(value, Scalar) and value.expression.tree.op == "num" and value.expression.tree.value == 0
+
+
+def _closed(value: Answer) -> bool:
+    return isinstance(value, Scalar) and not value.expression.variables
 
 
 def _single_relations(gold: Relation, answer: Relation) -> Verdict:
@@ -256,6 +284,15 @@ def as_interval(relation: Relation) -> Answer | None:
     if names == [False, True, False] and not set(operators) - {"<", "le"}:
         return _interval(sides[0], sides[2], open_left=operators[0] == "<", open_right=operators[1] == "<")
     return None
+
+
+def as_union(items: Items, *, of: Items | None = None) -> Items:
+    """A bare list of inequalities (``x < 0 or x > 3``) as the union of its intervals, where ``of`` is a union."""
+    if items.brackets or (of is not None and of.brackets != "u"):
+        return items
+    intervals = [as_interval(part) if isinstance(part, Relation) else None for part in items.parts]
+    found = tuple(interval for interval in intervals if interval is not None)
+    return Items(brackets="u", parts=found) if len(found) == len(items.parts) else items
 
 
 def _interval(left: Answer, right: Answer, *, open_left: bool, open_right: bool) -> Items:

@@ -51,9 +51,9 @@ def equal_values(gold: Expression, answer: Expression) -> bool | None:
         verdicts.discard(None)
     if verdicts == {True}:
         return True
-    if not (gold.ambiguous or answer.ambiguous) and _equal_at(gold, answer, 0) is False:
-        return _rounds_to(gold, answer)
-    return None
+    if _rounds_to(gold, answer):
+        return True
+    return False if not (gold.ambiguous or answer.ambiguous) and _equal_at(gold, answer, 0) is False else None
 
 
 def proportional(gold: Expression, answer: Expression) -> bool | None:
@@ -122,7 +122,10 @@ def _rounds_to(gold: Expression, answer: Expression) -> bool:
             continue
         if other.variables:
             continue
-        gap = abs(complex(evaluate(other.tree, {})) - complex(evaluate(decimal.tree, {})))
+        try:
+            gap = abs(complex(evaluate(other.tree, {})) - complex(evaluate(decimal.tree, {})))
+        except (UndefinedValueError, UnclearValueError, TooLargeError, OverflowError):
+            return False
         return gap <= 0.5000001 * 10.0**-decimal.decimals
     return False
 

@@ -36,6 +36,10 @@ class NotAnExpressionError(TTSCompareError):
     """The text is not in the grammar."""
 
 
+class TooBigToReadError(NotAnExpressionError):
+    """The text is nested deeper, or has more parts, than any answer to a problem: no step may work on it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One node. op: a key of the operations in ``evaluate``; name: variable, constant, function or literal as written;
@@ -70,7 +74,8 @@ class _State:
 def parse_expression(text: str) -> Expression:
     r"""Parse one normalised expression (no relation, no list).
 
-    Raises NotAnExpressionError for anything outside of the grammar, nested deeper than 40 or larger than 300 nodes.
+    Raises NotAnExpressionError for anything outside of the grammar, TooBigToReadError for what is nested deeper than
+    40 or larger than 300 nodes.
     """
     repeating = _REPEATING.fullmatch(text.strip())
     if repeating:
@@ -121,7 +126,7 @@ class _Parser:
     def node(self, op: str, *args: Node, name: str = "", value: Fraction = Fraction(0)) -> Node:
         self.state.nodes += 1
         if self.state.nodes > NODE_LIMIT:
-            raise NotAnExpressionError("too large")
+            raise TooBigToReadError("too large")
         return Node(op=op, args=args, name=name, value=value)
 
     # -- grammar --------------------------------------------------------------------------------------------
@@ -167,7 +172,7 @@ class _Parser:
 
     def starts_atom(self) -> bool:
         symbol = self.peek()
-        if not symbol or symbol in ("\\cdot", "\\times", "\\div"):
+        if not symbol or symbol in ("\\cdot", "\\times", "\\div", "\\rfloor", "\\rceil", "\\}", "\\|"):
             return False
         return symbol[0].isalnum() or symbol[0] in ".({[\\"
 
@@ -212,7 +217,7 @@ class _Parser:
         """One operand. Every recursion of the grammar passes here, so the depth is counted here."""
         self.state.depth += 1
         if self.state.depth > DEPTH_LIMIT:
-            raise NotAnExpressionError("too deep")
+            raise TooBigToReadError("too deep")
         atom = self.operand_of_power()
         self.state.depth -= 1
         return atom

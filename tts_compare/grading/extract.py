@@ -26,13 +26,15 @@ _BLANK_BOX = re.compile(r"(?:[\s.…?_~,]|\\[lc]?dots|\\text\s*\{\s*\}|\\[,;:! ]
 class Response:
     """The text of one response, or of the prefix of one.
 
-    reasoning: what a reasoning parser took apart, "" where none did. cut: this is a prefix of a longer response.
-    finished: the whole response ended by itself (``finish_reason`` is ``stop``). thinks: the whole response holds
-    ``</think>``, so a prefix without it is still thinking.
+    reasoning: what a reasoning parser took apart, "" where none did. before: what earlier calls of the same sample
+    generated, where an answer took several. cut: this is a prefix of a longer response. finished: the whole response
+    ended by itself (``finish_reason`` is ``stop``). thinks: the whole response holds ``</think>``, so a prefix
+    without it is still thinking.
     """
 
     text: str
     reasoning: str = ""
+    before: str = ""
     cut: bool = False
     finished: bool = True
     thinks: bool = False
@@ -47,18 +49,23 @@ def parts(response: Response, policy: Policy, stop_at: str | None = None) -> tup
     """The texts a policy looks in, the one that counts most first; empty where the policy allows none.
 
     ``any``: the text, then the reasoning. ``final``: the text after the last ``</think>``, or the whole text where
-    the reasoning came apart; with neither, nothing while the model is known or may be supposed to be thinking
-    (``<think>`` stands there, the whole response closes it later, or the response was truncated before any
-    mark), else the whole text. ``forced``: the text of the call that asked for the answer, like ``any``.
+    the reasoning came apart; with neither, the last call's text where there were several calls; nothing while the
+    model is known or may be supposed to be thinking (``<think>`` stands there, the whole response closes it later,
+    or the response was truncated before any mark); else the whole text. ``forced``: the text of the last call, the
+    one that asked for the answer, searched like ``any``.
     stop_at: a marker after which a base model goes on to other problems; the text ends before its first one.
     """
-    before, close, after = response.text.rpartition(THINK_CLOSE)
+    earlier = "" if policy == "forced" else response.before
+    thinking, close, after = (earlier + response.text).rpartition(THINK_CLOSE)
     if stop_at:
         after = after.partition(stop_at)[0]
     if policy != "final":
-        return (f"{before}{close}{after}", response.reasoning) if response.reasoning else (f"{before}{close}{after}",)
+        text = f"{thinking}{close}{after}"
+        return (text, response.reasoning) if response.reasoning else (text,)
     if close or response.reasoning:
         return (after,)
+    if earlier:
+        return (response.text.partition(stop_at)[0] if stop_at else response.text,)
     if THINK_OPEN in response.text or response.thinks or not response.finished:
         return ()
     return (after,)
@@ -82,14 +89,16 @@ def last_box(text: str) -> str | None:
     return None
 
 
-def continued_box(text: str) -> str | None:
-    """The answer in a text that begins inside a box its prompt opened: what precedes the first unmatched brace."""
+def continued_box(before: str, text: str) -> str | None:
+    """The answer in a text that begins inside a box: one that ``before`` opened, or one that its prompt did."""
     depth = 0
     for match in _BRACE.finditer(text, 0, BOX_LIMIT_CHARS):
         depth += {"{": 1, "}": -1}.get(match.group(), 0)
         if depth < 0:
-            content = text[: match.start()].strip()
-            return content or None
+            joined = last_box(before + text[: match.end()]) if before else None
+            if joined is not None and joined != last_box(before):
+                return joined
+            return text[: match.start()].strip() or None
     return None
 
 

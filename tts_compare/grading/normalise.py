@@ -44,8 +44,9 @@ _COMMAND = re.compile(r"\\([a-zA-Z]+|.)", re.DOTALL)
 _THOUSANDS = re.compile(r"(?<=\d)\s*(?:,\s*\\!|\{,\}|\\[,;: ]|~|\\thinspace|\\!)\s*(?=\d{3}(?!\d))")
 _CONJUNCTION = re.compile(r",?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|(?<![a-zA-Z\\{])(?:and|or)(?![a-zA-Z}]))\s*")
 _PLAIN_GROUP = re.compile(
-    r"\\(?:text\s*\{\s*([A-Za-fi-kn-rt-z]|[^{}A-Za-z]*\d[^{}A-Za-z]*)|letter\s*\{\s*([A-Za-z]|[^{}A-Za-z]+))\s*\}"
+    r"\\(?:text\s*\{\s*([A-Za-fi-kn-rt-z]|[^{}A-Za-z]*[\d+-][^{}A-Za-z]*)|letter\s*\{\s*([A-Za-z]|[^{}A-Za-z]+))\s*\}"
 )
+_REALS = re.compile(r"\\(?:mathbb|Bbb|bf)\s*(?:\{\s*R\s*\}|R(?![a-zA-Z]))")
 _INFINITY = re.compile(r"(?<![\\a-zA-Z])(?:infinity|infty|inf|oo)(?![a-zA-Z])|\\text\s*\{\s*infinity\s*\}")
 _DEGREE = re.compile(r"\s*(?:\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\text\s*\{\s*deg(?:ree)?s?\.?\s*\})")
 _BARE_SQRT = re.compile(r"(?<!\\)sqrt(?=\s*[({\[\d])")
@@ -68,7 +69,7 @@ def normalise(answer: str) -> str:
     text = _COMMAND.sub(_respell, text).replace("$", "").replace("~", " ").replace("**", " ")
     text = text.replace("{,}", ",")
     text = _PLAIN_GROUP.sub(lambda found: found.group(1) or found.group(2), text).replace("\\letter", "\\text")
-    text = _INFINITY.sub(r"\\infty ", text)
+    text = _REALS.sub(r"(-\\infty, \\infty)", _INFINITY.sub(r"\\infty ", text))
     text = _PERCENT.sub("%", _DEGREE.sub(r"^\\circ ", text))
     text = _CONJUNCTION.sub(", ", text)
     text = _SQRT_DIGITS.sub(r"\\sqrt{\1}", _BARE_SQRT.sub(r"\\sqrt", text))

@@ -23,15 +23,22 @@ from tts_compare.grading.process import WorkerProcess
 DEFAULT_LIMIT_S = 5.0
 DEFAULT_MEMORY_BYTES = 384 * 2**20
 _WINDOW = 10_000
-_CACHE_LIMIT = 200_000
+_CACHE_LIMIT = 50_000
 _START_LIMIT_S = 120.0
 
 Question = tuple[str, str]
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A question to the workers; its verdict comes later."""
+
+    verdict: Verdict | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    question: Question
+    asked: _Asked
     answer: str
 
 
@@ -57,7 +64,7 @@ class GraderPool:
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess] = []
         self._queue: deque[Question] = deque()
-        self._verdicts: dict[Question, Verdict | None] = {}
+        self._asked: dict[Question, _Asked] = {}
         self._judged: dict[tuple[str, Grader, str, str], Judgement | NeedsSymbolic] = {}
         self._failed_starts = 0
 
@@ -111,32 +118,32 @@ class GraderPool:
     # -- questions ------------------------------------------------------------------------------------------
     def _ask(self, needed: NeedsSymbolic) -> _Waiting:
         question = (needed.gold, needed.candidate)
-        if question not in self._verdicts:
-            if len(self._verdicts) >= _CACHE_LIMIT:
-                self._verdicts = {asked: verdict for asked, verdict in self._verdicts.items() if verdict is None}
-            self._verdicts[question] = None
+        asked = self._asked.get(question)
+        if asked is None:
+            if len(self._asked) >= _CACHE_LIMIT:
+                self._asked = {known: open_ for known, open_ in self._asked.items() if open_.verdict is None}
+            asked = self._asked[question] = _Asked()
             self._queue.append(question)
-        return _Waiting(question=question, answer=needed.answer)
+        return _Waiting(asked=asked, answer=needed.answer)
 
     def _ready(self, pending: deque[Judgement | _Waiting]) -> Iterator[Judgement]:
         while pending:
             head = pending[0]
             if isinstance(head, _Waiting):
-                verdict = self._verdicts[head.question]
-                if verdict is None:
+                if head.asked.verdict is None:
                     return
-                yield judged(head.answer, verdict)
+                yield judged(head.answer, head.asked.verdict)
             else:
                 yield head
             pending.popleft()
 
     # -- workers --------------------------------------------------------------------------------------------
     def _turn(self, wait_s: float | None) -> None:
-        """Hand out questions, take replies, kill what is late. wait_s: the longest wait, None until something happens."""
+        """Hand out questions, take replies, kill what is late. wait_s: the longest wait, None: until anything comes."""
         self._hand_out()
         now = time.monotonic()
         latest = min((worker.deadline for worker in self._workers), default=now)
-        timeout = max(0.0, latest - now) if wait_s is None else wait_s
+        timeout = min(max(0.0, latest - now), _START_LIMIT_S) if wait_s is None else wait_s
         for key, _ in self._selector.select(timeout):
             self._receive(key.data)
         now = time.monotonic()
@@ -165,7 +172,7 @@ class GraderPool:
                 self._fail(worker, str(reply["failed"]))
                 return
             elif worker.question is not None:
-                self._verdicts[worker.question] = Verdict(equal=reply.get("equal") is True, layer="symbolic")
+                self._asked[worker.question].verdict = Verdict(equal=reply.get("equal") is True, layer="symbolic")
                 worker.rest()
         if worker.ended:
             self._fail(worker, "crash")
@@ -175,7 +182,7 @@ class GraderPool:
     def _fail(self, worker: WorkerProcess, why: str) -> None:
         """End a worker; the question it was at stays ungraded."""
         if worker.question is not None:
-            self._verdicts[worker.question] = Verdict(equal=None, layer=why)
+            self._asked[worker.question].verdict = Verdict(equal=None, layer=why)
         elif not worker.ready:
             self._failed_starts += 1
             if self._failed_starts > 3:

@@ -9,26 +9,29 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tts_compare.grading.expression import Expression, NotAnExpressionError, parse_expression
+from tts_compare.grading.expression import Expression, NotAnExpressionError, TooBigToReadError, parse_expression
 from tts_compare.grading.units import Unit, split_unit
 
 _PARTS_LIMIT = 100
+_OPAQUE_LIMIT_CHARS = 600
 _LABEL = re.compile(
     r"\s*(?:\\text\s*\{[^{}]*\}|m?\s*\\(?:angle|overline|triangle)\s*(?:\{[A-Za-z ]*\}|[A-Za-z]+)"
     r"|\|?\s*[A-Z]{2,3}\s*\|?"
     r"|(?:\\[a-zA-Z]+|[A-Za-z])'*(?:\s*_\s*(?:\{[^{}]*\}|\w))?(?:\s*\(\s*[a-zA-Z](?:\s*,\s*[a-zA-Z])*\s*\))?)\s*"
 )
 _RELATION = re.compile(r"\\(?:le|ge|in|ne|approx|equiv|to|mapsto|sim)(?![a-zA-Z])|<=|>=|[=<>]")
+_COMMAND_NAME = re.compile(r"\\[a-zA-Z]+")
 _COMMAND = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
 _NUMERAL = re.compile(r"(-?)\(?([0-9][0-9A-Za-z]*)\)?\s*_\s*(?:\{\s*)?(?:\\text\s*\{\s*)?([0-9]{1,2}|[a-z]+)[\s}]*")
 _BASES = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
     "twelve": 12, "sixteen": 16,
 }  # fmt: skip
+_OPTION = re.compile(r"\(?\s*([A-J])\s*(\)|[.:]\s|\Z)")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _OPEN, _CLOSE = ("(", "[", "{", "\\{", "\\langle"), (")", "]", "}", "\\}", "\\rangle")
 _BRACKETS = {"\\{": "{", "\\}": "}", "\\langle": "<", "\\rangle": ">"}
-_WORD = re.compile(r"(?:[A-Za-z]{4,}|[A-Za-z]+(?:[ -][A-Za-z]+)+|[Yy]es|[Nn]o)\.?")
+_WORD = re.compile(r"(?:[A-Za-z]{4,}|[A-Za-z]{3,}(?:[ -][A-Za-z]{2,})+|[Yy]es|[Nn]o)\.?")
 _TEXT_GROUP = re.compile(r"\\text\s*\{([^{}]*)\}")
 _PM = re.compile(r"\\(pm|mp)(?![a-zA-Z])")
 _MATRIX = re.compile(r"\\begin\{(pmatrix|vmatrix)\}((?:(?!\\begin).)*?)\\end\{\1\}", re.DOTALL)
@@ -92,26 +95,38 @@ class Relation:
 
     @property
     def value(self) -> Answer:
-        """The last side."""
+        """The last side, or the one before an approximation of it."""
+        if "approx" in self.operators:
+            at = self.operators.index("approx")
+            if at > 0 or self.label is None:
+                return self.sides[at]
         return self.sides[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opaque:
-    """Something this grammar cannot read; only the symbolic step can."""
+    """Something this grammar cannot read; only the symbolic step can, unless it is ``refused`` as too big."""
 
     text: str
+    refused: bool = False
 
 
 Answer = Scalar | Numeral | Text | Items | Matrix | Relation | Opaque
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_096)
 def parse_answer(text: str, *, thousands: bool = True) -> Answer:
     """The structure of a normalised answer. thousands: whether ``1,234`` is one number or a list of two."""
     if thousands and not text.startswith(("(", "[", "\\{", "\\langle")):
         text = _THOUSANDS.sub(lambda found: found.group().replace(",", ""), text)
     return _answer(text)
+
+
+def option_letter(text: str) -> tuple[str, bool] | None:
+    """The letter of ``C``, ``(C)``, ``C. 12`` or ``\\text{(C) } 12``, and whether it stands alone."""
+    plain = re.sub(r"\\text\s*|[{}]", "", text).strip()
+    found = _OPTION.match(plain)
+    return (found.group(1), found.end() == len(plain)) if found else None
 
 
 def has_thousands(text: str) -> bool:
@@ -147,8 +162,13 @@ def _words(text: str) -> Text | None:
         bare = text if _WORD.fullmatch(text) and text != "infty" else None
     if bare is None:
         return None
-    letters = "".join(char for char in bare.casefold() if char.isalnum())
+    letters = letters_of(bare)
     return Text(letters=letters) if letters else None
+
+
+def letters_of(text: str) -> str:
+    """What is compared of words: letters and digits in lower case, without commands and punctuation."""
+    return "".join(char for char in _COMMAND_NAME.sub("", text).casefold() if char.isalnum())
 
 
 def _numeral(sign: str, digits: str, base: str) -> Answer | None:
@@ -209,8 +229,7 @@ def _plus_minus(text: str, depth: int) -> Answer | None:
 def _relation(text: str, depth: int) -> Answer | None:
     if not _RELATION.search(text):
         return None
-    spaced = _RELATION.sub(lambda found: f"\\rel{{{found.group().lstrip(chr(92))}}}", text)
-    sides = split_top(re.sub(r"\\rel\{([^}]*)\}", "\\\\rel", spaced), ("\\rel",))
+    sides = split_top(_RELATION.sub(r"\\rel ", text), ("\\rel",))
     operators = [{"<=": "le", ">=": "ge"}.get(op.lstrip("\\"), op.lstrip("\\")) for op in _RELATION.findall(text)]
     if len(sides) != len(operators) + 1:
         return None
@@ -283,5 +302,7 @@ def _scalar(text: str) -> Answer:
     value, unit, percent = split_unit(text)
     try:
         return Scalar(expression=parse_expression(value), unit=unit, percent=percent)
+    except TooBigToReadError:
+        return Opaque(text=text, refused=True)
     except NotAnExpressionError:
-        return Opaque(text=text)
+        return Opaque(text=text, refused=len(text) > _OPAQUE_LIMIT_CHARS)

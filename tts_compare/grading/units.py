@@ -43,6 +43,7 @@ _BARE = re.compile(
     re.DOTALL,
 )
 _DEGREE = re.compile(r"(?P<value>.*\S)\s*\^\\circ\s*(?P<scale>[CF]?)", re.DOTALL)
+_TRIGONOMETRIC = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _NOT_A_UNIT = (
     "sin",
     "cos",
@@ -76,7 +77,7 @@ def split_unit(text: str) -> tuple[str, Unit | None, bool]:
     if text.endswith("%"):
         return text.rstrip("%\\ "), None, True
     degrees = _DEGREE.fullmatch(text)
-    if degrees:
+    if degrees and not _TRIGONOMETRIC.search(text):
         return degrees["value"], Unit(name="degree", power=1, known=True), False
     behind = _BEHIND.fullmatch(text) or _bare(text)
     if not behind:

@@ -9,7 +9,7 @@ from tts_compare.grading.judgement import Judgement, NeedsSymbolic
 from tts_compare.grading.kinds import choice, gsm8k, integer, math
 
 
-class AnswerKind(Protocol):
+class Kind(Protocol):
     """A module of this package."""
 
     def extract(self, text: str, *, open_ended: bool) -> str | None:
@@ -21,7 +21,7 @@ class AnswerKind(Protocol):
         ...
 
 
-ANSWER_KINDS: dict[str, AnswerKind] = {
+ANSWER_KINDS: dict[str, Kind] = {
     "math": math,
     "integer": integer,
     "gsm8k": gsm8k,
@@ -29,7 +29,7 @@ ANSWER_KINDS: dict[str, AnswerKind] = {
 }
 
 
-def answer_kind(name: str) -> AnswerKind:
+def answer_kind(name: str) -> Kind:
     """The kind of that name. Raises UsageError."""
     if name not in ANSWER_KINDS:
         raise UsageError(f"unknown answer kind {name!r}; known: {', '.join(ANSWER_KINDS)}")

@@ -9,7 +9,9 @@ from tts_compare.grading.judgement import Judgement, NeedsSymbolic, Verdict, jud
 from tts_compare.grading.normalise import normalise
 
 _STATED = re.compile(
-    r"(?i:\banswer\b\s*(?:is|:|=)\s*)(?:\*\*|\$|\\boxed\{|\\text\{|\()*\s*([A-J])(?![A-Za-z0-9'])", re.ASCII
+    r"(?i:\banswer\b\s{0,4}(?:is|:|=)\s{0,4})"
+    r"(?:\*\*|\$|\\boxed\{|\\text\{|\(){0,4}\s{0,4}([A-J])(?![A-Za-z0-9'])",
+    re.ASCII,
 )
 _LETTER = re.compile(r"(?:\\text\s*\{)?\s*\(?\s*([A-Ja-j])\s*(?:[).:,}]|\Z|\s+[^\s])")
 

@@ -1,0 +1,194 @@
+"""Graded samples -> classes of equal answers -> votes and best of N, one row a number of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from tts_compare.domain import Grade, GradeStatus, Problem, RowKey
+from tts_compare.errors import UsageError
+from tts_compare.grading.estimators import (
+    best_scores,
+    majority,
+    majority_scores,
+    sizes,
+    weighted_choice,
+    weighted_score,
+)
+from tts_compare.grading.judgement import Grader, Judgement, NeedsSymbolic
+from tts_compare.grading.pool import GraderPool
+
+Poll = list[Grade]
+
+
+def grouped(
+    grades: Iterable[Grade], problems: Mapping[str, Problem], *, pool: GraderPool, grader: Grader = "layered"
+) -> list[Grade]:
+    """The same sample grades with ``group`` set: equal answers of one poll share a number, counted from the first seen.
+
+    A poll is all samples of one (setting, method, budget, load, problem, repeat, policy, cut). Answers that were
+    judged correct are equal to each other; the rest are compared in pairs by the same layers. no_answer has no group.
+    """
+    polls = _polls(grades)
+    pairs = [(at, *pair) for at, poll in enumerate(polls) for pair in combinations(_open_answers(poll), 2)]
+
+    def questions() -> Iterator[Judgement | NeedsSymbolic]:
+        for at, first, second in pairs:
+            yield pool.judge(first, second, kind=problems[polls[at][0].problem].kind, grader=grader)
+
+    equal: list[dict[str, str]] = [{} for _ in polls]
+    for (at, first, second), judgement in zip(pairs, pool.settle(questions()), strict=True):
+        if judgement.status == "correct":
+            _unite(equal[at], first, second)
+    return [grade for poll, links in zip(polls, equal, strict=True) for grade in _numbered(poll, links)]
+
+
+def vote_grades(grades: Iterable[Grade], *, samples: int | None = None) -> list[Grade]:
+    """Majority votes (arXiv:2203.11171) of grouped sample grades, for 1, 2, 4, ... and all samples of every poll.
+
+    samples: how many were asked for; a poll with fewer gets no row for "all". status and answer are those of the
+    first m samples, score the expected correctness over all m-subsets.
+    """
+
+    def choose(poll: Sequence[Grade]) -> Grade | None:
+        winner = majority([grade.group for grade in poll])
+        return _first_of(poll, winner)
+
+    def score(poll: Sequence[Grade]) -> Callable[[int], float]:
+        shares = majority_scores([grade.group for grade in poll], _right(poll))
+        return lambda m: shares[m - 1]
+
+    return [row for poll in _polls(grades) for row in _rows(poll, "vote", choose, score(poll), samples)]
+
+
+def best_of_n_grades(
+    grades: Iterable[Grade], scores: Mapping[RowKey, float], *, weighted: bool = False, samples: int | None = None
+) -> list[Grade]:
+    """The best scored sample, or (weighted) the class of answers with the largest sum, of grouped sample grades.
+
+    scores: one a sample, by its key. Raises UsageError where one is missing.
+    """
+    rows: list[Grade] = []
+    for poll in _polls(grades):
+        known = {id(grade): _score(grade, scores) for grade in poll}
+
+        def choose(some: Sequence[Grade], known: Mapping[int, float] = known) -> Grade | None:
+            values = [known[id(grade)] for grade in some]
+            if weighted:
+                return _first_of(some, weighted_choice([grade.group for grade in some], values))
+            return some[max(range(len(some)), key=lambda at: values[at])]
+
+        rows.extend(
+            _rows(
+                poll,
+                "weighted_best_of_n" if weighted else "best_of_n",
+                choose,
+                _expected(poll, [known[id(grade)] for grade in poll], weighted=weighted),
+                samples,
+            )
+        )
+    return rows
+
+
+def row_key(grade: Grade) -> RowKey:
+    """The key of the record behind a sample's grade. Raises UsageError for a vote, which has none."""
+    if grade.sample is None:
+        raise UsageError("a vote is not a sample: it has no record of its own")
+    return RowKey(
+        setting=grade.setting,
+        method=grade.method,
+        budget=grade.budget,
+        load=grade.load,
+        problem=grade.problem,
+        sample=grade.sample,
+        call=grade.call,
+        repeat=grade.repeat,
+        attempt=grade.attempt,
+    )
+
+
+def _polls(grades: Iterable[Grade]) -> list[Poll]:
+    """Sample grades by poll, each in the order of its samples."""
+    polls: dict[tuple[object, ...], Poll] = {}
+    for g in grades:
+        if g.sample is not None:
+            key = (g.setting, g.method, g.budget, g.load, g.problem, g.repeat, g.policy, g.cut_tokens)
+            polls.setdefault(key, []).append(g)
+    return [sorted(poll, key=lambda grade: grade.sample or 0) for poll in polls.values()]
+
+
+def _open_answers(poll: Poll) -> list[str]:
+    """The distinct answers that are not known to be correct, in the order they were seen."""
+    return list(dict.fromkeys(g.answer for g in poll if g.answer is not None and g.status != "correct"))
+
+
+def _unite(links: dict[str, str], first: str, second: str) -> None:
+    """Put two answers into one class; the root is the one seen first."""
+    early, late = _root(links, first), _root(links, second)
+    if early != late:
+        links[late] = early
+
+
+def _root(links: Mapping[str, str], answer: str) -> str:
+    while answer in links:
+        answer = links[answer]
+    return answer
+
+
+def _numbered(poll: Poll, links: Mapping[str, str]) -> Iterator[Grade]:
+    numbers: dict[str | None, int] = {}
+    for grade in poll:
+        if grade.answer is None:
+            yield replace(grade, group=None)
+            continue
+        name = None if grade.status == "correct" else _root(links, grade.answer)
+        yield replace(grade, group=numbers.setdefault(name, len(numbers)))
+
+
+def _right(poll: Sequence[Grade]) -> int | None:
+    """The number of the correct class, None where no sample is correct."""
+    return next((grade.group for grade in poll if grade.status == "correct"), None)
+
+
+def _first_of(poll: Sequence[Grade], group: int | None) -> Grade | None:
+    return next((grade for grade in poll if group is not None and grade.group == group), None)
+
+
+def _rows(
+    poll: Sequence[Grade],
+    layer: str,
+    choose: Callable[[Sequence[Grade]], Grade | None],
+    score: Callable[[int], float],
+    asked: int | None,
+) -> Iterator[Grade]:
+    for m in sizes(len(poll), asked):
+        chosen = choose(poll[:m])
+        status: GradeStatus = chosen.status if chosen else "no_answer"
+        yield replace(
+            poll[0],
+            sample=None,
+            call=0,
+            attempt=0,
+            samples=m,
+            status=status,
+            answer=chosen.answer if chosen else None,
+            group=chosen.group if chosen else None,
+            layer=layer,
+            score=score(m),
+        )
+
+
+def _expected(poll: Sequence[Grade], values: Sequence[float], *, weighted: bool) -> Callable[[int], float]:
+    if weighted:
+        groups = [grade.group for grade in poll]
+        return lambda m: weighted_score(groups, values, _right(poll), m)
+    shares = best_scores(values, [grade.status == "correct" for grade in poll])
+    return lambda m: shares[m - 1]
+
+
+def _score(grade: Grade, scores: Mapping[RowKey, float]) -> float:
+    key = row_key(grade)
+    if key not in scores:
+        raise UsageError(f"no score for sample {grade.sample} of {grade.problem!r}: best of N needs one a sample")
+    return scores[key]
