@@ -9,7 +9,7 @@ from itertools import product
 from tts_compare.config import Axes, EngineRef, Experiment, Rule, for_engine
 from tts_compare.domain import Device, Setting, Work, model_slug
 from tts_compare.errors import UsageError
-from tts_compare.methods import METHODS
+from tts_compare.methods import METHODS, PromptTemplate
 from tts_compare.methods.lengths import PromptTokens
 from tts_compare.methods.resolve import Resolved, resolve
 
@@ -53,6 +53,22 @@ def work(experiment: Experiment) -> tuple[Work, ...]:
         for load in experiment.loads
         for item in _budgets(resolved, load, experiment)
     )
+
+
+def check_prompt(works: Sequence[Work], prompt: PromptTemplate, *, can_render: bool) -> None:
+    """Raises UsageError where a method cannot put this prompt; can_render: the model's chat template is at hand."""
+    for item in works:
+        method = METHODS[item.method]
+        if method.needs_chat and prompt.kind != "chat":
+            raise UsageError(
+                f"{method.name} writes into a chat's thinking block, and the prompt {prompt.name} is a completion; "
+                "give --prompt math"
+            )
+        if method.needs_completions and prompt.kind == "chat" and not can_render:
+            raise UsageError(
+                f"{method.name} needs the model's chat template, which was not found; "
+                "give --model a directory that has one, or a completion prompt (--prompt fewshot)"
+            )
 
 
 def order(settings: Sequence[Setting], repeats: int = 1) -> tuple[Block, ...]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tts_compare.config import load_experiment
 from tts_compare.domain import Problem, Setting
 from tts_compare.errors import UsageError
-from tts_compare.grid import expand, fit_lengths, order, work
+from tts_compare.grid import check_prompt, expand, fit_lengths, order, work
 from tts_compare.methods import PROMPTS
 from tts_compare.methods.lengths import PromptTokens, longest_prompt, most_tokens
 
@@ -174,6 +174,17 @@ def test_work_is_every_method_at_every_load(tmp_path: Path) -> None:
 def test_an_unknown_method_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown method 'trunc'; did you mean 'truncate'"):
         works(method="trunc")
+
+
+def test_a_method_that_cannot_put_the_prompt_is_refused_beforehand() -> None:
+    chat, completion = PROMPTS["math"], PROMPTS["fewshot"]
+    check_prompt(works(method="truncate"), chat, can_render=False)
+    check_prompt(works(method="force"), completion, can_render=False)
+    check_prompt(works(method="force,no_thinking"), chat, can_render=True)
+    with pytest.raises(UsageError, match="force needs the model's chat template"):
+        check_prompt(works(method="truncate,force"), chat, can_render=False)
+    with pytest.raises(UsageError, match="no_thinking writes into a chat's thinking block"):
+        check_prompt(works(method="no_thinking"), completion, can_render=True)
 
 
 def test_repeats_run_to_and_fro_within_a_model() -> None:
