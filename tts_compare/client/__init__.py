@@ -6,6 +6,7 @@ from tts_compare.client.audit import Audit, Probe, doubts_of, watch
 from tts_compare.client.limits import Limits, Stamps
 from tts_compare.client.send import open_client, send
 from tts_compare.client.transport import StampingTransport
+from tts_compare.client.workers import Workers
 
 __all__ = [
     "Audit",
@@ -13,6 +14,7 @@ __all__ = [
     "Probe",
     "StampingTransport",
     "Stamps",
+    "Workers",
     "doubts_of",
     "open_client",
     "send",

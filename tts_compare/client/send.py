@@ -125,16 +125,8 @@ class _Flight:
         self.exchange: Exchange | None = None
         self.response: httpx.Response | None = None
         self._head_timeout = asyncio.timeout(None)
-        self.attempt = Attempt(
-            key=key,
-            phase=phase,
-            request_id=uuid.uuid4().hex,
-            scheduled_ns=scheduled_ns,
-            choices=_choices(body),
-            stream=body.get("stream") is True,
-            max_tokens=_max_tokens(body),
-            secrets=_secrets(client.headers),
-        )
+        secrets = _secrets(client.headers)
+        self.attempt = attempt_of(body, key=key, phase=phase, scheduled_ns=scheduled_ns, secrets=secrets)
 
     async def run(self) -> None:
         request = self._client.build_request(
@@ -251,6 +243,22 @@ def _error_of(error: Exception, flight: _Flight) -> RequestError:
     if kind is None:
         kind, message = "malformed", f"{type(error).__name__}: {message}"
     return RequestError(kind=kind, status=status, message=message)
+
+
+def attempt_of(
+    body: Mapping[str, Any], *, key: RowKey, phase: Phase, scheduled_ns: int | None, secrets: tuple[str, ...] = ()
+) -> Attempt:
+    """What is known of an attempt before it is made."""
+    return Attempt(
+        key=key,
+        phase=phase,
+        request_id=uuid.uuid4().hex,
+        scheduled_ns=scheduled_ns,
+        choices=_choices(body),
+        stream=body.get("stream") is True,
+        max_tokens=_max_tokens(body),
+        secrets=secrets,
+    )
 
 
 def _choices(body: Mapping[str, Any]) -> int:
