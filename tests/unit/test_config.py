@@ -99,6 +99,8 @@ def test_engine_args_keep_their_quotes_and_alternatives(tmp_path: Path) -> None:
 def test_the_file_names_the_run_unless_it_does_so_itself(tmp_path: Path) -> None:
     assert from_toml(tmp_path, "").name == "x"
     assert from_toml(tmp_path, 'name = "mine"').name == "mine"
+    (tmp_path / "my grid!.toml").write_text("")
+    assert load_experiment(tmp_path / "my grid!.toml").name == "my-grid"
 
 
 @pytest.mark.parametrize("name", shipped_configs())
@@ -155,6 +157,9 @@ def test_a_file_that_cannot_be_used_names_the_key_and_the_nearest_right_one(
     ("given", "message"),
     [
         ({"backend": "vlm"}, "--backend: unknown backend 'vlm'; did you mean 'vllm'?"),
+        ({"backend": "vllm=="}, "--backend: 'vllm==' names no version"),
+        ({"backend": "vllm==../x"}, "--backend: 'vllm==../x' names no version"),
+        ({"name": "../out"}, "--name: '../out' may hold letters"),
         ({"budget": "0"}, "--budget: 0 must be at least 1"),
         ({"budget": "1k,-4"}, "--budget: '-4' is not a whole number"),
         ({"budget": "1.5k"}, "--budget: '1.5k' is not a whole number such as 512, 1k or 16k"),

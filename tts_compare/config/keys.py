@@ -10,6 +10,7 @@ from tts_compare.config.serving import by_engine, engine_args, engine_ref, join_
 from tts_compare.config.values import (
     Parse,
     count,
+    file_name,
     flag,
     fraction,
     integer,
@@ -89,7 +90,7 @@ _RULE: dict[str, Parse[Any]] = {
 MERGED = ("attach", "engine_python", "engine_args", "headers", "limits", "method_options")
 
 TOP: dict[str, Parse[Any]] = {
-    "name": text,
+    "name": file_name,
     **AXES,
     "engine_args": by_engine(engine_args, BACKENDS, join_engine_args),
     **HOSTED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -59,7 +60,7 @@ def load_experiment(
             stated = table(TOP, SYNONYMS)(raw)
         except BadValueError as error:
             raise UsageError(f"{source}: {error.path}: {error.message}") from None
-        stated.setdefault("name", Path(source).stem)
+        stated.setdefault("name", re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.") or "run")
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
         flags = table(TOP, SYNONYMS)(given)

@@ -21,9 +21,11 @@ def engine_ref(known: Iterable[str]) -> Parse[EngineRef]:
     """``vllm`` or ``vllm==0.32.0``."""
 
     def parse(value: Any) -> EngineRef:
-        name, _, version = text(value).partition("==")
+        name, exact, version = text(value).partition("==")
         if name not in known:
             raise BadValueError(f"unknown backend {name!r}; {nearest(name, known)}")
+        if exact and not re.fullmatch(r"\w[\w.+!-]*", version):
+            raise BadValueError(f"{value!r} names no version; write for instance {name}==0.32.0")
         return EngineRef(backend=name, version=version or None)
 
     return parse

@@ -100,6 +100,14 @@ def text(value: Any) -> str:
     return value.strip()
 
 
+def file_name(value: Any) -> str:
+    """A name that can be part of a file's: letters, digits, ``_``, ``-`` and ``.``, not first a sign."""
+    name = text(value)
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise BadValueError(f"{name!r} may hold letters, digits, '_', '-' and '.' only")
+    return name
+
+
 def path(value: Any) -> str:
     """A path, as a text or a ``pathlib.Path``."""
     return text(str(value) if hasattr(value, "__fspath__") else value)
