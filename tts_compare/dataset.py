@@ -10,7 +10,8 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -44,17 +45,23 @@ class Dataset:
 
 
 def load_problems(
-    name_or_path: str | Path, *, n: int | None = None, seed: int = 0, answer_kind: AnswerKind = "math"
+    name_or_path: str | Path,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    answer_kind: AnswerKind = "math",
+    fetch: bool = True,
 ) -> Dataset:
     """Read ``math500``, ``quickstart`` or a file of problems; ``n`` takes a sample stratified by level.
 
     A file holds one object a line (``.jsonl``) or is Parquet, with the fields ``problem`` (or ``question``),
     ``answer``, and if it has them ``subject``, ``level``, ``unique_id`` (or ``id``). The sample is the same for the
-    same seed. Raises UsageError for whatever cannot be read, naming the line.
+    same seed. fetch: ``math500`` may be fetched from the hub; else only the hub's cache is read. Raises UsageError
+    for whatever cannot be read, naming the line.
     """
     if answer_kind not in get_args(AnswerKind):
         raise UsageError(f"answer_kind: {answer_kind!r} is none of {', '.join(get_args(AnswerKind))}")
-    dataset = _read(str(name_or_path), answer_kind)
+    dataset = _read(str(name_or_path), answer_kind, fetch=fetch)
     return dataset if n is None else replace(dataset, problems=stratified_sample(dataset.problems, n, seed=seed))
 
 
@@ -79,9 +86,9 @@ def stratified_sample(problems: tuple[Problem, ...], n: int, *, seed: int = 0) -
     return tuple(p for p in problems if p.id in chosen)
 
 
-def _read(name: str, kind: AnswerKind) -> Dataset:
+def _read(name: str, kind: AnswerKind, *, fetch: bool) -> Dataset:
     if name == "math500":
-        rows = _hub_rows()
+        rows = _hub_rows(fetch=fetch)
         canonical = "".join(json.dumps(row, sort_keys=True, default=str) + "\n" for _, row in rows)
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         return Dataset(name=name, path=None, sha256=digest, problems=_problems(rows, source=_MATH500, kind=kind))
@@ -108,20 +115,48 @@ def _bytes(path: Path) -> bytes:
         raise UsageError(f"cannot read the data set {path}: {error.strerror or error}") from error
 
 
-def _hub_rows() -> list[_Row]:
+def _hub_rows(*, fetch: bool) -> list[_Row]:
+    """The rows as the hub's cache holds them; else, if allowed, fetched."""
     import datasets  # type: ignore[import-untyped]
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # else each of its retries is told on stderr
     datasets.disable_progress_bars()
     try:
-        loaded = datasets.load_dataset(_MATH500, split="test")
-    except Exception as error:  # the hub's client raises many kinds, and each means: not to be had
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(
-            f"math500: {_MATH500} could not be fetched ({cause}); "
-            "go online once, or give a local copy with --dataset FILE.jsonl, or --dataset quickstart"
-        ) from error
+        with _no_network():
+            loaded = datasets.load_dataset(_MATH500, split="test")
+    except Exception as missing:  # the client raises many kinds, and each means: not to be had
+        if not fetch:
+            raise _unreachable(missing) from missing
+        try:
+            loaded = datasets.load_dataset(_MATH500, split="test")
+        except Exception as error:
+            raise _unreachable(error) from error
     return [(i, dict(row)) for i, row in enumerate(loaded, start=1)]
+
+
+def _unreachable(error: Exception) -> UsageError:
+    cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UsageError(
+        f"math500: {_MATH500} could not be fetched ({cause}); "
+        "go online once, or give a local copy with --dataset FILE.jsonl, or --dataset quickstart"
+    )
+
+
+@contextmanager
+def _no_network() -> Iterator[None]:
+    """The hub's client as with HF_HUB_OFFLINE=1, which it reads at import only.
+
+    Without it a machine that is off line waits for five retries, 25 s, though the set lies in its cache.
+    """
+    import datasets
+    from huggingface_hub import constants
+
+    before = (datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE)
+    datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
 def _jsonl_rows(raw: bytes, *, source: str) -> list[_Row]:

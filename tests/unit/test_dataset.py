@@ -120,18 +120,28 @@ def test_math500_off_line_says_what_to_do_and_takes_nothing_else(monkeypatch: py
     assert "\n" not in str(caught.value)
 
 
-def test_math500_is_the_test_split_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_math500_is_the_test_split_of_the_hub_and_is_looked_for_in_the_cache_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import datasets
+    from huggingface_hub import is_offline_mode
 
-    asked: list[tuple[str, str]] = []
+    asked: list[tuple[str, str, bool]] = []
 
     def load_dataset(name: str, *, split: str) -> list[dict[str, Any]]:
-        asked.append((name, split))
+        asked.append((name, split, is_offline_mode()))
+        if is_offline_mode():
+            raise ConnectionError("not in the cache")
         return ROWS
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     assert [p.id for p in load_problems("math500").problems] == ["a", "b"]
-    assert asked == [("HuggingFaceH4/MATH-500", "test")]
+    assert asked == [("HuggingFaceH4/MATH-500", "test", True), ("HuggingFaceH4/MATH-500", "test", False)]
+    asked.clear()
+    with pytest.raises(UsageError, match="not in the cache"):
+        load_problems("math500", fetch=False)
+    assert [offline for *_, offline in asked] == [True]
 
 
 def test_a_local_math500_has_five_hundred_problems_in_known_levels(shared_data: Path) -> None:
