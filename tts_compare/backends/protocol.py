@@ -17,8 +17,8 @@ class MetricNames:
     """Sample names in the engine's Prometheus text, as they stand there (counters with ``_total``); None: it has none.
 
     A name that is absent from a scrape is unknown, not zero. ``accept_length`` and ``accept_rate`` are gauges over
-    recent batches, which read 0 when speculation is off. ``queue_time`` names a histogram of seconds (``_sum``,
-    ``_count``). ``requests`` may carry labels: sum them.
+    recent batches, which read 0 when speculation is off. ``queue_time`` and ``ttft`` name histograms of
+    seconds (``_sum``, ``_count``). ``requests`` may carry labels: sum them.
     """
 
     accepted_tokens: str | None = None
@@ -36,6 +36,7 @@ class MetricNames:
     generation_tokens: str | None = None
     requests: str | None = None
     queue_time: str | None = None
+    ttft: str | None = None
 
 
 class StartupCause(NamedTuple):

@@ -78,6 +78,12 @@ def _gauge(after: Counters | None, name: str | None) -> float | None:
     return total(after, name) or None
 
 
+def ttft_growth(before: Counters | None, after: Counters | None, names: MetricNames) -> tuple[float, float] | None:
+    """Sum (seconds) and count by which the engine's histogram of TTFT grew, None where it has none."""
+    grown = [change(before, after, f"{names.ttft}_{part}") if names.ttft else None for part in ("sum", "count")]
+    return (grown[0], grown[1]) if grown[0] is not None and grown[1] is not None else None
+
+
 def contradictions(seen: ServerFigures, rows: Sequence[RequestRecord], setting: str) -> tuple[Doubt, ...]:
     """Doubts where the server counted more than we sent, was busy before us, or preempted.
 

@@ -45,7 +45,8 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     """The analysis of one run or several, from their files. Raises RunError where nothing was measured."""
     import polars as pl
 
-    from tts_compare.analysis import analyse
+    from tts_compare.analysis.analyse import analyse
+    from tts_compare.analysis.slo import parse_slo
 
     manifests = [store.read_manifest(run) for run in runs]
     manifest = (
@@ -59,7 +60,7 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))
     if not records.height:
         raise RunError(f"{runs[0].path} holds no request yet: run it, or take it up with --resume {runs[0].path}")
-    analysis = analyse(records, grades, manifest, slo=slo)
+    analysis = analyse(records, grades, manifest, slo=[parse_slo(text) for text in slo])
     return Judged(analysis=analysis, manifest=manifest, records=records, grades=grades)
 
 
@@ -90,7 +91,7 @@ def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[
 
 def write_points(run: store.RunDir, manifest: Mapping[str, Any]) -> None:
     """Replace ``points.json``; nothing where no request was measured."""
-    from tts_compare.analysis import points
+    from tts_compare.analysis.analyse import points
 
     records, grades = frames(run, optional=needs_timelines(manifest))
     if records.filter(phase="measured").height:

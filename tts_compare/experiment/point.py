@@ -12,7 +12,7 @@ from tts_compare import client as timed
 from tts_compare.admission import Gate
 from tts_compare.backends import BACKENDS, Backend
 from tts_compare.domain import Call, Doubt, Phase, Problem, RequestRecord, RowKey, Setting
-from tts_compare.experiment.counters import ServerFigures, contradictions, figures
+from tts_compare.experiment.counters import ServerFigures, contradictions, figures, ttft_growth
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.tasks import Point, Voice, tasks_of, unfinished, warm_up_problems
 from tts_compare.launchers import Server
@@ -30,14 +30,18 @@ DEATH_GRACE_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A running server of one setting, and a client bound to it."""
+    """A running server of one setting, and a client bound to it.
+
+    post: sends one attempt, here or in a worker process. client: for what is not timed.
+    """
 
     setting: Setting
     server: Server
     client: httpx.AsyncClient
+    post: Callable[..., Awaitable[tuple[RequestRecord, ...]]]
     backend: Backend
-    limits: timed.Limits
     gate: Gate
+    workers: timed.Workers | None = None
 
     async def died(self) -> str | None:
         """Why the server is gone: an engine that failed a request takes a moment to end."""
@@ -52,14 +56,12 @@ class Stage:
 
         async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
             path, body = self.backend.request(call, self.server.endpoint.model)
-            return await timed.send(
-                self.client,
+            return await self.post(
                 path=path,
                 body=body,
                 key=key,
                 phase=phase,
                 scheduled_ns=scheduled_ns,
-                limits=self.limits,
                 on_cancel=journal.append,
             )
 
@@ -122,7 +124,8 @@ async def run_point(
         await replay(tasks, load=parse_load(point.work.load, seed=seed), how=how)
     after = await _counters(stage)
     seen = figures(before, after, stage.backend.metrics)
-    audit = probe.audit(sent)
+    others = await stage.workers.figures() if stage.workers else ()
+    audit = probe.audit(sent, server_ttft_s=ttft_growth(before, after, stage.backend.metrics), others=others)
     journal.manifest["server_metrics"].setdefault(point.setting, []).append(metrics_row(point, seen, audit))
     journal.doubt(contradictions(seen, sent, point.setting))
     journal.doubt(timed.doubts_of(audit, setting=point.setting))

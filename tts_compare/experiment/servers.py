@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from tts_compare import client as timed
 from tts_compare.admission import Gate, Purse, Rates
@@ -84,14 +85,23 @@ async def serving(
             tokens_per_minute=setting.tokens_per_minute,
             max_concurrency=setting.max_concurrency,
         )
-        async with timed.open_client(server.endpoint, limits=limits, insecure=experiment.insecure) as client:
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(
+                timed.open_client(server.endpoint, limits=limits, insecure=experiment.insecure)
+            )
+            workers = None
+            if experiment.workers > 1:
+                workers = await stack.enter_async_context(
+                    timed.Workers(experiment.workers, server.endpoint, limits, insecure=experiment.insecure)
+                )
             yield Stage(
                 setting=setting,
                 server=server,
                 client=client,
+                post=workers.send if workers else partial(timed.send, client, limits=limits),
                 backend=BACKENDS[setting.backend],
-                limits=limits,
                 gate=Gate(rates, price=setting.price, purse=purse),
+                workers=workers,
             )
     finally:
         await server.stop()

@@ -1,0 +1,49 @@
+"""``tts-compare quickstart``: from nothing to a first frontier, telling what was chosen and why."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from tts_compare.cli.engines import install_engines
+from tts_compare.cli.run import run_experiment
+from tts_compare.cli.terminal import talk
+
+if TYPE_CHECKING:
+    from tts_compare.config import Experiment
+    from tts_compare.domain import Device
+
+ENGINES = ("vllm", "sglang")
+
+
+def quickstart_command(arguments: Namespace) -> int:
+    """Install what is missing, run the experiment that suits this machine, print its report."""
+    from tts_compare.engines.hardware import detect_device
+    from tts_compare.engines.install import Request
+
+    device = detect_device()
+    if device == "cuda":
+        talk("a GPU is seen: DeepSeek-R1-Distill-Qwen-1.5B on 32 problems of MATH-500, budgets 1k and 4k")
+    else:
+        talk("no GPU is seen: both engines on the CPU, SmolLM2-135M-Instruct (135 million parameters, the smallest")
+        talk("model that solves some problems), 16 easy problems, budgets of 16 to 64 tokens cut from one pass")
+    install_engines([Request(engine=engine, device=device) for engine in ENGINES])
+    status = run_experiment(_experiment(device, arguments.out))
+    if device == "cuda":
+        talk("the paper's whole grid: tts-compare --config paper   (see it first: tts-compare plan --config paper)")
+    else:
+        talk("next: your own model and problems, e.g.")
+        talk("  tts-compare --backend vllm,sglang --model DIR --dataset problems.jsonl --budget 256,1k")
+    return status
+
+
+def _experiment(device: Device, out: str | None) -> Experiment:
+    from tts_compare.config import load_experiment
+    from tts_compare.engines.models import prepare_quickstart_model
+    from tts_compare.engines.registry import find_python
+
+    if device == "cuda":
+        return load_experiment("quickstart-gpu", {"out": out})
+    python = find_python("vllm", None, overrides={}, device=device)
+    model = prepare_quickstart_model(python.path, tell=talk)
+    return load_experiment("quickstart", {"model": str(model), "out": out})
