@@ -1,9 +1,9 @@
 """The same client in several processes, for loads past one core.
 
-Each worker (worker.py) is a fresh interpreter that runs ``send`` on its own loop; jobs go to it over a pipe (the API key
-too: never in argv) and rows come back over another as they end. Instants are comparable, because the
-monotonic clock is the machine's. A worker ends when its pipe closes, so none outlives its parent; the requests of a
-worker that dies become rows with an error.
+Each worker (worker.py) is a fresh interpreter that runs ``send`` on its own loop; jobs go to it over a pipe (the key
+too: never in argv) and rows come back over another as they end. Instants are comparable, because the monotonic clock
+is the machine's. A worker ends when its pipe closes, so none outlives its parent; the requests of a worker that dies
+become rows with an error.
 """
 
 from __future__ import annotations

@@ -80,9 +80,8 @@ def stream(
             yield Pause(fault.value or 30.0)
     if zipped is not None:
         yield _framed(zipped.flush(), fault)
-    yield b"" if end == "close" else b"0\r\n\r\n"
-    if fault.is_("two_responses"):
-        yield b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    second = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" if fault.is_("two_responses") else b""
+    yield b"" if end == "close" else b"0\r\n\r\n" + second
     yield end
 
 

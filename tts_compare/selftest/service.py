@@ -152,7 +152,7 @@ class Service:
         """Return the steps of an answer that is none, None where the fault lets an answer begin."""
         wait = f"Retry-After: {fault.value if fault.value is not None else 1:g}\r\n"
         if fault.is_("429"):
-            attempt = hash((ask.prompt, ask.seed, ask.max_tokens))
+            attempt = hash((ask.prompt, ask.max_tokens))
             if attempt in self._refused_once:
                 return None
             self._refused_once.add(attempt)
