@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(with_command(sys.argv[1:] if argv is None else argv))
     try:
         home = importlib.import_module(f"tts_compare.cli.{_HOMES[arguments.command]}")
-        status: int = getattr(home, f"{arguments.command.replace('import', 'import_')}_command")(arguments)
+        status: int = getattr(home, f"{arguments.command}_command")(arguments)
         sys.stdout.flush()
     except TTSCompareError as error:
         sys.stderr.write(f"tts-compare: {error}\n")

@@ -232,6 +232,7 @@ def _add_interchange(commands: argparse._SubParsersAction[argparse.ArgumentParse
     imported.add_argument("file", metavar="FILE")
     imported.add_argument("--out", metavar="DIR", help="the run directory")
     imported.add_argument("--dataset", metavar="NAME|PATH", help="the problems, to grade the texts against")
+    imported.add_argument("--budget", metavar="N", help="the cap on generated tokens, where the file does not say it")
 
 
 def _add_engines(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

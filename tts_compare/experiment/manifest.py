@@ -127,17 +127,9 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     What must be equal is what determines a row: our version, the data set, the prompt, the sampling, and each
     setting that both have. Budgets, samples and settings may be added: they are in the rows' keys.
     """
-    changed = [
-        what
-        for what, value in {
-            "the version of tts-compare": lambda m: m["tts_compare_version"],
-            "the data set": lambda m: m["dataset"]["sha256"],
-            "the problems": lambda m: [problem["id"] for problem in m["dataset"]["problems"]],
-            "the prompt": lambda m: m["prompt"]["sha256"],
-            "the sampling": lambda m: m["sampling"],
-        }.items()
-        if value(old) != value(new)
-    ]
+    changed = [what for what, path in _SAME.items() if _at(old, path) != _at(new, path)]
+    if _problem_ids(old) != _problem_ids(new):
+        changed.append("the problems")
     for setting in old["settings"].keys() & new["settings"].keys():
         before, now = old["settings"][setting], new["settings"][setting]
         changed += [f"{name} of {setting}" for name in _DETERMINING if before.get(name) != now.get(name)]
@@ -148,6 +140,23 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         )
 
 
+def _at(manifest: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = manifest
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _problem_ids(manifest: Mapping[str, Any]) -> list[str]:
+    return [problem["id"] for problem in manifest["dataset"]["problems"]]
+
+
+_SAME = {
+    "the version of tts-compare": ("tts_compare_version",),
+    "the data set": ("dataset", "sha256"),
+    "the prompt": ("prompt", "sha256"),
+    "the sampling": ("sampling",),
+}
 _DETERMINING = (
     "version",
     "model",
