@@ -93,14 +93,14 @@ _decoder = msgspec.json.Decoder(Chunk)
 def parse_chunk(data: bytes) -> Chunk:
     """Decode one event. Raises: ValueError where it is no JSON object (invalid UTF-8 is no JSON)."""
     try:
-        return _decoder.decode(data)
-    except msgspec.ValidationError:
-        pass  # valid JSON, other types than expected
+        try:
+            return _decoder.decode(data)
+        except msgspec.ValidationError:  # other types than expected; whether it is JSON to its end is not yet known
+            return _lenient(msgspec.json.decode(data))
     except msgspec.DecodeError as error:
         raise ValueError(str(error)) from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    return _lenient(msgspec.json.decode(data))
 
 
 def error_of(chunk: Chunk) -> tuple[str, int | None] | None:

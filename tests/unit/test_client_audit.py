@@ -1,0 +1,72 @@
+"""What the client's own figures cast doubt on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+
+from tts_compare.client.audit import Audit, LoopFigures, audit_of, doubts_of, trail_ms, watch
+from tts_compare.domain import RequestRecord
+
+MS = 1_000_000
+ROW = RequestRecord(
+    setting="s", method="m", budget=0, load="r1", problem="p", sample=0, call=0, repeat=0, attempt=0,
+    phase="measured", request_id="r", scheduled_ns=0, sent_ns=2 * MS, first_token_ns=100 * MS, last_token_ns=600 * MS,
+    server={"generation_time_ms": 480.0},
+)  # fmt: skip
+IDLE = LoopFigures(lags_ms=(0.1, 0.2), cpu_s=0.1, wall_s=1.0)
+BUSY = LoopFigures(lags_ms=(5.0, 40.0), cpu_s=0.95, wall_s=1.0)
+
+
+def test_a_client_that_fared_well_is_not_doubted() -> None:
+    calm = Audit(loop_lag_p99_ms=1.0, cpu_share=0.3, send_lag_p99_ms=1.0, trail_p50_ms=1.0, histogram_trail_ms=2.0)
+    assert doubts_of(calm) == ()
+    assert doubts_of(Audit()) == ()
+
+
+@pytest.mark.parametrize(
+    ("audit", "code"),
+    [
+        (Audit(loop_lag_p99_ms=25.0), "client_lag"),
+        (Audit(cpu_share=0.97), "client_saturated"),
+        (Audit(send_lag_p99_ms=400.0), "client_send_lag"),
+        (Audit(trail_p50_ms=30.0), "client_trails_server"),
+        (Audit(histogram_trail_ms=30.0), "client_trails_server"),
+    ],
+)
+def test_each_way_to_be_the_bottleneck_is_a_doubt_with_the_advice(audit: Audit, code: str) -> None:
+    (doubt,) = doubts_of(audit, setting="x")
+    assert (doubt.code, doubt.setting) == (code, "x")
+    assert "--workers" in doubt.advice
+
+
+def test_the_trail_is_what_the_client_saw_beyond_the_engines_own_figure() -> None:
+    assert trail_ms(ROW) == pytest.approx(20.0)
+    assert trail_ms(replace(ROW, server=None)) is None
+    audit = audit_of([ROW], [IDLE], server_ttft_s=(0.09, 1.0))
+    assert audit.trail_p50_ms == pytest.approx(20.0)
+    assert audit.send_lag_p99_ms == pytest.approx(2.0)
+    assert audit.histogram_trail_ms == pytest.approx(98.0 - 90.0)
+
+
+def test_the_worst_process_speaks_for_all() -> None:
+    audit = audit_of([], [IDLE, BUSY, IDLE])
+    assert (audit.loop_lag_max_ms, audit.workers) == (40.0, 2)
+    assert audit.cpu_share == pytest.approx(0.95)
+
+
+def test_a_loop_held_up_is_seen() -> None:
+    async def held() -> Audit:
+        async with watch() as probe:
+            await asyncio.sleep(0.05)
+            time.sleep(0.2)  # noqa: ASYNC251 - the fault looked for
+            await asyncio.sleep(0.05)
+        return probe.audit()
+
+    audit = asyncio.run(held())
+    assert audit.loop_lag_max_ms is not None
+    assert audit.loop_lag_max_ms > 100
+    assert "client_lag" in {doubt.code for doubt in doubts_of(audit)}
