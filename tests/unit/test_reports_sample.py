@@ -14,7 +14,8 @@ from tts_compare.domain import Doubt, Problem, RequestError, RequestRecord, Time
 from tts_compare.reports import RunView
 
 HOSTILE = (
-    "\x1b[2J\x1b]0;owned\x07<script>alert('gone')</script><img src=x onerror=alert(1)> \u202ereversed | \\boxed{7}"
+    "\x1b[2J\x1b]0;owned\x07<script>document.title='gone'</script>"
+    "<img src=x onerror=\"document.title='gone'\"> \u202ereversed | \\boxed{7}"
 )
 ENGINES = ("vllm", "sglang")
 SHAPES = ((1, "none"), (1, "ngram"), (2, "none"), (2, "ngram"))
@@ -74,6 +75,8 @@ def point(setting: str, budget: int, *, load: str = "c1", **changes: Any) -> dic
         "accuracy": accuracy,
         "accuracy_lo": accuracy - 0.14,
         "accuracy_hi": accuracy + 0.13,
+        "accuracy_bound_lo": accuracy,
+        "accuracy_bound_hi": accuracy + (0.05 if "/tp2" in setting else 0.0),
         "latency_mean_s": latency,
         "latency_lo_s": latency * 0.9,
         "latency_hi_s": latency * 1.12,
@@ -141,6 +144,7 @@ def analysis(*, loads: tuple[str, ...] = ("c1",), hostile: bool = False) -> Anal
         frontiers=pl.DataFrame(frontiers),
         bands=pl.DataFrame(bands),
         losslessness=pl.DataFrame([lossless(loads[0])]),
+        spot_checks=spot_checks(loads[0]),
         claims=(
             Claim(
                 letter="b",
@@ -229,6 +233,12 @@ def optimal(load: str) -> dict[str, Any]:
         "cost_penalty_hi": 1.42,
         "differs_share": 0.97,
     }
+
+
+def spot_checks(load: str) -> pl.DataFrame:
+    """One derived point tried with real requests."""
+    row = {"setting": settings()[0], "method": "truncate", "budget": 2048, "load": load, "n": 4}
+    return pl.DataFrame([row | {"prefix_equal_share": 0.75, "latency_ratio_p50": 0.99, "tokens_equal_share": 1.0}])
 
 
 def lossless(load: str) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def _group(
     told = ", ".join(f"{letter} {axis}" for letter, axis in sheets.FRONTIERS.values())
     yield Text(f"on: the frontiers the point is on: {told}.", style="dim")
     arm = "figure [95 % interval]" if wide else "figure ± the longer arm of its 95 % interval"
-    yield Text(f"{arm}; failed of n: requests without an outcome of all problems sent, u: ungraded.", style="dim")
+    yield Text(f"{arm}; failed of n: problems without a complete outcome, of those sent; u: ungraded.", style="dim")
     yield from _plots(group, run, labels, look)
 
 
@@ -240,8 +240,8 @@ def _doubts(analysis: Analysis, labels: Labels) -> Iterator[RenderableType]:
     yield Text("\nDoubts", style="bold")
     for doubt in doubts:
         where = f" [{', '.join(doubt.settings)}]" if doubt.settings else ""
-        advice = f" {doubt.advice}" if doubt.advice else ""
-        yield from _bullet(f"{doubt.code}: {doubt.message}{where}{advice}")
+        advice = f" To mend it: {doubt.advice}." if doubt.advice else ""
+        yield from _bullet(f"{doubt.code}: {doubt.message}{where}.{advice}")
 
 
 def _bullet(sentence: str) -> Iterator[RenderableType]:

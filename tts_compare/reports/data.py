@@ -33,7 +33,7 @@ class JsonReport:
             "name": run.name,
             **{
                 name: _strict(getattr(analysis, name))
-                for name in ("points", "pairs", "optimal", "frontiers", "bands", "losslessness")
+                for name in ("points", "pairs", "optimal", "frontiers", "bands", "losslessness", "spot_checks")
             },
             "claims": _strict(analysis.claims),
             "slo": _strict(analysis.slo),

@@ -14,10 +14,14 @@ _FIELDS = ("engine", "model", "tp", "pp", "dp", "speculation", "rest")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """``of``: setting id -> short label, unique; ``shared``: what every setting has in common, for one line above."""
+    """``of``: setting id -> short label, unique; ``shared``: what every setting has in common, for one line above.
+
+    method: the method of every point, empty where there are several; sentences then need not repeat it.
+    """
 
     of: Mapping[str, str]
     shared: str
+    method: str = ""
 
 
 def split_setting(setting: str) -> dict[str, str] | None:
@@ -58,6 +62,8 @@ def shorten(text: str, labels: Labels) -> str:
     """Setting ids inside a sentence replaced by their labels, the longest first; safe to show, on one line."""
     for setting in sorted(labels.of, key=len, reverse=True):
         text = text.replace(setting, labels.of[setting])
+    if labels.method:
+        text = text.replace(f" {labels.method}@", " ")
     return one_line(text, 400)
 
 

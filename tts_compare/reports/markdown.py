@@ -81,7 +81,8 @@ def _doubts(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
         yield "\n### Doubts\n"
     for doubt in doubts:
         where = f" ({escape(', '.join(doubt.settings))})" if doubt.settings else ""
-        yield f"- **{escape(doubt.code)}**{where}: {escape(doubt.message)} {escape(doubt.advice)}".rstrip()
+        advice = f" To mend it: {escape(doubt.advice)}." if doubt.advice else ""
+        yield f"- **{escape(doubt.code)}**{where}: {escape(doubt.message)}.{advice}"
     missing = verdicts.absences(run)
     if missing:
         yield "\n### Settings without figures\n"

@@ -25,6 +25,8 @@ class Scale:
         """The figure with three significant digits and no unit; a dash where it is unknown."""
         if value is None or not math.isfinite(value):
             return DASH
+        if self.unit == "%":
+            return f"{value * self.factor:.1f}"
         return str(round(value)) if self.whole else three_digits(value * self.factor)
 
     def like(self, value: float, other: float) -> str:

@@ -195,7 +195,7 @@ def _doubts(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
         for doubt in doubts:
             where = f'<span class="where">{_text(", ".join(doubt.settings))}</span>' if doubt.settings else ""
             yield f"<li><code>{_text(doubt.code)}</code> {_text(doubt.message)}{where}"
-            yield f"<p>{_text(doubt.advice)}</p></li>" if doubt.advice else "</li>"
+            yield f"<p>To mend it: {_text(doubt.advice)}.</p></li>" if doubt.advice else "</li>"
         yield "</ul></section>"
     missing = verdicts.absences(run)
     if missing:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tts_compare.reports.labels import Labels, label_settings, shorten
@@ -50,6 +50,8 @@ class Sheet:
     sentences: tuple[str, ...] = ()
 
 
+BOUND_LO = Column(name="accuracy_bound_lo", head="if failed\nwrong", kind="share")
+BOUND_HI = Column(name="accuracy_bound_hi", head="if failed\nright", kind="share")
 ACCURACY = Column(name="accuracy", head="accuracy", kind="share", lo="accuracy_lo", hi="accuracy_hi")
 TRUNCATED = Column(name="truncated_share", head="trunc", kind="share")
 LATENCY = Column(name="latency_mean_s", head="latency", kind="seconds", lo="latency_lo_s", hi="latency_hi_s")
@@ -79,7 +81,7 @@ TPOT = Column(name="tpot_mean_s", head="tpot", kind="seconds")
 WASTED = Column(name="wasted_share", head="wasted", kind="share")
 
 SPEED: tuple[Column, ...] = (ACCURACY, LATENCY, TOKENS)
-SPEED_WIDE: tuple[Column, ...] = (ACCURACY, LATENCY, P90, P99, TTFT, TPOT, TOKENS, ACCEPTED)
+SPEED_WIDE: tuple[Column, ...] = (ACCURACY, BOUND_LO, BOUND_HI, LATENCY, P90, P99, TTFT, TPOT, TOKENS, ACCEPTED)
 COST: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL)
 COST_WIDE: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL, PER_CORRECT, USD, JOULES, WASTED)
 EVERYTHING: tuple[Column, ...] = (*SPEED_WIDE, *COST_WIDE[1:])
@@ -127,7 +129,9 @@ def group_points(analysis: Analysis) -> tuple[Group, ...]:
 
 def name_settings(analysis: Analysis) -> Labels:
     """Short labels of every setting in the analysis."""
-    return label_settings(analysis.points["setting"].unique().to_list())
+    methods = analysis.points["method"].unique().to_list()
+    labels = label_settings(analysis.points["setting"].unique().to_list())
+    return replace(labels, method=methods[0] if len(methods) == 1 else "")
 
 
 def mark(row: Mapping[str, Any]) -> str:
@@ -165,7 +169,7 @@ def points_sheet(
 
     An interval is written ``[lo-hi]``, or, ``narrow``, as ± its longer arm.
     """
-    shown = [c for c in columns if c.name not in _RARE or any(row.get(c.name) is not None for row in group.rows)]
+    shown = [c for c in columns if _has_figures(c, group)]
     scales = {
         c.name: scale(c.kind, (row.get(c.name) for row in group.rows), on_cpu=on_cpu) for c in (*shown, TRUNCATED)
     }
@@ -191,16 +195,43 @@ def points_sheet(
         left=frozenset({0, 1}),
         marked=frozenset(i for i, row in enumerate(group.rows) if any(row.get(flag) for flag in FRONTIERS)),
         formulas=tuple(f"{head}: {one_line(formula, 400)}" for head, formula in told if formula),
-        notes=("~: derived by cutting the longer responses of the same setting at this budget.",) if derived else (),
+        notes=(
+            *(("~: derived by cutting the longer responses of the same setting at this budget.",) if derived else ()),
+            *_bounds(group, labels, varied),
+        ),
     )
 
 
+def _has_figures(column: Column, group: Group) -> bool:
+    """Bounds are shown where something failed or is ungraded; rare columns where there is a figure."""
+    if column in (BOUND_LO, BOUND_HI):
+        return any(row.get("failed") or row.get("ungraded") for row in group.rows)
+    return column.name not in _RARE or any(row.get(column.name) is not None for row in group.rows)
+
+
+def _bounds(group: Group, labels: Labels, varied: frozenset[str]) -> Iterator[str]:
+    """How far failures could move an accuracy, at the point where it is most."""
+    spans = [
+        (hi - lo, i)
+        for i, row in enumerate(group.rows)
+        if (lo := row.get("accuracy_bound_lo")) is not None and (hi := row.get("accuracy_bound_hi")) is not None
+    ]
+    width, at = max(spans, default=(0.0, 0))
+    if width > 0:
+        row = group.rows[at]
+        yield (
+            f"counting failed and ungraded as right, not wrong, would add at most {100 * width:.1f} points of accuracy "
+            f"({name_point(row, labels, varied)}, {budget(row['budget'])})."
+        )
+
+
 def _head(column: Column, unit: Scale) -> str:
-    return f"{column.head}\n{unit.unit}" if unit.unit else column.head
+    return f"{column.head}\n{unit.unit}" if unit.unit and "\n" not in column.head else column.head
 
 
 def _said(column: Column, unit: Scale) -> str:
-    return f"{column.head}, {unit.unit}" if unit.unit and column.kind not in ("share", "tokens") else column.head
+    head = column.head.replace("\n", " ")
+    return f"{head}, {unit.unit}" if unit.unit and column.kind not in ("share", "tokens") else head
 
 
 def _figure(row: Mapping[str, Any], column: Column, unit: Scale, *, narrow: bool) -> str:
@@ -249,11 +280,17 @@ def _optimal_row(row: Mapping[str, Any], labels: Labels, *, many: bool) -> tuple
     share = row.get("differs_share")
     return (
         f"{row['accuracy_target']:.0%}{where}",
-        *(shorten(row[name] or DASH, labels) for name in ("by_tokens", "by_latency", "by_cost")),
+        *(_tied(row[name] or DASH, labels) for name in ("by_tokens", "by_latency", "by_cost")),
         _times(row, "latency_penalty"),
         _times(row, "cost_penalty"),
         DASH if share is None else f"{share:.0%}",
     )
+
+
+def _tied(points: str, labels: Labels) -> str:
+    """The first of points that tie, and how many others do."""
+    first, *others = points.split(" = ")
+    return shorten(first, labels) + (f" (and {len(others)} equal)" if others else "")
 
 
 def _times(row: Mapping[str, Any], name: str) -> str:

@@ -2,48 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tts_compare.reports.plain import one_line
 
-#: (what the line says, the manifest's keys that may hold it: the first found is shown).
-_LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("model", ("model", "experiment.model")),
-    ("dataset", ("dataset.name", "dataset", "experiment.dataset")),
-    ("problems", ("dataset.problems", "problems", "experiment.problems")),
-    ("engines", ("engine_versions", "engines")),
-    ("machine", ("machine", "hardware")),
-    ("sampling", ("sampling", "experiment.sampling")),
-    ("prefix cache", ("prefix_caching", "experiment.prefix_caching")),
-    ("started", ("started", "started_at", "wall_clock")),
-    ("tts-compare", ("tts_compare_version", "version")),
+TRIE = (
+    "n-gram speculation is not one algorithm: vLLM looks the last tokens up in the prompt and the response so far, "
+    "SGLang keeps a trie of what it has seen"
 )
 
 
 def summarise(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """``(head, text)`` of each line the manifest can fill."""
-    found = ((head, next((said for key in keys if (said := _say(_get(manifest, key)))), "")) for head, keys in _LINES)
-    return tuple((head, said) for head, said in found if said)
+    """``(head, text)`` of each line the manifest can fill; text is safe to show."""
+    settings = _mappings(manifest.get("settings"))
+    lines = (
+        ("model", _models(settings)),
+        ("engines", _engines(settings)),
+        ("dataset", _dataset(_mapping(manifest.get("dataset")))),
+        ("prompt", _named(manifest.get("prompt"))),
+        ("sampling", _pairs(manifest.get("sampling"))),
+        ("prefix cache", _prefix_cache(settings)),
+        ("machine", _machine(_mapping(manifest.get("machine")))),
+        ("begun", str(manifest.get("created") or "")),
+        ("state", "" if manifest.get("state") in (None, "done") else str(manifest["state"])),
+        ("tts-compare", str(manifest.get("tts_compare_version") or "")),
+        ("note", TRIE if _both_ngrams(settings) else ""),
+    )
+    return tuple((head, one_line(told)) for head, told in lines if told)
 
 
-def _get(manifest: Mapping[str, Any], dotted: str) -> Any:
-    here: Any = manifest
-    for key in dotted.split("."):
-        if not isinstance(here, Mapping):
-            return None
-        here = here.get(key)
-    return here
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
-def _say(value: object) -> str:
-    if value is None or value == "":
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    found = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else []
+    return [one for one in found if isinstance(one, Mapping)]
+
+
+def _distinct(values: Iterable[object]) -> list[str]:
+    return list(dict.fromkeys(str(value) for value in values if value not in (None, "")))
+
+
+def _models(settings: list[Mapping[str, Any]]) -> str:
+    revisions = _distinct(str(one.get("revision") or "")[:12] for one in settings)
+    names = ", ".join(_distinct(one.get("model") for one in settings))
+    return f"{names} (revision {revisions[0]})" if names and len(revisions) == 1 else names
+
+
+def _engines(settings: list[Mapping[str, Any]]) -> str:
+    return ", ".join(
+        _distinct(
+            f"{one.get('backend')} {one.get('engine_version') or one.get('version') or ''}".strip() for one in settings
+        )
+    )
+
+
+def _dataset(dataset: Mapping[str, Any]) -> str:
+    problems = dataset.get("problems")
+    count = len(problems) if isinstance(problems, list) else problems
+    return f"{dataset.get('name', '')}" + (f", {count} problems" if count else "")
+
+
+def _named(value: object) -> str:
+    return str(_mapping(value).get("name") or "") if isinstance(value, Mapping) else str(value or "")
+
+
+def _pairs(value: object) -> str:
+    return ", ".join(f"{key} {inner}" for key, inner in _mapping(value).items() if inner is not None)
+
+
+def _prefix_cache(settings: list[Mapping[str, Any]]) -> str:
+    stated = {bool(one["prefix_caching"]) for one in settings if "prefix_caching" in one}
+    if not stated:
         return ""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, Mapping):
-        known = ((key, _say(inner)) for key, inner in value.items())
-        return one_line(", ".join(f"{key} {said}" for key, said in known if said))
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return str(len(value)) if len(value) > 8 else one_line(", ".join(_say(inner) for inner in value))
-    return one_line(str(value))
+    return "on in some settings, off in others" if len(stated) > 1 else "on" if stated == {True} else "off"
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    return ", ".join(_machine_parts(machine))
+
+
+def _machine_parts(machine: Mapping[str, Any]) -> Iterator[str]:
+    gpus = machine.get("gpus")
+    if isinstance(gpus, list) and gpus:
+        yield from (f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus))
+    if machine.get("cpu_model") or machine.get("cpu"):
+        yield str(machine.get("cpu_model") or machine.get("cpu"))
+    if machine.get("cores"):
+        yield f"{machine['cores']} cores"
+    if isinstance(memory := machine.get("memory_bytes"), int):
+        yield f"{memory / 2**30:.0f} GiB"
+
+
+def _both_ngrams(settings: list[Mapping[str, Any]]) -> bool:
+    with_ngram = {one.get("backend") for one in settings if _mapping(one.get("speculation")).get("kind") == "ngram"}
+    return {"vllm", "sglang"} <= with_ngram

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tts_compare.domain import Doubt
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tts_compare.reports.view import RunView
 
 #: Rows of the comparisons table in the terminal; all of them are in the page and in the JSON.
-MAX_PAIRS = 24
+MAX_PAIRS = 16
+ONE_START = " with one server start: two starts may differ by as much"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ def verdict_sheets(
         yield pairs_sheet(analysis, labels, limit=limit)
     if analysis.losslessness.height:
         yield lossless_sheet(analysis, labels)
+    if analysis.spot_checks.height:
+        yield spot_sheet(analysis, labels)
     if analysis.claims:
         yield claims_sheet(analysis, labels)
 
@@ -50,12 +53,12 @@ def pairs_sheet(analysis: Analysis, labels: Labels, *, limit: int | None = MAX_P
     """Every pair along one axis, in words; the largest budget first, so that a cut leaves the main answers."""
     rows = sorted(
         analysis.pairs.iter_rows(named=True),
-        key=lambda row: (-max(row["a_budget"], row["b_budget"]), row["axis"], row["a"], row["b"]),
+        key=lambda row: (-max(row["a_budget"], row["b_budget"]), _rank(row["axis"]), row["a"], row["b"]),
     )
     shown = rows if limit is None else rows[:limit]
     more = len(rows) - len(shown)
     said = tuple(_pair_row(row, labels) for row in shown)
-    return Sheet(
+    sheet = Sheet(
         title="Comparisons, paired by problem",
         heads=("axis", "from", "to", "budget", "n", "accuracy", "latency", "bill"),
         rows=said,
@@ -68,6 +71,25 @@ def pairs_sheet(analysis: Analysis, labels: Labels, *, limit: int | None = MAX_P
             f"{axis}: {a} to {b}, budget {size}, {n} problems: accuracy {accuracy}; latency {latency}; bill {bill}"
             for axis, a, b, size, n, accuracy, latency, bill in said
         ),
+    )
+    return _starred(sheet)
+
+
+def _rank(axis: str) -> tuple[int, str]:
+    """What the paper is about comes first."""
+    order = ("speculation", "tensor_parallel", "backend", "method")
+    return (order.index(axis) if axis in order else len(order), axis)
+
+
+def _starred(sheet: Sheet) -> Sheet:
+    """A remark that most verdicts end with is said once, below."""
+    if not any(ONE_START in cell for row in sheet.rows for cell in row):
+        return sheet
+    return replace(
+        sheet,
+        rows=tuple(tuple(cell.replace(ONE_START, "*") for cell in row) for row in sheet.rows),
+        sentences=tuple(sentence.replace(ONE_START, "*") for sentence in sheet.sentences),
+        notes=(f"*:{ONE_START}.", *sheet.notes),
     )
 
 
@@ -95,7 +117,15 @@ def _side(row: Mapping[str, Any], side: str, labels: Labels) -> str:
 
 def claims_sheet(analysis: Analysis, labels: Labels) -> Sheet:
     """The paper's claims on the run's own data."""
-    said = tuple((f"({c.letter})", one_line(c.title), c.verdict, shorten(c.sentence, labels)) for c in analysis.claims)
+    said = tuple(
+        (
+            f"({claim.letter})",
+            one_line(claim.title),
+            claim.verdict,
+            shorten(claim.sentence, labels).removeprefix(f"{claim.verdict}: "),
+        )
+        for claim in analysis.claims
+    )
     return Sheet(
         title="The paper's claims (arXiv:2509.19645) on this data",
         heads=("", "claim", "verdict", "why"),
@@ -163,6 +193,34 @@ def _lossless_row(row: Mapping[str, Any], labels: Labels) -> tuple[str, ...]:
         _percent(row["identical_share"]),
         DASH if at is None else f"{at:.0f}",
         _points(row["accuracy_diff"]),
+    )
+
+
+def spot_sheet(analysis: Analysis, labels: Labels) -> Sheet:
+    """Derived points that were tried with real requests."""
+    said = tuple(
+        (
+            shorten(row["setting"], labels),
+            budget(row["budget"]),
+            say_load(row["load"]),
+            str(row["n"]),
+            _percent(row["prefix_equal_share"]),
+            _percent(row["tokens_equal_share"]),
+            DASH if row["latency_ratio_p50"] is None else f"{row['latency_ratio_p50']:.2f}x",
+        )
+        for row in analysis.spot_checks.iter_rows(named=True)
+    )
+    return Sheet(
+        title="Spot checks of derived points",
+        heads=("setting", "budget", "load", "n", "same\ntext", "same\ntokens", "derived over\nmeasured latency"),
+        rows=said,
+        left=frozenset({0, 2}),
+        notes=("derived over measured latency: the median over problems.",),
+        sentences=tuple(
+            f"{setting}, budget {size}, {load}, {n} requests: {text} the same text, {tokens} the same tokens, derived "
+            f"over measured latency {ratio} (median)"
+            for setting, size, load, n, text, tokens, ratio in said
+        ),
     )
 
 

@@ -37,9 +37,10 @@ class Absent:
 class RunView:
     """One run, or several shown as one, as far as reports look at it.
 
-    records and grades: the frames the analysis read (``record_schema``, ``grade_schema``), needed by the page's
-    distributions and problem table only. read_responses: goes through the rows with their texts; called at most
-    once a report, and only by reports that show responses or single requests.
+    records, grades: the frames the analysis read (``record_schema``, ``grade_schema``); only the page needs them, for
+    its distributions and its table of responses. problems: those of the manifest where none are given.
+    read_responses: goes through the rows with their texts; called at most once a report, and only by reports that
+    show responses or single requests.
     """
 
     manifest: Mapping[str, Any] = field(default_factory=dict)

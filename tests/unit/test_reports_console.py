@@ -1,0 +1,104 @@
+"""The terminal's report: widths, pipes, colour, and what stands where."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+import pytest
+
+from tests.unit import test_reports_sample as sample
+from tts_compare.analysis.schema import Analysis
+from tts_compare.reports import REPORTS, Look
+
+WIDTHS = (60, 80, 100, 119, 120, 160, 240)
+
+
+def console(analysis: Analysis | None = None, **look: object) -> str:
+    """The report of the sample."""
+    made = REPORTS["console"].render(analysis or sample.analysis(), sample.run_view(), look=Look(**look))  # type: ignore[arg-type]
+    assert isinstance(made, str)
+    return made
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """At any width from 60 on."""
+    assert max(map(len, console(width=width).splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_no_figure_is_broken_over_two_lines(width: int) -> None:
+    """Each point's accuracy, latency and both costs stand whole on the line of that point."""
+    lines = console(width=width).splitlines()
+    for accuracy in ("42.4", "55.4", "68.4", "42.0", "55.0", "68.0"):
+        assert any(re.search(rf" {accuracy} (±14\.0|\[\d\d\.\d–\d\d\.\d\]) ", line) for line in lines), accuracy
+    assert any(re.search(r"7\.88 (±0\.95|\[7\.09–8\.82\])", line) for line in lines)
+
+
+def test_colour_is_only_there_when_asked_for_and_changes_no_word() -> None:
+    """A pipe gets the same text without escape sequences."""
+    plain, coloured = console(width=100), console(width=100, colour=True)
+    assert "\x1b[" not in plain
+    assert "\x1b[" in coloured
+    stripped = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [line.rstrip() for line in stripped.splitlines()] == plain.splitlines()
+
+
+def test_a_terminal_without_unicode_gets_plots_it_can_draw() -> None:
+    """The plots' axes are ASCII then."""
+    assert "│" not in console(width=80, unicode=False)
+
+
+def test_frontier_points_are_marked_without_colour() -> None:
+    """By letters, in a column of their own, on exactly the points that the analysis says."""
+    analysis = sample.analysis()
+    lines = console(analysis, width=160).splitlines()
+    marks = [line[:4] for line in lines if re.match(r"[T·][L·][P·][C·]  ", line)]
+    tables = 2
+    for letter, flag in zip("TLPC", ("compute", "latency", "paper_cost", "cost"), strict=True):
+        on = analysis.points[f"on_{flag}_frontier"].sum()
+        assert sum(letter in mark for mark in marks) == tables * on
+
+
+def test_failures_and_truncation_stand_beside_every_figure() -> None:
+    """On the line of every point of both tables."""
+    rows = [line for line in console(width=80).splitlines() if re.match(r"[T·][L·][P·][C·] ", line)]
+    assert len(rows) == 2 * sample.analysis().points.height
+    assert all(re.search(r"\d+\.\d +[02]/40$", row) for row in rows)
+
+
+def test_derived_points_are_marked_and_explained() -> None:
+    """A budget that was cut from longer responses has a tilde."""
+    text = console(width=80)
+    assert "1k~" in text
+    assert "4k~" not in text
+    assert "~: derived" in text
+
+
+def test_points_of_different_loads_are_never_in_one_table() -> None:
+    """Each load and policy has its own tables and plots."""
+    text = console(sample.analysis(loads=("c1", "c8")), width=80)
+    assert text.count("Accuracy against mean latency") == 2
+    assert "One request at a time, policy any" in text
+    assert "Closed loop of 8 requests, policy any" in text
+
+
+def test_markup_in_foreign_text_is_text() -> None:
+    """rich's own markup is not read in what others wrote."""
+    analysis = sample.analysis()
+    renamed = analysis.points.with_columns(pl.col("method").str.replace("truncate", "[bold]x[/bold]"))
+    mixed = pl.concat([analysis.points, renamed])
+    made = Analysis(**{**{f: getattr(analysis, f) for f in Analysis.__dataclass_fields__}, "points": mixed})
+    assert "[bold]x[/bold]" in console(made, width=160)
+
+
+def test_many_settings_share_the_alphabet_with_those_on_a_frontier_first() -> None:
+    """Thirty settings: every one on a frontier has a letter of its own."""
+    rows = [sample.point(f"vllm/m-{i}b/tp1-pp1-dp1/none", 1024) | {"on_latency_frontier": i == 29} for i in range(30)]
+    analysis = sample.analysis()
+    frame = pl.DataFrame(rows, schema=analysis.points.schema)
+    made = Analysis(**{**{f: getattr(analysis, f) for f in Analysis.__dataclass_fields__}, "points": frame})
+    text = re.sub(r"\s+", " ", console(made, width=160))
+    assert re.search(r"a vllm m-29b, ", text)
+    assert "+ the others" in text
