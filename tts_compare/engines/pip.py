@@ -17,6 +17,7 @@ from tts_compare.engines.recipes import TORCH_CPU_INDEX
 from tts_compare.errors import RunError
 
 _HEARTBEAT_S = 2.0
+_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PIP_TARGET", "PIP_PREFIX")
 _DOWNLOAD = re.compile(r"Downloading (?P<file>\S+) \((?P<size>[\d.]+ [kMG]?B)\)")
 _WHEEL = re.compile(r"(?P<name>[^-/]+)-(?P<version>[^-/]+)-[^/]*\.whl$|(?P<sdist>[^/]+)\.(?:tar\.gz|zip)$")
 _NO_CPU_TORCH = re.compile(r"(No matching distribution found|Could not find a version).*\+cpu")
@@ -123,8 +124,12 @@ def _run(
 
 
 def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment pip runs in: the user's, with their package index, but none of their other packages."""
-    kept = {k: v for k, v in environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX")}
+    """The environment pip runs in: the user's, with their package index, but none of their other packages.
+
+    Byte code is written even where the user's environment forbids it, as container images do: an engine that
+    compiles its 5,000 modules anew takes a minute longer at every start.
+    """
+    kept = {k: v for k, v in environ.items() if k not in _NOT_INHERITED}
     return kept | {
         "PYTHONNOUSERSITE": "1",
         "PYTHONUNBUFFERED": "1",

