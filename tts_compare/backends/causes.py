@@ -12,8 +12,8 @@ MAX_CAUSE_CHARS = 300
 
 # What an engine or its runtime prints after the cause, or around it, and that explains nothing.
 _NOISE = re.compile(
-    r"nanobind: |^\s*- leaked |leaked (shared_memory|semaphore)|resource_tracker|^\s*$|destroy_process_group"
-    r"|See root cause above|^\s*For further information visit|\^{3,}|^frame #\d|warnings\.warn|(User|Future)Warning"
+    r"nanobind|^- leaked |^- \.\.\. skipped|leaked (shared_memory|semaphore)|resource_tracker|^\s*$"
+    r"|destroy_process_group|See root cause above|^\s*For further information visit|\^{3,}|^frame #\d|warnings\.warn|(User|Future)Warning"
     r"|Ignore import error|server_args=\{"
 )
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

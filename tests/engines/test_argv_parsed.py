@@ -1,0 +1,128 @@
+"""Every command line that we can generate is one the real engine parses, those that need GPUs included."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tts_compare.backends import BACKENDS
+from tts_compare.domain import Device, Setting, Speculation, SpeculationKind
+from tts_compare.engines.registry import EnginePython
+
+SCRIPT = Path(__file__).with_name("parse_argv.py")
+ENGINES = ("vllm", "sglang")
+KINDS: tuple[SpeculationKind, ...] = ("none", "ngram", "draft_model", "eagle", "eagle3", "mtp")
+DEVICES: tuple[Device, ...] = ("cpu", "cuda")
+
+
+def settings(engine: str) -> list[Setting]:
+    """Each speculation on each shape and device, and one of each other knob."""
+    base = Setting(backend=engine, model="org/Model-7B", max_model_len=16_384)
+    shapes = [(1, 1, 1), (4, 1, 1), (2, 2, 1), (2, 1, 2)]
+    grid = [
+        replace(
+            base,
+            device=device,
+            tensor_parallel=tp,
+            pipeline_parallel=pp,
+            data_parallel=dp,
+            speculation=Speculation(
+                kind=kind, model="org/Draft" if kind in ("draft_model", "eagle", "eagle3") else None
+            ),
+        )
+        for device in DEVICES
+        for tp, pp, dp in shapes
+        for kind in KINDS
+    ]
+    knobs: list[dict[str, Any]] = [
+        {"prefix_caching": True},
+        {"max_model_len": None},
+        {"dtype": "bfloat16"},
+        {"dtype": "float16", "device": "cuda"},
+        {"revision": "abc123"},
+        {"max_num_seqs": 256, "seed": 42},
+        {"threads_per_rank": 4},
+        {"speculation": Speculation(kind="ngram", num_tokens=3, lookup_min=2, lookup_max=6)},
+    ]
+    return grid + [replace(base, **knob) for knob in knobs]
+
+
+def parse(python: EnginePython, engine: str, lines: list[list[str]]) -> list[dict[str, Any]]:
+    """What the engine's parser makes of the argument lists, all in one process."""
+    environ = os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [str(python.path), str(SCRIPT), engine],
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        env=environ,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    parsed = json.loads(done.stdout.strip().splitlines()[-1])
+    assert isinstance(parsed, list)
+    return parsed
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def parsed(
+    request: pytest.FixtureRequest, engine_python: Callable[[str], EnginePython]
+) -> tuple[str, list[Setting], list[dict[str, Any]]]:
+    """The engine, the settings, and what its parser made of each; the last line is one that must be refused."""
+    engine: str = request.param
+    python = engine_python(engine)
+    all_settings = settings(engine)
+    lines = [
+        list(
+            BACKENDS[engine].argv(
+                setting, python="x", host="127.0.0.1", port=23_456, served_name="m", version=python.version
+            )[3:]
+        )
+        for setting in all_settings
+    ]
+    return engine, all_settings, parse(python, engine, [*lines, [*lines[0], "--no-such-flag"]])
+
+
+def test_every_argv_is_parsed(parsed: tuple[str, list[Setting], list[dict[str, Any]]]) -> None:
+    _, all_settings, results = parsed
+    refused = {setting.id: r["error"] for setting, r in zip(all_settings, results, strict=False) if "error" in r}
+    assert refused == {}
+
+
+def test_a_wrong_flag_would_be_seen(parsed: tuple[str, list[Setting], list[dict[str, Any]]]) -> None:
+    assert "--no-such-flag" in parsed[2][-1]["error"]
+
+
+def test_the_engine_understands_what_the_setting_says(
+    parsed: tuple[str, list[Setting], list[dict[str, Any]]],
+) -> None:
+    engine, all_settings, results = parsed
+    names = {
+        "vllm": ("model", "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_model_len",
+                 "max_num_seqs", "seed"),
+        "sglang": ("model_path", "tp_size", "pp_size", "dp_size", "context_length", "max_running_requests",
+                   "random_seed"),
+    }[engine]  # fmt: skip
+    for setting, result in zip(all_settings, results, strict=False):
+        said = (setting.model, setting.tensor_parallel, setting.pipeline_parallel, setting.data_parallel,
+                setting.max_model_len, setting.max_num_seqs, setting.seed)  # fmt: skip
+        assert tuple(result[name] for name in names) == said, setting.id
+        cache_on = result["enable_prefix_caching"] if engine == "vllm" else not result["disable_radix_cache"]
+        assert cache_on is setting.prefix_caching, setting.id
+        speculates = result["speculative_config" if engine == "vllm" else "speculative_algorithm"] is not None
+        assert speculates is (setting.speculation.kind != "none"), setting.id
+
+
+def test_no_engine_takes_sampling_from_the_models_generation_config(
+    parsed: tuple[str, list[Setting], list[dict[str, Any]]],
+) -> None:
+    engine, _, results = parsed
+    name, value = ("generation_config", "vllm") if engine == "vllm" else ("sampling_defaults", "openai")
+    assert {result[name] for result in results[:-1]} == {value}
