@@ -18,6 +18,7 @@ from tts_compare.experiment.join import write_points
 from tts_compare.experiment.journal import Journal, without_timeline
 from tts_compare.experiment.judge import Judge
 from tts_compare.experiment.manifest import check_same, new_manifest
+from tts_compare.experiment.preflight import preflight
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.experiment.run import Run
 from tts_compare.experiment.servers import Fleet, find_pythons
@@ -52,6 +53,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], tell: Emi
     an interruption has been written down.
     """
     pythons = find_pythons(prepared)
+    preflight(prepared.settings, insecure=prepared.experiment.insecure)
     private = any(setting.api_key_env or setting.headers for setting in prepared.settings)
     resumed = prepared.experiment.resume is not None and store.RunDir(path).manifest.is_file()
     run = store.open_run(path) if resumed else store.create(path, private=private)

@@ -1,0 +1,60 @@
+"""Endpoints that we do not start, asked before anything is spent: do they answer, take the key, have the model?
+
+Only ``/models`` is asked: a completion could cost money, and could be refused for reasons that a run would survive.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from tts_compare.domain import Setting, model_slug
+from tts_compare.errors import UsageError
+from tts_compare.launchers.attach import base_url_of
+
+TIMEOUT_S = 15.0
+
+
+def preflight(settings: Iterable[Setting], *, insecure: bool = False) -> None:
+    """Raises UsageError, naming what to do, for the first endpoint that cannot be used.
+
+    An endpoint without ``/models``, or with an empty list, is taken at its word.
+    """
+    for setting in settings:
+        if setting.base_url is not None:
+            _check(setting, insecure=insecure)
+
+
+def _check(setting: Setting, *, insecure: bool) -> None:
+    import openai
+
+    address = base_url_of(setting.base_url or "")
+    key = os.environ.get(setting.api_key_env or "OPENAI_API_KEY", "")
+    # The package insists on a key; an endpoint that asks for none ignores this one, and none is sent to it.
+    unsigned = {} if key else {"Authorization": openai.Omit()}
+    with (
+        openai.DefaultHttpxClient(verify=not insecure, follow_redirects=False) as transport,
+        openai.OpenAI(
+            base_url=address,
+            api_key=key or "none",
+            default_headers=dict(setting.headers),
+            timeout=TIMEOUT_S,
+            max_retries=1,
+            http_client=transport,
+        ) as client,
+    ):
+        try:
+            names = [model.id for model in client.models.list(extra_headers=unsigned).data or ()]
+        except openai.APIConnectionError as error:
+            cause = error.__cause__ or error
+            raise UsageError(f"nothing answers at {address} ({cause}): check the address and that it runs") from None
+        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            variable = setting.api_key_env or "OPENAI_API_KEY"
+            state = "refused" if key else "missing"
+            raise UsageError(f"{address} answers {error.status_code}: the key is {state}; set {variable}") from None
+        except (openai.APIStatusError, openai.APIResponseValidationError):
+            return
+    if names and not {setting.model, model_slug(setting.model)} & set(names):
+        raise UsageError(
+            f"{address} serves {', '.join(names[:5])}, not {setting.model}: give one of these with --model"
+        )
