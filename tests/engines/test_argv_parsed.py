@@ -56,7 +56,9 @@ def settings(engine: str) -> list[Setting]:
 
 def parse(python: EnginePython, engine: str, lines: list[list[str]]) -> list[dict[str, Any]]:
     """What the engine's parser makes of the argument lists, all in one process."""
-    environ = os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")  # with these vLLM looks for the model on the disk, at once
+    environ = {name: value for name, value in os.environ.items() if name not in offline}
+    environ |= {"VLLM_NO_USAGE_STATS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [str(python.path), str(SCRIPT), engine],
         input=json.dumps(lines),

@@ -1,6 +1,6 @@
 """A program that behaves like an engine's server as far as a launcher can see; standard library only.
 
-Flags say how it misbehaves. It answers /health, /version, /v1/models, /metrics and /stream (a stream without end).
+Flags say how it misbehaves. It answers /health, /version, /v1/models and /stream (a stream without end).
 """
 
 from __future__ import annotations
@@ -62,12 +62,10 @@ def start_children(path: Path) -> None:
 
 def serve(port: int, model: str, key: str | None) -> None:
     card = {"id": model, "object": "model", "max_model_len": 2048}
-    counts = "".join(f'vllm:request_success_total{{reason="{why}"}} {n}\n' for why, n in (("stop", 2), ("length", 3)))
     pages = {
         "/health": "",
         "/version": '{"version": "9.9.9"}',
         "/v1/models": json.dumps({"object": "list", "data": [card]}),
-        "/metrics": "# TYPE vllm:request_success_total counter\n" + counts,
     }
 
     class Handler(BaseHTTPRequestHandler):

@@ -13,8 +13,8 @@ MAX_CAUSE_CHARS = 300
 # What an engine or its runtime prints after the cause, or around it, and that explains nothing.
 _NOISE = re.compile(
     r"nanobind|^- leaked |^- \.\.\. skipped|leaked (shared_memory|semaphore)|resource_tracker|^\s*$"
-    r"|destroy_process_group|See root cause above|^\s*For further information visit|\^{3,}|^frame #\d|warnings\.warn|(User|Future)Warning"
-    r"|Ignore import error|server_args=\{"
+    r"|destroy_process_group|See root cause above|^\s*For further information visit|\^{3,}|^frame #\d"
+    r"|warnings\.warn|(User|Future)Warning|Ignore import error|server_args=\{"
 )
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # "(EngineCore pid=12) ERROR 11-21 20:52:03 [core.py:1099] ", "[2026-11-21 20:52:03 TP0] ": who speaks and when.

@@ -5,7 +5,7 @@ from tts_compare.launchers.local import LocalLauncher
 from tts_compare.launchers.machine import manifest_facts, probe_machine
 from tts_compare.launchers.plan import plan_server
 from tts_compare.launchers.ports import free_port
-from tts_compare.launchers.protocol import Launcher, Server, ServerPlan, foreign_requests
+from tts_compare.launchers.protocol import Launcher, Server, ServerPlan
 
 LAUNCHERS: dict[str, Launcher] = {"local": LocalLauncher(), "attach": AttachLauncher()}
 
@@ -14,7 +14,6 @@ __all__ = [
     "Launcher",
     "Server",
     "ServerPlan",
-    "foreign_requests",
     "free_port",
     "launcher_for",
     "manifest_facts",

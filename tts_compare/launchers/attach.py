@@ -45,15 +45,6 @@ class AttachedServer:
         """None: a server that is not ours cannot be seen to end."""
         return None
 
-    async def requests_counted(self) -> int | None:
-        """Of ``/metrics``, where the engine has it."""
-        backend = BACKENDS[self.setting.backend]
-        if backend.metrics_path is None or backend.metrics.requests is None:
-            return None
-        url = root_of(self.endpoint.base_url) + backend.metrics_path
-        async with probe.http_client(self.endpoint.api_key, self.endpoint.headers) as client:
-            return await probe.counter_sum(client, url, backend.metrics.requests)
-
     async def stop(self) -> None:
         """Nothing: it was running before us."""
 

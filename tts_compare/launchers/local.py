@@ -82,14 +82,6 @@ class LocalServer:
         cause = BACKENDS[self.plan.setting.backend].startup_cause(read_tail(self.plan.log_path))
         return f"server ended with {describe_status(status)}: {cause.line}"
 
-    async def requests_counted(self) -> int | None:
-        """Of ``/metrics``."""
-        backend = BACKENDS[self.plan.setting.backend]
-        if backend.metrics_path is None or backend.metrics.requests is None:
-            return None
-        async with probe.http_client(self.plan.api_key) as client:
-            return await probe.counter_sum(client, _root(self.plan) + backend.metrics_path, backend.metrics.requests)
-
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL of all it started once its grace is over; shared memory it left is unlinked."""
         if self._stopped:

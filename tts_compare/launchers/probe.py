@@ -71,17 +71,3 @@ async def models_of(client: httpx.AsyncClient, base_url: str) -> Models | None:
         names=tuple(card["id"] for card in cards),
         max_model_len={c["id"]: c["max_model_len"] for c in cards if isinstance(c.get("max_model_len"), int)},
     )
-
-
-async def counter_sum(client: httpx.AsyncClient, url: str, name: str) -> int | None:
-    """The sum over labels of one counter in the Prometheus text at ``url``; None where it is absent."""
-    import httpx
-    from prometheus_client.parser import text_string_to_metric_families
-
-    try:
-        answer = await client.get(url)
-        families = list(text_string_to_metric_families(answer.text)) if answer.status_code == httpx.codes.OK else []
-    except (httpx.HTTPError, ValueError):
-        return None
-    values = [sample.value for family in families for sample in family.samples if sample.name == name]
-    return int(sum(values)) if values else None

@@ -64,9 +64,6 @@ class Server(Protocol):
     def died(self) -> str | None:
         """Why it ended by itself, one line; None while it runs, and after ``stop``."""
 
-    async def requests_counted(self) -> int | None:
-        """Requests that the engine's own counter has seen; None where it tells none (or not yet)."""
-
     async def stop(self) -> None:
         """End it, and everything it started, in bounded time; a second call does nothing.
 
@@ -87,15 +84,3 @@ class Launcher(Protocol):
         Raises StartError with the cause, the log's path and advice. Nothing is left running then, nor when the
         awaiting task is cancelled.
         """
-
-
-def foreign_requests(before: int | None, after: int | None, ours: int, *, setting: str | None = None) -> Doubt | None:
-    """A doubt where the engine counted more requests between two moments than the ``ours`` that we sent."""
-    if before is None or after is None or after - before <= ours:
-        return None
-    return Doubt(
-        code="foreign_requests",
-        message=f"the engine counted {after - before} requests where {ours} were sent: somebody else used the server",
-        advice="run it where nobody else reaches its port",
-        setting=setting,
-    )
