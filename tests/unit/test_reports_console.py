@@ -32,8 +32,8 @@ def test_no_figure_is_broken_over_two_lines(width: int) -> None:
     """Each point's accuracy, latency and both costs stand whole on the line of that point."""
     lines = console(width=width).splitlines()
     for accuracy in ("42.4", "55.4", "68.4", "42.0", "55.0", "68.0"):
-        assert any(re.search(rf" {accuracy} (±14\.0|\[\d\d\.\d–\d\d\.\d\]) ", line) for line in lines), accuracy
-    assert any(re.search(r"7\.88 (±0\.95|\[7\.09–8\.82\])", line) for line in lines)
+        assert any(re.search(rf" {accuracy} (±14\.0|\[\d\d\.\d\u2013\d\d\.\d\]) ", line) for line in lines), accuracy
+    assert any(re.search(r"7\.88 (±0\.95|\[7\.09\u20138\.82\])", line) for line in lines)
 
 
 def test_colour_is_only_there_when_asked_for_and_changes_no_word() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tts_compare.reports import labels, numbers
 from tts_compare.reports.plain import one_line, plain
-from tts_compare.reports.view import RunView
 from tts_compare.reports.summary import TRIE, summarise
+from tts_compare.reports.view import RunView
 
 
 @given(st.text(st.characters(exclude_categories=())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from tts_compare.domain import Doubt, Problem, RequestRecord
@@ -21,6 +21,12 @@ class Imported:
     model: str
     records: tuple[RequestRecord, ...]
     doubts: tuple[Doubt, ...]
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What a manifest says of such a run: no devices, so no cost; the doubts as rows."""
+        facts = {"backend": self.source, "model": self.model, "devices": None, "device": None, "price": None}
+        return {"settings": {self.setting: facts}, "doubts": [asdict(doubt) for doubt in self.doubts]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ takes events. Drawing happens at most twice a second, in a thread of rich's, nev
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,13 +63,38 @@ _COLOURS = {"running": "bold", "done": "green", "failed": "bold red", "left out"
 
 
 @contextmanager
-def watch(console: Console, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> Iterator[Emit]:
-    """Yield ``emit(event)``. Quiet: nothing but failures. No terminal: a line a minute, and what happens."""
+def watch(
+    console: Console,
+    *,
+    quiet: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+    line_every_s: float = LINE_EVERY_S,
+) -> Iterator[Emit]:
+    """Yield ``emit(event)``. Quiet: nothing but failures. No terminal: a line a minute, and what happens.
+
+    clock: the one whose instants the events carry.
+    """
     if console.is_terminal and not quiet:
         with _watch_terminal(console, clock) as emit:
             yield emit
-    else:
-        yield _Lines(console, quiet=quiet)
+        return
+    lines = _Lines(console, quiet=quiet, every_s=line_every_s)
+    if quiet:
+        yield lines
+        return
+    over = threading.Event()
+
+    def remind() -> None:
+        while not over.wait(min(1.0, line_every_s)):
+            lines.tick(clock())
+
+    thread = threading.Thread(target=remind, name="progress-lines", daemon=True)
+    thread.start()
+    try:
+        yield lines
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextmanager
@@ -90,27 +116,32 @@ def _watch_terminal(console: Console, clock: Callable[[], float]) -> Iterator[Em
 
 
 class _Lines:
-    """Plain lines: what happens as it happens, and where the run is once a minute. Clocked by the events."""
+    """Plain lines: what happens as it happens, and where the run is once in a while, also where nothing happens."""
 
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        self._console, self._quiet = console, quiet
+    def __init__(self, console: Console, *, quiet: bool, every_s: float) -> None:
+        self._console, self._quiet, self._every_s = console, quiet, every_s
         self._state = Progress()
         self._next_s: float | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        before = self._state
-        self._state = before.apply(event)
-        if self._quiet:
-            if isinstance(event, SettingFailed):
+        with self._lock:
+            self._state = self._state.apply(event)
+            happened = not isinstance(event, Planned | RequestDone | Graded)
+            if isinstance(event, SettingFailed) if self._quiet else happened:
                 self._print(self._state.words[-1])
-            return
-        if self._state.words != before.words or isinstance(event, Said | Doubted):
-            self._print(self._state.words[-1])
-        if self._next_s is None:
-            self._next_s = event.at_s + LINE_EVERY_S
-        elif event.at_s >= self._next_s:
-            self._print(say_progress(self._state, now_s=event.at_s))
-            self._next_s = event.at_s + LINE_EVERY_S
+        self.tick(event.at_s)
+
+    def tick(self, now_s: float) -> None:
+        """A line where one is due."""
+        with self._lock:
+            if self._quiet or not self._state.rows:
+                return
+            if self._next_s is None:
+                self._next_s = now_s + self._every_s
+            elif now_s >= self._next_s:
+                self._print(say_progress(self._state, now_s=now_s))
+                self._next_s = now_s + self._every_s
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)

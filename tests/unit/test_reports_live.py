@@ -1,0 +1,195 @@
+"""A run that goes on: events -> state -> what is shown."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from tts_compare.domain import Doubt
+from tts_compare.reports import live, progress
+from tts_compare.reports.progress import (
+    Doubted,
+    Event,
+    Graded,
+    LeftOut,
+    Planned,
+    Progress,
+    RequestDone,
+    Restarted,
+    Said,
+    ServerReady,
+    SettingDone,
+    SettingFailed,
+    SettingStarted,
+)
+
+A, B, C = "vllm/m/tp1-pp1-dp1/none", "vllm/m/tp1-pp1-dp1/ngram", "sglang/m/tp1-pp1-dp1/ngram"
+
+
+def told() -> list[Event]:
+    """A is done (4 requests, 1 failed), C left out, B under way (2 of 4)."""
+    events: list[Event] = [Planned(settings=((A, 4), (B, 4), (C, 4)), at_s=0.0)]
+    events.append(LeftOut(setting=C, reason="needs a GPU", at_s=0.0))
+    events += [SettingStarted(setting=A, at_s=1.0), ServerReady(setting=A, at_s=11.0)]
+    events += [
+        RequestDone(setting=A, ok=i != 2, latency_s=2.0, completion_tokens=100, at_s=13.0 + 2 * i) for i in range(4)
+    ]
+    events += [Graded(setting=A, correct=i == 0, at_s=19.0) for i in range(3)]
+    events += [
+        SettingDone(setting=A, at_s=20.0),
+        SettingStarted(setting=B, at_s=21.0),
+        ServerReady(setting=B, at_s=31.0),
+    ]
+    events += [RequestDone(setting=B, ok=True, latency_s=1.0, completion_tokens=100, at_s=32.0 + i) for i in range(2)]
+    return events
+
+
+def after(events: Iterable[Event]) -> Progress:
+    """The state."""
+    state = Progress()
+    for event in events:
+        state = state.apply(event)
+    return state
+
+
+def test_counts_rates_and_accuracy_follow_from_the_events() -> None:
+    """Latency over successes; tokens a second since readiness; accuracy over what is graded."""
+    a, b, c = after(told()).rows
+    assert (a.state, a.done, a.failed, a.latency_mean_s) == ("done", 4, 1, 2.0)
+    assert a.accuracy == pytest.approx(1 / 3)
+    assert (b.state, b.done) == ("running", 2)
+    assert b.tokens_per_s(41.0) == pytest.approx(200 / 10)
+    assert (c.state, c.note) == ("left out", "needs a GPU")
+
+
+def test_the_time_left_counts_starts_and_leaves_out_what_will_not_run() -> None:
+    """B: 2 requests at its own pace of 1 s; C is left out; nothing known, nothing said."""
+    state = after(told())
+    assert state.remaining_s(33.0) == pytest.approx(2 * (33.0 - 31.0) / 2)
+    assert after(told()[:4]).remaining_s(11.0) is None
+    before_b = after(told()[:-6])
+    assert before_b.remaining_s(19.0) == pytest.approx((8.0 / 4) * 4 + 10.0, rel=0.3)
+    assert state.planned == 8
+
+
+def test_a_state_is_never_changed() -> None:
+    """Reducing is pure: the state before stays what it was."""
+    events = told()
+    states = [Progress()]
+    for event in events:
+        states.append(states[-1].apply(event))
+    assert states[0] == Progress()
+    assert [after(events[:i]) for i in range(len(events) + 1)] == states
+
+
+settings = st.sampled_from([A, B, C, "unplanned"])
+at = st.floats(0, 1e6)
+anything = st.lists(
+    st.one_of(
+        st.builds(SettingStarted, setting=settings, at_s=at),
+        st.builds(ServerReady, setting=settings, at_s=at),
+        st.builds(RequestDone, setting=settings, ok=st.booleans(), at_s=at, completion_tokens=st.integers(0, 99)),
+        st.builds(Graded, setting=settings, correct=st.booleans(), at_s=at),
+        st.builds(SettingDone, setting=settings, at_s=at),
+        st.builds(SettingFailed, setting=settings, cause=st.text(), at_s=at),
+        st.builds(Restarted, setting=settings, cause=st.text(), at_s=at),
+        st.builds(Said, text=st.text(), at_s=at),
+        st.builds(Planned, settings=st.just(((A, 3), (B, 3))), at_s=at),
+    ),
+    max_size=30,
+)
+
+
+@given(anything, st.integers(40, 200))
+def test_any_order_of_events_can_be_shown_within_the_terminal(events: list[Event], width: int) -> None:
+    """Events out of order, of unplanned settings, with any text: drawn, within the width, nothing steered."""
+    state = after(events)
+    out = io.StringIO()
+    console = Console(file=out, width=width, no_color=True, color_system=None)
+    console.print(live.draw_progress(state, now_s=1e6, width=width, height=20))
+    shown = out.getvalue()
+    assert max(map(len, shown.splitlines()), default=0) <= width
+    assert "\x1b" not in shown
+    assert "\n" not in live.say_progress(state, now_s=1e6)
+
+
+def test_without_a_terminal_there_is_a_line_for_what_happens_and_one_a_minute() -> None:
+    """By the events' clock, so that a log can be followed and does not grow with the requests."""
+    out = io.StringIO()
+    with live.watch(Console(file=out, width=40, force_terminal=False), clock=lambda: 0.0) as emit:
+        emit(Planned(settings=((A, 1000),), at_s=0.0))
+        emit(SettingStarted(setting=A, at_s=0.0))
+        emit(ServerReady(setting=A, at_s=1.0))
+        for i in range(180):
+            emit(RequestDone(setting=A, ok=True, at_s=2.0 + i, latency_s=1.0, completion_tokens=10))
+        emit(Doubted(doubt=Doubt(code="x", message="clock was set"), at_s=200.0))
+    lines = out.getvalue().splitlines()
+    assert sum("of 1000 requests" in line for line in lines) == 3
+    assert lines[:2] == [f"starting {A}", f"ready: {A}"]
+    assert lines[-1] == "doubt: clock was set"
+    assert len(lines) == 6
+
+
+def test_a_line_comes_also_while_nothing_happens() -> None:
+    """A server that takes long to start is not silence."""
+    out = io.StringIO()
+    shown = threading.Event()
+
+    class Heard(io.StringIO):
+        def write(self, text: str) -> int:
+            if "0 of 4 requests" in text:
+                shown.set()
+            return out.write(text)
+
+    with live.watch(Console(file=Heard(), force_terminal=False), line_every_s=0.01) as emit:
+        emit(Planned(settings=((A, 4),), at_s=time.monotonic()))
+        emit(SettingStarted(setting=A, at_s=time.monotonic()))
+        assert shown.wait(30)
+
+
+def test_quiet_says_nothing_but_failures() -> None:
+    """One line, with the cause."""
+    out = io.StringIO()
+    with live.watch(Console(file=out, force_terminal=False), quiet=True) as emit:
+        for event in told():
+            emit(event)
+        emit(SettingFailed(setting=B, cause="\x1b[31mno memory", log="b.log", at_s=40.0))
+    assert out.getvalue() == f"failed: {B}: \\x1b[31mno memory (log: b.log)\n"
+
+
+def test_a_terminal_gets_a_table_of_all_settings() -> None:
+    """Drawn at least once, at the end, with the figures of the end; NO_COLOR removes the colours."""
+    out = io.StringIO()
+    console = Console(file=out, width=100, height=30, force_terminal=True, no_color=True)
+    with live.watch(console, clock=lambda: 34.0) as emit:
+        for event in told():
+            emit(event)
+    shown = out.getvalue()
+    assert "\x1b[31m" not in shown
+    for word in ("vllm none", "vllm ngram", "left out", "4/4", "2/4", "33% of 3"):
+        assert word in shown, word
+
+
+def test_more_settings_than_lines_show_those_around_the_running_one() -> None:
+    """And how many are not shown."""
+    names = [f"vllm/m-{i}b/tp1-pp1-dp1/none" for i in range(40)]
+    state = after(
+        [Planned(settings=tuple((n, 1) for n in names), at_s=0.0), SettingStarted(setting=names[25], at_s=0.0)]
+    )
+    out = io.StringIO()
+    Console(file=out, width=100).print(live.draw_progress(state, now_s=1.0, width=100, height=20))
+    assert "vllm m-25b" in out.getvalue()
+    assert "27 more settings" in out.getvalue()
+    assert len(out.getvalue().splitlines()) <= 20
+
+
+def test_the_events_are_where_the_loop_looks_for_them() -> None:
+    """``reports.live`` gives all that ``reports.progress`` defines for an emitter."""
+    assert all(getattr(live, name) is getattr(progress, name) for name in live.__all__ if hasattr(progress, name))
