@@ -139,6 +139,11 @@ def _wide_moments(terms: Sequence[Term], weights: Floats) -> tuple[Floats, Float
     return means, variance
 
 
+#: With a handful of problems a resample can have next to no variance, and its t no bound: such an interval is
+#: shown as a factor of a million either way.
+_WIDEST = math.log(1e6)
+
+
 def _estimate(terms: Sequence[Term], means: Floats, variance: Floats, *, confidence: float) -> Estimate:
     signs, scaled = _signs(terms), _scaled(terms)
     problems = scaled.shape[1]
@@ -156,8 +161,8 @@ def _estimate(terms: Sequence[Term], means: Floats, variance: Floats, *, confide
     error = math.sqrt(problem_variance)
     return Estimate(
         value=math.exp(theta),
-        lo=math.exp(theta - heavier * math.hypot(high_t * error, start_width)),
-        hi=math.exp(theta + heavier * math.hypot(low_t * error, start_width)),
+        lo=math.exp(theta - min(_WIDEST, heavier * math.hypot(high_t * error, start_width))),
+        hi=math.exp(theta + min(_WIDEST, heavier * math.hypot(low_t * error, start_width))),
         p=_p_value(theta, problem_variance + starts.variance, dof),
         starts=min(term.values.shape[0] for term in terms),
     )

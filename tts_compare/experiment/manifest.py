@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -31,7 +32,7 @@ _LIBRARIES = ("httpx", "httptools", "uvloop", "openai", "datasets", "polars", "m
 def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str]) -> dict[str, Any]:
     """The manifest as it is before the first server starts; servers add what they told."""
     experiment = prepared.experiment
-    return {
+    manifest = {
         "format": FORMAT,
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -51,6 +52,7 @@ def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str]) -> di
             "problems": [asdict(problem) for problem in prepared.dataset.problems],
         },
         "prompt": {**asdict(prepared.prompt), "sha256": prepared.prompt.sha256},
+        "chat_templates": {model: voice.template for model, voice in prepared.voices.items() if voice.template},
         "sampling": asdict(experiment.sampling),
         "seeds": {"sampling": experiment.sampling.seed, "pacing": experiment.sampling.seed},
         "clock": {"wall_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns()},
@@ -60,6 +62,9 @@ def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str]) -> di
         "server_metrics": {},
         "doubts": [asdict(doubt) for doubt in prepared.doubts],
     }
+    # As a reader of the file will see it: a resumed run compares the two.
+    normal: dict[str, Any] = json.loads(json.dumps(manifest))
+    return normal
 
 
 def experiment_facts(prepared: Prepared) -> dict[str, Any]:

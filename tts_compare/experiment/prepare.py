@@ -12,7 +12,7 @@ from tts_compare.domain import Doubt, Setting, Work
 from tts_compare.errors import UsageError
 from tts_compare.experiment.models import check_model, facts_of
 from tts_compare.experiment.tasks import Voice
-from tts_compare.grid import Block, expand, fit_lengths, order, work
+from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, work
 from tts_compare.launchers import probe_machine
 from tts_compare.methods import METHODS, PromptTemplate, load_prompt
 from tts_compare.methods.lengths import longest_prompt
@@ -79,6 +79,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
         check_model(model)
     dataset = _dataset(experiment, fetch=fetch)
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
+    check_prompt(works, prompt, can_render=True)
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
     facts = {s.model: None if s.backend == "openai" else facts_of(s.model, s.revision, fetch=fetch) for s in fitted}
     reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) for s in fitted}
@@ -105,6 +106,7 @@ def _dataset(experiment: Experiment, *, fetch: bool) -> Dataset:
             n=experiment.problems,
             seed=experiment.sampling.seed,
             answer_kind=experiment.answer_kind,
+            fetch=fetch,
         )
     except UsageError:
         if fetch or experiment.dataset not in PUBLISHED_SIZE:
@@ -133,8 +135,11 @@ def _voice(setting: Setting, works: Sequence[Work], prompt: PromptTemplate, *, f
         return Voice(prompt=prompt)
     directory = model_dir(setting.model, revision=setting.revision)
     tokens = tokens_of(directory) if directory else None
-    render = chat_template(setting.model, revision=setting.revision).render if prompt.kind == "chat" else None
-    return Voice(prompt=prompt, render=render, encode=tokens.encode if tokens else None)
+    encode = tokens.encode if tokens else None
+    if prompt.kind != "chat":
+        return Voice(prompt=prompt, encode=encode)
+    template = chat_template(setting.model, revision=setting.revision)
+    return Voice(prompt=prompt, render=template.render, encode=encode, template=template.source)
 
 
 def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:

@@ -19,11 +19,15 @@ WARM_UP = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """How problems are put to a model; ``render`` and ``encode`` are for methods that write into its turn."""
+    """How problems are put to a model.
+
+    render, encode: for methods that write into its turn. template: the chat template's text, where we render it.
+    """
 
     prompt: PromptTemplate
     render: Render | None = None
     encode: Encode | None = None
+    template: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,230 @@
+"""One command: servers, requests, grades, points and a report; and what an interruption leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.running import bench, engines_of, grades_of, kill, rows_of, start, wait_until
+from tts_compare.cli import main
+from tts_compare.domain import RequestRecord, RowKey
+
+GRID = ("--backend=vllm,sglang", "--spec=none,ngram", "--problems=6", "--budget=4,8,24", "--seed=1")
+
+
+@pytest.fixture(scope="module")
+def grid_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """Three settings run, one left out."""
+    table = bench(tmp_path_factory.mktemp("grid"))
+    return table.home / "run", main(table.argv("run", *GRID, "--spot-check=2"))
+
+
+def test_every_problem_of_every_setting_has_one_measured_row(grid_run: tuple[Path, int]) -> None:
+    run, status = grid_run
+    rows = [row for row in rows_of(run) if row.phase == "measured"]
+    assert status == 0
+    assert {row.setting for row in rows} == {
+        "vllm/tiny/tp1-pp1-dp1/none",
+        "vllm/tiny/tp1-pp1-dp1/ngram",
+        "sglang/tiny/tp1-pp1-dp1/none",
+    }
+    assert len(rows) == 3 * 6
+    assert len({row.key for row in rows}) == len(rows)
+    assert all(row.ok and row.sent_ns and row.last_token_ns for row in rows)
+
+
+def test_one_pass_gives_a_point_at_every_budget(grid_run: tuple[Path, int]) -> None:
+    run, _ = grid_run
+    points = json.loads((run / "points.json").read_text())
+    assert {(point["setting"].split("/")[0], point["budget"], point["provenance"]) for point in points} == {
+        (engine, budget, kind)
+        for engine in ("vllm", "sglang")
+        for budget, kind in ((4, "derived"), (8, "derived"), (24, "measured"))
+    }
+    by_budget = {point["budget"]: point["accuracy"] for point in points}
+    assert by_budget[24] > by_budget[4]
+
+
+def test_a_spot_check_sends_the_smallest_budget_for_real_and_makes_no_point(grid_run: tuple[Path, int]) -> None:
+    run, _ = grid_run
+    checks = [row for row in rows_of(run) if row.phase == "spot_check"]
+    assert {(row.budget, row.completion_tokens) for row in checks} == {(4, 4)}
+    assert len(checks) == 3 * 2
+
+
+def test_what_cannot_run_here_is_left_out_with_its_reason(grid_run: tuple[Path, int]) -> None:
+    run, _ = grid_run
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert [item["setting"] for item in manifest["left_out"]] == ["sglang/tiny/tp1-pp1-dp1/ngram"]
+    assert "NGRAM" in manifest["left_out"][0]["reason"]
+    assert manifest["state"] == "done"
+    assert all(facts["argv"] and facts["startup_s"] for facts in manifest["settings"].values())
+
+
+def test_warm_up_requests_are_not_among_the_problems_and_not_in_the_points(grid_run: tuple[Path, int]) -> None:
+    run, _ = grid_run
+    warm = {row.problem for row in rows_of(run) if row.phase == "warmup"}
+    known = {row["id"] for row in json.loads((run / "manifest.json").read_text())["dataset"]["problems"]}
+    assert warm
+    assert not warm & known
+    assert not {grade.problem for grade in grades_of(run)} & warm
+
+
+@pytest.mark.parametrize("form", ["console", "markdown", "latex", "json", "csv"])
+def test_the_report_is_drawn_again_from_the_files_alone(
+    form: str, grid_run: tuple[Path, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = grid_run
+    assert main(["report", str(run), f"--format={form}"]) == 0
+    shown = capsys.readouterr().out
+    assert "ngram" in shown
+    assert "sglang" in shown
+
+
+def test_two_runs_go_on_one_frontier(
+    grid_run: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = grid_run
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    assert main(["report", str(run), str(other), "--format=json"]) == 0
+    shown = capsys.readouterr().out
+    assert "run:vllm/tiny" in shown
+    assert "other:vllm/tiny" in shown
+
+
+def test_grading_again_changes_neither_records_nor_grades(grid_run: tuple[Path, int]) -> None:
+    run, _ = grid_run
+    before = [(run / name).read_bytes() for name in ("records.jsonl", "grades.jsonl")]
+    assert main(["grade", str(run)]) == 0
+    assert [(run / name).read_bytes() for name in ("records.jsonl", "grades.jsonl")] == before
+
+
+def test_a_grade_is_explained_step_by_step(grid_run: tuple[Path, int], capsys: pytest.CaptureFixture[str]) -> None:
+    run, _ = grid_run
+    problem = next(row.problem for row in rows_of(run) if row.phase == "measured")
+    assert main(["grade", str(run), "--explain", problem]) == 0
+    shown = capsys.readouterr().out
+    assert "extract" in shown
+    assert "correct" in shown
+
+
+def test_a_finished_run_taken_up_sends_nothing_and_starts_nothing(grid_run: tuple[Path, int]) -> None:
+    run, _ = grid_run
+    before = (run / "records.jsonl").read_bytes()
+    table = run.parent
+    argv = [
+        f"--model={table / 'tiny'}",
+        f"--engine-python=vllm={table / 'standin-vllm' / 'python'}",
+        f"--engine-python=sglang={table / 'standin-sglang' / 'python'}",
+        "--dataset=quickstart",
+        *GRID,
+        "--spot-check=2",
+        f"--resume={run}",
+    ]
+    assert main(argv) == 0
+    assert (run / "records.jsonl").read_bytes() == before
+    starts = json.loads((run / "manifest.json").read_text())["settings"]
+    assert all(len(facts["startup_s"]) == 1 for facts in starts.values())
+
+
+def test_a_run_of_another_prompt_is_not_taken_up(
+    grid_run: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = grid_run
+    table = bench(tmp_path)
+    flags = [flag for flag in table.argv("x", *GRID) if not flag.startswith(("--out", "--model"))]
+    flags += [f"--model={run.parent / 'tiny'}", "--temperature=0.5", f"--resume={run}"]
+    assert main(flags) == 2
+    assert "the sampling" in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_start_is_told_with_its_cause_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = bench(tmp_path)
+    flags = ("--backend=vllm,sglang", "--problems=2", "--budget=8", "--engine-args=vllm=--fail-to-start")
+    assert main(table.argv("run", *flags)) == 1
+    said = capsys.readouterr()
+    assert "unrecognized arguments: --fail-to-start" in said.err
+    assert {row.setting.split("/")[0] for row in rows_of(table.home / "run")} == {"sglang"}
+
+
+def test_an_engine_that_dies_is_started_again_and_its_requests_are_sent_again(tmp_path: Path) -> None:
+    table = bench(tmp_path, extra=("--token-rate", "40"))
+    process = start(table.argv("run", "--backend=vllm", "--problems=4", "--budget=32"))
+    run = table.home / "run"
+    assert wait_until(lambda: sum(row.phase == "measured" for row in _rows(run)) >= 1, 60)
+    kill(engines_of(table.home))
+    assert process.wait(120) == 0
+    rows = [row for row in rows_of(run) if row.phase == "measured"]
+    died = [row for row in rows if row.error and row.error.kind == "server_died"]
+    assert len(died) == 1
+    assert len({row.problem for row in rows if row.ok}) == 4
+    deaths = json.loads((run / "manifest.json").read_text())["deaths"]
+    assert len(deaths) == 1
+    assert "killed" in deaths[0]["cause"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_keeps_what_was_done_leaves_no_engine_and_says_how_to_go_on(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    table = bench(tmp_path, extra=("--token-rate", "40"))
+    process = start(table.argv("run", "--backend=vllm", "--problems=6", "--budget=32"))
+    run = table.home / "run"
+    assert wait_until(lambda: sum(row.phase == "measured" for row in _rows(run)) >= 2, 60)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert f"--resume {run}" in said
+    assert "Traceback" not in said
+    assert not engines_of(table.home)
+    kept = [row for row in rows_of(run) if row.ok and row.phase == "measured"]
+    assert len(kept) >= 2
+    assert json.loads((run / "manifest.json").read_text())["state"] == "interrupted"
+
+
+def test_votes_are_counted_and_several_samples_share_their_seeds_in_order(tmp_path: Path) -> None:
+    table = bench(tmp_path, correct_rate=0.6)
+    flags = ("--backend=vllm", "--method=vote", "--samples=4", "--temperature=0.8", "--problems=5", "--budget=32")
+    assert main(table.argv("run", *flags)) == 0
+    rows = [row for row in rows_of(table.home / "run") if row.phase == "measured"]
+    assert len({row.key for row in rows}) == 5 * 4
+    votes = [grade for grade in grades_of(table.home / "run") if grade.sample is None]
+    assert {vote.samples for vote in votes} == {1, 2, 4}
+    assert all(vote.score is not None and 0 <= vote.score <= 1 for vote in votes)
+    points = json.loads((table.home / "run" / "points.json").read_text())
+    assert {point["samples"] for point in points} == {1, 2, 4}
+
+
+def test_an_open_loop_keeps_its_schedule(tmp_path: Path) -> None:
+    table = bench(tmp_path)
+    assert main(table.argv("run", "--backend=vllm", "--problems=10", "--budget=8", "--request-rate=50")) == 0
+    rows = [row for row in rows_of(table.home / "run") if row.phase == "measured"]
+    assert {row.load for row in rows} == {"r50"}
+    assert all(row.scheduled_ns is not None and row.sent_ns is not None for row in rows)
+    assert all((row.scheduled_ns or 0) <= (row.sent_ns or 0) for row in rows)
+
+
+def test_client_processes_give_the_same_rows(tmp_path: Path) -> None:
+    table = bench(tmp_path)
+    flags = ("--backend=vllm", "--problems=6", "--budget=8", "--concurrency=3")
+    assert main(table.argv("one", *flags)) == 0
+    assert main(table.argv("two", *flags, "--workers=2")) == 0
+
+    def told(name: str) -> set[tuple[RowKey, str, int | None]]:
+        rows = rows_of(table.home / name)
+        return {(row.key, row.text, row.completion_tokens) for row in rows if row.phase == "measured"}
+
+    assert told("one") == told("two")
+
+
+def _rows(run: Path) -> list[RequestRecord]:
+    time.sleep(0.05)
+    return rows_of(run) if (run / "records.jsonl").exists() else []
