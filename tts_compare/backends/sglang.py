@@ -48,6 +48,7 @@ METRICS = MetricNames(
     generation_tokens="sglang:generation_tokens_total",
     requests="sglang:num_requests_total",
     queue_time="sglang:queue_time_seconds",
+    ttft="sglang:time_to_first_token_seconds",
 )
 
 

@@ -55,6 +55,7 @@ METRICS = MetricNames(
     generation_tokens="vllm:generation_tokens_total",
     requests="vllm:request_success_total",
     queue_time="vllm:request_queue_time_seconds",
+    ttft="vllm:time_to_first_token_seconds",
 )
 
 
