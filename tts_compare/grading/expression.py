@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tts_compare.errors import TTSCompareError
+from tts_compare.grading.tree import Expression, Node
 
 DEPTH_LIMIT = 40
 NODE_LIMIT = 300
@@ -38,29 +39,6 @@ class NotAnExpressionError(TTSCompareError):
 
 class TooBigToReadError(NotAnExpressionError):
     """The text is nested deeper, or has more parts, than any answer to a problem: no step may work on it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One node. op: a key of the operations in ``evaluate``; name: variable, constant, function or literal as written;
-    value: a literal's exact value; args: operands.
-    """
-
-    op: str
-    args: tuple[Node, ...] = ()
-    name: str = ""
-    value: Fraction = Fraction(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expression:
-    """A parsed expression. decimals, digits: of a decimal literal, the digits shown after the point and in all."""
-
-    tree: Node
-    variables: frozenset[str]
-    ambiguous: bool
-    decimals: int | None = None
-    digits: int = 0
 
 
 @dataclass(slots=True)

@@ -9,10 +9,12 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tts_compare.grading.expression import Expression, NotAnExpressionError, TooBigToReadError, parse_expression
+from tts_compare.grading.expression import NotAnExpressionError, TooBigToReadError, parse_expression
+from tts_compare.grading.tree import Expression
 from tts_compare.grading.units import Unit, split_unit
 
 _PARTS_LIMIT = 100
+_DEPTH_LIMIT = 6
 _OPAQUE_LIMIT_CHARS = 600
 _LABEL = re.compile(
     r"\s*(?:\\text\s*\{[^{}]*\}|m?\s*\\(?:angle|overline|triangle)\s*(?:\{[A-Za-z ]*\}|[A-Za-z]+)"
@@ -136,8 +138,10 @@ def has_thousands(text: str) -> bool:
 
 def _answer(text: str, depth: int = 0) -> Answer:
     text = text.strip()
-    if depth > 6 or not text:
+    if not text:
         return Opaque(text=text)
+    if depth > _DEPTH_LIMIT:
+        return _scalar(text)
     words = _words(text)
     if words is not None:
         return words
