@@ -190,7 +190,7 @@ def _fault(name: str) -> dict[str, Any]:
 
 CASES: tuple[Case, ...] = (
     Case(name="role chunk early, first token late", body=_fault("late_role=0.4"), check=instant("first_token_ns", 0)),
-    Case(name="slow first token", server="slow", check=instant("first_token_ns", 0)),
+    Case(name="slow first token", server="slow", prompt="wide", check=instant("first_token_ns", 0)),
     Case(name="last token: the end-of-sequence chunk", check=instant("last_token_ns", -1)),
     Case(name="end of sequence counted in an empty chunk", check=_right),
     Case(name="every token at its instant", prompt="wide", check=timeline),
