@@ -174,6 +174,31 @@ def test_the_key_is_in_the_servers_environment_and_in_no_command_line_or_log(tmp
         asyncio.run(server.stop())
 
 
+def test_the_users_own_keys_are_not_handed_to_the_server(
+    tmp_path: Path, marker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_HOST_API_KEY", "planted-secret")
+    server = start(marked(stub_plan(tmp_path), marker))
+    try:
+        started = with_marker(marker)
+        assert len(started) == 2, "the supervisor and the server"
+        for pid in started:
+            assert b"planted-secret" not in Path(f"/proc/{pid}/environ").read_bytes()
+    finally:
+        asyncio.run(server.stop())
+
+
+def test_stop_does_not_need_the_pipes_end_which_a_fork_of_ours_may_hold(tmp_path: Path, marker: str) -> None:
+    server = start(marked(stub_plan(tmp_path, "--ignore-sigterm"), marker))
+    held = os.dup(server._supervised.control)
+    try:
+        asyncio.run(server.stop())
+        told = server._supervised.process.returncode
+        assert told == 128 + signal.SIGKILL, "the status of the server: nobody had to kill the supervisor"
+    finally:
+        os.close(held)
+
+
 LAUNCH = """
 import asyncio, os, sys
 from pathlib import Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -35,17 +36,19 @@ class _Supervised:
 
     def terminate(self) -> None:
         """SIGTERM to the server; nothing where it has ended."""
-        if self.control >= 0:
-            try:
-                os.write(self.control, b"T")
-            except BrokenPipeError:
-                return
+        self._say(b"T")
 
     def kill(self) -> None:
-        """SIGKILL to everything below, by the pipe's end of file."""
+        """SIGKILL to everything below. It is said, not only shown by the pipe's end, which a fork of ours may hold."""
+        self._say(b"K")
         if self.control >= 0:
             os.close(self.control)
             self.control = -1
+
+    def _say(self, byte: bytes) -> None:
+        if self.control >= 0:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self.control, byte)
 
     async def ended(self, within_s: float) -> bool:
         """Whether the supervisor, and with it all below, ends in time."""
@@ -115,6 +118,7 @@ class LocalLauncher:
             async with probe.http_client(plan.api_key) as client:
                 info = await probe.json_of(client, _root(plan) + backend.version_path) if backend.version_path else {}
         except BaseException:
+            supervised.kill()  # now, not when a task gets its turn: the loop may be closing
             await asyncio.shield(_end(plan, supervised, before))
             raise
         version = info.get("version")
@@ -134,6 +138,11 @@ def _root(plan: ServerPlan) -> str:
     return f"http://{plan.host}:{plan.port}"
 
 
+def _inherited() -> dict[str, str]:
+    """Our environment without API keys: a server needs none of the user's, and shows its environment to ``ps``."""
+    return {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+
+
 def _spawn(plan: ServerPlan) -> _Supervised:
     """Start the supervisor with the server below it. The write end of its pipe is ours alone: it is not inheritable."""
     plan.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +153,7 @@ def _spawn(plan: ServerPlan) -> _Supervised:
     try:
         process = subprocess.Popen(
             [sys.executable, "-S", "-E", str(Path(supervisor.__file__)), *fds, "--", *plan.argv],
-            env=os.environ | plan.env | plan.key_env,
+            env=_inherited() | plan.env | plan.key_env,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

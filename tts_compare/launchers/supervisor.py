@@ -5,8 +5,8 @@ only. CONTROL and STATUS are inherited pipe ends, PARENT is the process that sta
 
 - It leads a session and is a child subreaper, so every orphan of the server becomes its child and is found below it.
 - It ignores SIGTERM, SIGINT and SIGHUP: a Ctrl-C in the terminal reaches tts-compare, which stops the server in order.
-- A byte on CONTROL sends SIGTERM to the server. End of file on CONTROL, or the end of PARENT (a process that PARENT
-  forked may hold the pipe open), kills everything below. So does the end of the server itself.
+- ``T`` on CONTROL sends SIGTERM to the server. ``K`` or end of file on CONTROL, or the end of PARENT (a process that
+  PARENT forked may hold the pipe open), kills everything below. So does the end of the server itself.
 - multiprocessing's resource tracker is killed last, after two seconds, so that it can unlink shared memory.
 - Its exit status is the server's, 128 + N for a server that signal N ended. STATUS gets the server's process id.
 
@@ -130,7 +130,7 @@ def watch(server: int, control: int, parent: int) -> int | None:
         if wake in ready:
             os.read(wake, 4096)
         if control in ready:
-            if not os.read(control, 1):
+            if os.read(control, 1) != b"T":
                 return None
             os.kill(server, signal.SIGTERM)  # it is not reaped yet, so the id is still its own
 
