@@ -83,8 +83,8 @@ def points(
     weights = Weights(resamples, seed)
     frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights)
     drawn = [_resample(cube, weights) for cube in ready.cubes]
-    frame = _with_frontiers(frame, ready.cubes, drawn)
-    frame = _with_gaps(frame, ready.measured)
+    columns = [frontier_columns(cube, d) for cube, d in zip(ready.cubes, drawn, strict=True)]
+    frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
     spot = spot_frame(records, ready.cuts)
     return with_codes(frame, find_doubts(frame, records, spot, pl.DataFrame(schema=_NO_PAIRS), manifest))
 
@@ -112,9 +112,10 @@ def analyse(
     frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights)
     pairs = pair_frame(ready.cubes, manifest, weights)
     drawn = [_resample(cube, weights) for cube in ready.cubes]
-    frame = _with_gaps(_with_frontiers(frame, ready.cubes, drawn), ready.measured)
-    own = [weights.of(_compared(cube)) for cube in ready.cubes]
     columns = [frontier_columns(cube, d) for cube, d in zip(ready.cubes, drawn, strict=True)]
+    frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
+    own = [weights.of(_compared(cube)) for cube in ready.cubes]
+    few = [weights.for_intervals(_compared(cube)) for cube in ready.cubes]
     spot = spot_frame(records, ready.cuts)
     doubts = find_doubts(frame, records, spot, pairs, manifest)
     frame = with_codes(frame, doubts)
@@ -122,12 +123,12 @@ def analyse(
     return Analysis(
         points=frame,
         pairs=pairs,
-        optimal=pl.concat([optimal_frame(c, d, choices(c, d, w)) for c, d, w in each]),
+        optimal=pl.concat([optimal_frame(c, d, choices(c, d, w)) for (c, d, _), w in zip(each, few, strict=True)]),
         frontiers=pl.concat([frontier_rows(c, d, f) for (c, d, _), f in zip(each, columns, strict=True)]),
         bands=pl.concat([band_rows(c, d) for c, d, _ in each]),
         losslessness=losslessness_frame(records, grades, manifest),
         spot_checks=spot,
-        claims=judge_claims(ready.cubes, drawn, own, manifest),
+        claims=judge_claims(ready.cubes, drawn, few, manifest),
         slo=tuple(choose(c, d, frame, slo, w) for c, d, w in each) if slo else (),
         doubts=doubts,
         formulas=FORMULAS,
@@ -145,8 +146,8 @@ def _resample(cube: Cube, weights: Weights) -> Resampled:
     return resample(cube, devices, weights.of(_compared(cube)), weights.seed)
 
 
-def _with_frontiers(frame: pl.DataFrame, all_cubes: Sequence[Cube], drawn: Sequence[Resampled]) -> pl.DataFrame:
-    found = pl.concat([frontier_columns(cube, d) for cube, d in zip(all_cubes, drawn, strict=True)])
+def _with_frontiers(frame: pl.DataFrame, columns: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    found = pl.concat(columns)
     names = [name for name in found.columns if name not in POINT_KEY]
     joined = frame.drop(names).join(found, on=list(POINT_KEY), how="left", maintain_order="left")
     return joined.select(POINT_COLUMNS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -120,12 +121,16 @@ def _mask(cube: Cube, a: int, b: int) -> NDArray[np.bool_]:
 
 def pair_frame(cubes: Sequence[Cube], manifest: Mapping[str, Any], weights: Weights) -> pl.DataFrame:
     """PAIR_COLUMNS of every comparison of a run; p values are Holm-corrected within each axis and figure."""
+    return pair_rows([(cube, cube_pairs(cube, manifest)) for cube in cubes], weights)
+
+
+def pair_rows(pairs: Sequence[tuple[Cube, Sequence[Pair]]], weights: Weights) -> pl.DataFrame:
+    """PAIR_COLUMNS of the pairs given, in their order."""
     rows: list[dict[str, Any]] = []
-    estimates: list[tuple[Estimate, Estimate, Estimate, Estimate]] = []
-    for cube in cubes:
-        pairs = cube_pairs(cube, manifest)
-        rows += [_accuracy_row(cube, pair) for pair in pairs]
-        estimates += _ratios(cube, pairs, weights)
+    estimates: list[tuple[Estimate, Estimate, Estimate, float]] = []
+    for cube, own in pairs:
+        rows += [_accuracy_row(cube, pair) for pair in own]
+        estimates += _ratios(cube, own, weights)
     _finish(rows, estimates)
     return _frame(rows)
 
@@ -154,18 +159,18 @@ def _accuracy_row(cube: Cube, pair: Pair) -> dict[str, Any]:
     }
 
 
-def _ratios(cube: Cube, pairs: Sequence[Pair], weights: Weights) -> list[tuple[Estimate, Estimate, Estimate, Estimate]]:
-    """Latency, bill, cost per token and length of a over b, in the order of the pairs."""
+def _ratios(cube: Cube, pairs: Sequence[Pair], weights: Weights) -> list[tuple[Estimate, Estimate, Estimate, float]]:
+    """Latency, bill, cost per token and length of a over b, the last without an interval, in the order of the pairs."""
     by_mask: dict[bytes, list[int]] = {}
     for i, pair in enumerate(pairs):
         by_mask.setdefault(pair.mask.tobytes(), []).append(i)
-    found: dict[int, tuple[Estimate, Estimate, Estimate, Estimate]] = {}
+    found: dict[int, tuple[Estimate, Estimate, Estimate, float]] = {}
     for group in by_mask.values():
         contrasts = [terms for i in group for terms in ratio_terms(cube, pairs[i])]
-        results = log_contrasts(contrasts, weights.of(max(1, int(pairs[group[0]].mask.sum()))))
+        results = log_contrasts(contrasts, weights.for_intervals(max(1, int(pairs[group[0]].mask.sum()))))
         for at, i in enumerate(group):
-            latency, bill, cost, length = results[4 * at : 4 * at + 4]
-            found[i] = (latency, bill, cost, length)
+            latency, bill, cost = results[3 * at : 3 * at + 3]
+            found[i] = (latency, bill, cost, _length_ratio(cube, pairs[i]))
     return [found[i] for i in range(len(pairs))]
 
 
@@ -185,10 +190,15 @@ def ratio_terms(cube: Cube, pair: Pair) -> tuple[list[Term], ...]:
         side(pair.b, -1, "request_s", cube.devices(pair.b)),
         side(pair.b, 1, "tokens"),
     ]
-    return (ratio("latency_s"), ratio("bill_gpu_s"), cost, ratio("tokens"))
+    return (ratio("latency_s"), ratio("bill_gpu_s"), cost)
 
 
-def _finish(rows: list[dict[str, Any]], estimates: Sequence[tuple[Estimate, Estimate, Estimate, Estimate]]) -> None:
+def _length_ratio(cube: Cube, pair: Pair) -> float:
+    a, b = (cube.values(point, "tokens", pair.mask) for point in (pair.a, pair.b))
+    return float(a.mean() / b.mean()) if a.size and b.size and b.mean() > 0 else math.nan
+
+
+def _finish(rows: list[dict[str, Any]], estimates: Sequence[tuple[Estimate, Estimate, Estimate, float]]) -> None:
     """Correct the p values over the family and say each comparison in words."""
     axes = [str(row["axis"]) for row in rows]
     accuracy = _holm_by(axes, [row["accuracy_p"] for row in rows])
@@ -203,8 +213,8 @@ def _finish(rows: list[dict[str, Any]], estimates: Sequence[tuple[Estimate, Esti
             "paper_cost_ratio": paper.value,
             "paper_cost_ratio_lo": paper.lo,
             "paper_cost_ratio_hi": paper.hi,
-            "length_ratio": length.value,
-            "speed_ratio": fast.value / length.value,
+            "length_ratio": length,
+            "speed_ratio": fast.value / length,
             "doubts": [ONE_START] if fast.starts < 2 else [],
         }
         limits = (row["accuracy_diff_lo"], row["accuracy_diff_hi"])

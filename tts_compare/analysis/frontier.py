@@ -87,21 +87,25 @@ def on_frontier(x: Floats, accuracy: Floats) -> Flags:
     both on the frontier.
     """
     rows, count = x.shape
-    scale = np.nanmax(np.where(np.isfinite(x), x, np.nan), axis=1, keepdims=True) if count else np.ones((rows, 1))
+    if count == 0 or not np.isfinite(x).any():
+        return np.zeros((rows, count), dtype=bool)
+    # One point a row from here on: each step below then reads memory in order.
+    scale = np.where(np.isfinite(x), x, 0.0).max(axis=1)
     # Equal columns may come out of a matrix product a last bit apart.
-    cheap = np.where(np.isfinite(x), np.round(x / scale, 10), np.inf)
-    good = np.where(np.isfinite(cheap), np.round(accuracy, 10), -1.0)
-    order = np.lexsort((-good, cheap), axis=1)
-    cheap, good = np.take_along_axis(cheap, order, axis=1), np.take_along_axis(good, order, axis=1)
-    sorted_on = np.zeros((rows, count), dtype=bool)
+    cheap = np.where(np.isfinite(x), np.round(x / scale[:, None], 10), np.inf).T
+    good = np.where(np.isfinite(cheap), np.round(accuracy, 10).T, -1.0)
+    order = np.lexsort((-good, cheap), axis=0)
+    cheap, good = np.take_along_axis(cheap, order, axis=0), np.take_along_axis(good, order, axis=0)
+    sorted_on = np.zeros((count, rows), dtype=bool)
     best = np.full(rows, -0.5)
     for i in range(count):
-        tie = (cheap[:, i] == cheap[:, i - 1]) & (good[:, i] == good[:, i - 1]) & sorted_on[:, i - 1] if i else False
-        sorted_on[:, i] = (good[:, i] > best) | tie
-        best = np.maximum(best, good[:, i])
+        sorted_on[i] = good[i] > best
+        if i:
+            sorted_on[i] |= (cheap[i] == cheap[i - 1]) & (good[i] == good[i - 1]) & sorted_on[i - 1]
+        np.maximum(best, good[i], out=best)
     on = np.zeros_like(sorted_on)
-    np.put_along_axis(on, order, sorted_on, axis=1)
-    return on
+    np.put_along_axis(on, order, sorted_on, axis=0)
+    return on.T
 
 
 def frontier_columns(cube: Cube, drawn: Resampled) -> pl.DataFrame:

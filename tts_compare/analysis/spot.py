@@ -32,6 +32,8 @@ def spot_frame(records: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
     """
     schema: dict[str, Any] = dict.fromkeys(SPOT_COLUMNS, pl.Float64)
     schema |= dict.fromkeys(("setting", "method", "load"), pl.String) | dict.fromkeys(("budget", "n"), pl.Int64)
+    if cuts.height == 0:
+        return pl.DataFrame(schema=schema)
     calls = call_rows(measured_rows(records)).filter((pl.col("call") == 0) & pl.col("ok"))
     texts = "text" in calls.columns
     text = (pl.col("reasoning").fill_null("") + pl.col("text").fill_null("")) if texts else pl.lit("")

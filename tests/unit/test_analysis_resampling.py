@@ -1,0 +1,96 @@
+"""The studentised bootstrap and the part that server starts add."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.coverage import FIGURES, coverage_cell, false_faster
+from tts_compare.analysis import resampling
+from tts_compare.analysis.resampling import Term, draw_weights, log_contrast, log_contrasts
+
+
+def columns(seed: int, repeats: int = 1, problems: int = 100) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    return np.random.default_rng(seed).lognormal(0, 0.8, (repeats, problems))
+
+
+def test_every_resample_draws_as_many_problems_as_there_are() -> None:
+    weights = draw_weights(37, 200, 5)
+    assert weights.shape == (200, 37)
+    assert (weights.sum(axis=1) == 37).all()
+    assert weights.mean() == 1.0
+
+
+def test_the_draw_is_the_same_for_the_same_seed_only() -> None:
+    assert (draw_weights(10, 20, 1) == draw_weights(10, 20, 1)).all()
+    assert (draw_weights(10, 20, 1) != draw_weights(10, 20, 2)).any()
+
+
+def test_a_ratio_of_proportional_columns_is_exact() -> None:
+    x = columns(1)
+    found = log_contrast(
+        [Term(values=1.5 * x, sign=1, setting="a"), Term(values=x, sign=-1, setting="b")], draw_weights(100, 500, 0)
+    )
+    assert (found.value, found.lo, found.hi) == pytest.approx((1.5, 1.5, 1.5))
+    assert found.p == 0.0
+
+
+def test_many_terms_are_resampled_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    terms = [Term(values=columns(i, 2), sign=s, setting="ab"[i % 2]) for i, s in enumerate((1.0, -1.0, 0.5, -0.5))]
+    weights = draw_weights(100, 800, 3)
+    narrow = log_contrast(terms, weights)
+    monkeypatch.setattr(resampling, "_NARROW", 1)
+    wide = log_contrast(terms, weights)
+    assert (wide.lo, wide.value, wide.hi, wide.p) == pytest.approx((narrow.lo, narrow.value, narrow.hi, narrow.p))
+
+
+def test_contrasts_in_one_batch_are_those_of_one_by_one() -> None:
+    weights = draw_weights(100, 300, 3)
+    contrasts = [[Term(values=columns(i), sign=1)] for i in range(150)]
+    batch = log_contrasts(contrasts, weights)
+    assert [e.lo for e in batch] == pytest.approx([log_contrast(c, weights).lo for c in contrasts])
+
+
+def test_one_start_has_the_interval_of_problems_alone_and_says_one() -> None:
+    found = log_contrast([Term(values=columns(1), sign=1, setting="a")], draw_weights(100, 500, 0))
+    assert found.starts == 1
+    assert found.lo < found.value < found.hi
+
+
+def test_starts_that_differ_widen_the_interval() -> None:
+    x = columns(2)
+    weights = draw_weights(100, 500, 0)
+    steady = np.concatenate([x, x, x])
+    shaken = np.concatenate([0.9 * x, x, 1.1 * x])
+    other = Term(values=steady, sign=-1, setting="b")
+    calm = log_contrast([Term(values=steady, sign=1, setting="a"), other], weights)
+    wide = log_contrast([Term(values=shaken, sign=1, setting="a"), other], weights)
+    assert calm.hi / calm.lo == pytest.approx(1.0)
+    assert wide.hi / wide.lo > math.exp(2 * 1.96 * 0.1 / math.sqrt(3))
+
+
+def test_a_figure_that_is_not_known_gives_no_interval() -> None:
+    found = log_contrast([Term(values=np.full((1, 10), np.nan), sign=1)], draw_weights(10, 20, 0))
+    assert math.isnan(found.value)
+    assert math.isnan(found.p)
+
+
+@pytest.mark.parametrize("starts", [(0.0, 1), (0.04, 3)])
+def test_intervals_cover_a_known_truth(starts: tuple[float, int]) -> None:
+    """A small seeded part of benchmarks/coverage.py: 300 runs, 0.95 within three standard errors."""
+    covered = coverage_cell(200, 0.5, starts, runs=300, resamples=400)
+    assert dict(zip(FIGURES, covered, strict=True)) == {name: pytest.approx(0.95, abs=0.038) for name in FIGURES}
+
+
+def test_a_setting_is_rarely_called_faster_than_itself() -> None:
+    for starts in ((0.04, 2), (0.04, 3)):
+        said, _ = false_faster(200, starts, 200, 300)
+        assert said <= 0.08
+
+
+def test_one_start_is_never_called_faster() -> None:
+    said, left_out = false_faster(200, (0.04, 1), 60, 300)
+    assert said == 0.0
+    assert left_out > 0.2  # the interval over problems alone does not know what starts differ by
