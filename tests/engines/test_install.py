@@ -17,7 +17,7 @@ from tests.engines import toy
 from tts_compare.engines.doctor import doctor
 from tts_compare.engines.install import Progress, Request, install, install_all
 from tts_compare.engines.recipes import PINNED, Recipe
-from tts_compare.engines.registry import EnginePython, engines_dir, find_python, list_installed
+from tts_compare.engines.registry import EnginePython, find_python, list_installed
 from tts_compare.errors import RunError, UsageError
 
 pytestmark = pytest.mark.engines
@@ -51,7 +51,7 @@ def test_a_whole_environment_is_found_again_and_not_built_twice(use: Callable[[R
     assert find_python("vllm", None, overrides={}, device="cpu") == first
     told.clear()
     assert install("vllm", device="cpu", progress=told.append) == first
-    assert told == []
+    assert told == [], "found at once, and the lock of the first was free"
 
 
 def test_a_failed_step_leaves_no_whole_environment_and_is_taken_up_where_it_stopped(
@@ -157,15 +157,6 @@ def test_of_two_installers_at_once_one_builds_and_both_end_with_the_same_environ
     assert sum("its part" in output for output in outputs) == 1
     assert sum("waiting" in output for output in outputs) == 1
     assert len({line for output in outputs for line in output.splitlines() if "installed" in line}) == 2
-
-
-def test_the_lock_of_a_finished_installation_is_free(use: Callable[[Recipe], None], tmp_path: Path) -> None:
-    import fcntl
-
-    use(toy.recipe(tmp_path))
-    install("vllm", device="cpu")
-    with (engines_dir() / f".{HOME}.lock").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize("engine", PINNED)

