@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,16 @@ class Drawn:
     scales: dict[str, Scale]
     log: dict[str, bool]
 
+    def has(self, axis: str) -> frozenset[str]:
+        """What besides points can be drawn against an axis: ``frontier``, ``band``, intervals along ``x`` and ``y``."""
+        known = {
+            "frontier": any(row["axis"] == axis for row in self.frontiers),
+            "band": any(row["axis"] == axis for row in self.bands),
+            "x": any(row[f"lo_{axis}"] is not None for row in self.points),
+            "y": any(row["lo"] is not None for row in self.points),
+        }
+        return frozenset(name for name, there in known.items() if there)
+
 
 def rows_to_draw(analysis: Analysis, group: Group, labels: Labels, *, on_cpu: bool) -> Drawn:
     """The points, frontier steps and bands of a group; accuracies in per cent, x in the axis's unit."""
@@ -111,13 +121,10 @@ def rows_to_draw(analysis: Analysis, group: Group, labels: Labels, *, on_cpu: bo
     scales = {axis.id: scale(axis.kind, [row[axis.column] for row in group.rows], on_cpu=on_cpu) for axis in shown}
     varied = varied_keys(group.rows)
     here = {"load": group.load, "policy": group.policy}
+    on_frontier = list(_of_group(analysis.frontiers, here))
     return Drawn(
         points=[_point(row, shown, scales, name_point(row, labels, varied)) for row in group.rows],
-        frontiers=[
-            {"axis": row["axis"], "x": row["x"] * scales[row["axis"]].factor, "accuracy": 100 * row["accuracy"]}
-            for row in _of_group(analysis.frontiers, here)
-            if row["axis"] in scales and row["x"] is not None
-        ],
+        frontiers=[step for axis in shown for step in _steps(on_frontier, axis, group, scales)],
         bands=[
             {"axis": row["axis"], "x": row["x"] * scales[row["axis"]].factor}
             | {end: 100 * row[end] for end in ("accuracy_lo", "accuracy_hi")}
@@ -127,6 +134,17 @@ def rows_to_draw(analysis: Analysis, group: Group, labels: Labels, *, on_cpu: bo
         scales=scales,
         log={axis.id: _spread([row[axis.column] for row in group.rows]) >= 20 for axis in shown},
     )
+
+
+def _steps(frontier: list[Row], axis: AxisShown, group: Group, scales: Mapping[str, Scale]) -> Iterator[Row]:
+    """The frontier of one axis from cheap to dear, and on to the dearest point: what it buys does not end before."""
+    factor = scales[axis.id].factor
+    own = sorted((row["x"], row["accuracy"]) for row in frontier if row["axis"] == axis.id and row["x"] is not None)
+    dearest = max((row[axis.column] for row in group.rows if row[axis.column] is not None), default=None)
+    if own and dearest is not None and dearest > own[-1][0]:
+        own.append((dearest, own[-1][1]))
+    for x, accuracy in own:
+        yield {"axis": axis.id, "x": x * factor, "accuracy": 100 * accuracy}
 
 
 def _of_group(frame: Any, here: Mapping[str, str]) -> Iterable[Row]:

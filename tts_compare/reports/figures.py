@@ -59,7 +59,7 @@ def _whole(analysis: Analysis, group: Group, axis: AxisShown, drawn: Drawn) -> d
     """One specification with its data, a fixed size, and the formula under the title."""
     order = sorted({row["series"] for row in drawn.points})
     models = sorted({row["model"] for row in drawn.points})
-    chart = vega.frontier(axis, drawn.scales[axis.id], log=drawn.log[axis.id], order=order)
+    chart = vega.frontier(axis, drawn.scales[axis.id], log=drawn.log[axis.id], order=order, has=drawn.has(axis.id))
     data = {"points": drawn.points} | {
         name: [row for row in rows if row["axis"] == axis.id]
         for name, rows in (("frontier", drawn.frontiers), ("band", drawn.bands))

@@ -111,25 +111,26 @@ def _group(analysis: Analysis, group: sheets.Group, drawn: Drawn) -> dict[str, A
     for axis in AXES_SHOWN:
         if axis.id not in drawn.scales:
             continue
-        unit = drawn.scales[axis.id]
+        unit, has = drawn.scales[axis.id], drawn.has(axis.id)
         axes.append(
             {
                 "id": axis.id,
                 "title": axis.title,
                 "formula": one_line(analysis.formulas.get(axis.column, ""), 400),
-                "spec": vega.frontier(axis, unit, log=drawn.log[axis.id], order=order),
+                "spec": vega.frontier(axis, unit, log=drawn.log[axis.id], order=order, has=has),
                 "curve": vega.budget_curve(
                     f"x_{axis.id}",
                     f"{axis.title} ({unit.unit})",
                     budgets=budgets,
                     log_y=drawn.log[axis.id],
                     order=order,
-                    interval=(f"lo_{axis.id}", f"hi_{axis.id}"),
+                    interval=(f"lo_{axis.id}", f"hi_{axis.id}") if "x" in has else None,
                 ),
             }
         )
+    accuracy_ends = ("lo", "hi") if any(row["lo"] is not None for row in drawn.points) else None
     accuracy = vega.budget_curve(
-        "accuracy", "Accuracy (%)", budgets=budgets, log_y=False, order=order, interval=("lo", "hi")
+        "accuracy", "Accuracy (%)", budgets=budgets, log_y=False, order=order, interval=accuracy_ends
     )
     return {
         "load": group.load,

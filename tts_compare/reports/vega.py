@@ -48,46 +48,49 @@ def theme(name: str) -> Spec:
     }
 
 
-def frontier(axis: AxisShown, unit: Scale, *, log: bool, order: list[str]) -> Spec:
-    """Accuracy against one axis: points with their intervals, the curve of each series, the frontier and its band."""
+def frontier(axis: AxisShown, unit: Scale, *, log: bool, order: list[str], has: frozenset[str]) -> Spec:
+    """Accuracy against one axis: points with their intervals, the curve of each series, the frontier and its band.
+
+    has: which of ``band``, ``frontier``, ``y`` and ``x`` (the intervals) there are figures for; Vega warns of a mark
+    without any.
+    """
     x = _x(f"x_{axis.id}", f"{axis.title} ({unit.unit})", log=log)
     y = {"field": "accuracy", "type": "quantitative", "title": "Accuracy (%)", "scale": {"zero": False, "nice": True}}
     colour = _colour(order)
     step = {"interpolate": "step-after", "clip": True}
-    layers: list[Spec] = [
-        {
+    bar = {"type": "rule", "strokeWidth": 1.2}
+    faint = _picked(0.25)
+    optional: dict[str, Spec] = {
+        "band": {
             "data": {"name": "band"},
             "mark": {"type": "area", "opacity": 0.12, "strokeWidth": 0, **step},
             "encoding": {"x": x | {"field": "x"}, "y": y | {"field": "accuracy_lo"}, "y2": {"field": "accuracy_hi"}},
         },
-        {
+        "frontier": {
             "data": {"name": "frontier"},
             "mark": {"type": "line", "strokeWidth": 2, "fill": None, **step},
             "encoding": {"x": x | {"field": "x"}, "y": y},
         },
-        {
-            "mark": {"type": "line", "strokeWidth": 1.2},
-            "encoding": {"x": x, "y": y, "color": colour, "order": {"field": "budget"}, "opacity": _picked(0.5)},
+        "y": {
+            "mark": bar,
+            "encoding": {"x": x, "y": y | {"field": "lo"}, "y2": {"field": "hi"}, "color": colour, "opacity": faint},
         },
-        {
-            "mark": {"type": "rule", "strokeWidth": 1.2},
-            "encoding": {
-                "x": x,
-                "y": y | {"field": "lo"},
-                "y2": {"field": "hi"},
-                "color": colour,
-                "opacity": _picked(0.25),
-            },
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 1.2},
+        "x": {
+            "mark": bar,
             "encoding": {
                 "x": x | {"field": f"lo_{axis.id}"},
                 "x2": {"field": f"hi_{axis.id}"},
                 "y": y,
                 "color": colour,
-                "opacity": _picked(0.25),
+                "opacity": faint,
             },
+        },
+    }
+    layers: list[Spec] = [
+        *(layer for name, layer in optional.items() if name in has),
+        {
+            "mark": {"type": "line", "strokeWidth": 1.2},
+            "encoding": {"x": x, "y": y, "color": colour, "order": {"field": "budget"}, "opacity": _picked(0.5)},
         },
         {
             "transform": [{"filter": f"datum['on_{axis.id}']"}],
@@ -109,9 +112,9 @@ def frontier(axis: AxisShown, unit: Scale, *, log: bool, order: list[str]) -> Sp
 
 
 def budget_curve(
-    field: str, title: str, *, budgets: list[int], log_y: bool, order: list[str], interval: tuple[str, str]
+    field: str, title: str, *, budgets: list[int], log_y: bool, order: list[str], interval: tuple[str, str] | None
 ) -> Spec:
-    """One figure against the budget, a line a series."""
+    """One figure against the budget, a line a series; interval: the fields of its ends, None where unknown."""
     scale = {"type": "log"} if log_y else {"zero": False, "nice": True}
     x = {
         "field": "budget",
@@ -127,23 +130,18 @@ def budget_curve(
     }
     y = {"field": field, "type": "quantitative", "title": title, "scale": scale}
     colour = _colour(order)
-    lo, hi = interval
+    bars: list[Spec] = []
+    if interval is not None:
+        lo, hi = interval
+        ends = {"y": y | {"field": lo}, "y2": {"field": hi}}
+        bars = [{"mark": {"type": "rule"}, "encoding": {"x": x, **ends, "color": colour, "opacity": {"value": 0.3}}}]
     return {
         "data": {"name": "points"},
         "height": 260,
         "width": "container",
         "layer": [
             {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y, "color": colour}},
-            {
-                "mark": {"type": "rule"},
-                "encoding": {
-                    "x": x,
-                    "y": y | {"field": lo},
-                    "y2": {"field": hi},
-                    "color": colour,
-                    "opacity": {"value": 0.3},
-                },
-            },
+            *bars,
             {
                 "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
                 "encoding": {
