@@ -42,6 +42,7 @@ class Bench:
 
 def bench(home: Path, *, extra: Sequence[str] = ("--token-rate", "2000"), correct_rate: float = 1.0) -> Bench:
     """Stand-ins that answer the quickstart problems rightly."""
+    home.mkdir(parents=True, exist_ok=True)
     problems = [(problem.problem, problem.answer) for problem in load_problems("quickstart").problems]
     replies = replies_file(home, problems, correct_rate=correct_rate)
     flags = ["--replies", str(replies), *extra]
@@ -75,23 +76,17 @@ def grades_of(run: Path) -> list[Grade]:
 
 
 def engines_of(home: Path) -> list[psutil.Process]:
-    """Processes that a stand-in under this directory started."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if any(str(home) in word for word in process.cmdline()) and "tts_compare" not in process.cmdline():
-                found.append(process)
-        except psutil.Error:
-            continue
-    return [process for process in found if process.pid != os.getpid() and _is_server(process)]
+    """Servers that a stand-in under this directory runs; not their supervisors, which nothing survives."""
+    return [process for process in psutil.process_iter() if _is_server_of(process, str(home))]
 
 
-def _is_server(process: psutil.Process) -> bool:
+def _is_server_of(process: psutil.Process, home: str) -> bool:
     try:
-        words = " ".join(process.cmdline())
+        words = process.cmdline()
     except psutil.Error:
         return False
-    return "vllm.entrypoints.openai.api_server" in words or "sglang.launch_server" in words
+    is_server = "vllm.entrypoints.openai.api_server" in words or "sglang.launch_server" in words
+    return is_server and home in " ".join(words) and not any(word.endswith("supervisor.py") for word in words)
 
 
 def wait_until(what: object, within_s: float = 15.0) -> bool:

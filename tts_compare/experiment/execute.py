@@ -63,13 +63,14 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], tell: Emi
             take_up(manifest, store.read_manifest(run))
         journal = Journal(run, manifest, rows, tell, private=private, records=list(_light_rows(run)))
         journal.save()
-        for item in prepared.left_out:
-            tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
         fleet = Fleet(prepared=prepared, pythons=pythons)
         purse = Purse(prepared.experiment.budget_usd) if prepared.experiment.budget_usd else None
         state = Run(prepared=prepared, journal=journal, fleet=fleet, purse=purse)
         if purse:
             purse.pay(state.spent_usd())
+        tell(state.planned())
+        for item in prepared.left_out:
+            tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
         _loop(state, tell)
         successes = {row.setting for row in journal.records if row.phase == "measured" and row.ok}
         return Outcome(
