@@ -189,7 +189,7 @@ def _cube_rows(cube: Cube, weights: Weights) -> list[dict[str, Any]]:
     rows: dict[int, dict[str, Any]] = {}
     for group in by_mask.values():
         mask = masks[group[0]]
-        estimates = _mean_estimates(cube, group, mask, weights) if mask.sum() >= 2 else {}
+        estimates = _mean_estimates(cube, group, mask, weights) if mask.any() else {}
         for point in group:
             key = {name: cube.keys[point][name] for name in POINT_KEY}
             row = key | _accuracy_limits(cube, point) | _compared(cube, point)

@@ -71,8 +71,7 @@ def log_contrasts(contrasts: Sequence[Sequence[Term]], weights: Floats, *, confi
     narrow: list[int] = []
     for i, terms in enumerate(contrasts):
         if not _usable(terms):
-            starts = min(term.values.shape[0] for term in terms)
-            found[i] = Estimate(value=math.nan, lo=math.nan, hi=math.nan, p=math.nan, starts=starts)
+            found[i] = _without_interval(terms)
         elif len(terms) > _NARROW:
             found[i] = _estimate(terms, *_wide_moments(terms, weights), confidence=confidence)
         else:
@@ -93,6 +92,15 @@ def log_contrasts(contrasts: Sequence[Sequence[Term]], weights: Floats, *, confi
 def log_contrast(terms: Sequence[Term], weights: Floats, *, confidence: float = 0.95) -> Estimate:
     """``log_contrasts`` of one."""
     return log_contrasts([terms], weights, confidence=confidence)[0]
+
+
+def _without_interval(terms: Sequence[Term]) -> Estimate:
+    """The figure alone, of a single problem; nan where a mean is unknown or not positive."""
+    means = [float(term.values.mean()) if term.values.size else math.nan for term in terms]
+    known = all(mean > 0.0 for mean in means)
+    theta = sum(term.sign * math.log(mean) for term, mean in zip(terms, means, strict=True)) if known else math.nan
+    starts = min(term.values.shape[0] for term in terms)
+    return Estimate(value=math.exp(theta), lo=math.nan, hi=math.nan, p=math.nan, starts=starts)
 
 
 def _usable(terms: Sequence[Term]) -> bool:

@@ -1,0 +1,309 @@
+"""Comparisons, verdicts, the paper's claims, losslessness, spot checks and doubts on runs of known truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.synthetic import Engine, Run, World, make_run
+from tts_compare.analysis.analyse import analyse
+from tts_compare.analysis.claims import TITLES
+from tts_compare.analysis.compare import difference_axis
+from tts_compare.analysis.losslessness import first_difference
+from tts_compare.analysis.schema import Analysis, Claim
+from tts_compare.domain import Doubt
+
+PLAIN = Engine(tpot_s=0.014)
+DRAFTING = Engine(speculation="ngram", tpot_s=0.010)
+TWO_RANKS = Engine(tensor_parallel=2, tpot_s=0.010)
+
+
+def analysed(run: Run, resamples: int = 400) -> Analysis:
+    return analyse(run.records, run.grades, run.manifest, resamples=resamples)
+
+
+def pair(world: World, **only: Any) -> dict[str, Any]:
+    found = analysed(make_run(world)).pairs.filter(**only)
+    assert found.height == 1
+    return found.row(0, named=True)
+
+
+def claims(world: World, **manifest: Any) -> dict[str, Claim]:
+    run = make_run(world)
+    run.manifest.update(manifest)
+    return {claim.letter: claim for claim in analysed(run).claims}
+
+
+def test_settings_that_differ_in_one_thing_are_compared_along_it() -> None:
+    facts = {
+        e.setting.id: f for e, f in zip((PLAIN, DRAFTING, TWO_RANKS), _facts(PLAIN, DRAFTING, TWO_RANKS), strict=True)
+    }
+    plain, drafting, ranks = facts.values()
+    assert difference_axis(plain, drafting) == "speculation"
+    assert difference_axis(plain, ranks) == "tensor_parallel"
+    assert difference_axis(drafting, ranks) is None
+    assert difference_axis(plain, plain | {"backend": "sglang", "engine_version": "0.5"}) == "backend"
+    assert difference_axis(plain, plain | {"engine_version": "0.5"}) == "version"
+
+
+def _facts(*engines: Engine) -> list[dict[str, Any]]:
+    return list(make_run(World(engines=engines, problems=2)).manifest["settings"].values())
+
+
+def test_faster_is_said_of_settings_started_several_times() -> None:
+    row = pair(World(engines=(PLAIN, DRAFTING), problems=200, repeats=4, start_sd=0.02))
+    assert row["a"].endswith("none")
+    assert row["latency_verdict"].startswith("faster by 1.")
+    assert row["latency_ratio_lo"] < 1.4 < row["latency_ratio_hi"]
+    assert row["cost_verdict"].startswith("cheaper by 1.")
+    assert row["doubts"] == []
+
+
+def test_slower_and_dearer_are_said_with_the_ratio_turned_over() -> None:
+    row = pair(World(engines=(PLAIN, replace(DRAFTING, tpot_s=0.028)), problems=200, repeats=4, start_sd=0.01))
+    assert row["latency_verdict"].startswith(("slower by 1.9", "slower by 2.0"))
+    assert row["cost_verdict"].startswith("dearer by")
+
+
+def test_one_start_never_says_faster() -> None:
+    row = pair(World(engines=(PLAIN, DRAFTING), problems=200))
+    assert row["latency_ratio_lo"] > 1.3
+    assert "faster" not in row["latency_verdict"]
+    assert "one server start" in row["latency_verdict"]
+    assert row["doubts"] == ["one_server_start"]
+
+
+def test_a_change_of_length_is_told_from_a_change_of_speed() -> None:
+    row = pair(World(engines=(PLAIN, DRAFTING), problems=100))
+    assert row["length_ratio"] == pytest.approx(1.0)
+    assert row["speed_ratio"] == pytest.approx(row["latency_ratio"])
+
+
+def test_two_ranks_cost_more_per_token_when_they_do_not_double_the_speed() -> None:
+    row = pair(World(engines=(PLAIN, TWO_RANKS), problems=100, repeats=2), axis="tensor_parallel")
+    assert row["latency_ratio"] == pytest.approx(1.4, abs=0.05)
+    assert row["paper_cost_ratio"] == pytest.approx(0.7, abs=0.03)
+
+
+def test_a_difference_the_problems_cannot_show_says_how_many_would() -> None:
+    row = pair(World(engines=(PLAIN, replace(DRAFTING, rewrites=0.3)), problems=50, seed=1))
+    assert row["required_n"] > 50
+    assert "not separable with 50 problems" in row["accuracy_verdict"]
+    assert "would be needed" in row["accuracy_verdict"]
+
+
+def test_equal_answers_are_no_difference() -> None:
+    row = pair(World(engines=(PLAIN, DRAFTING), problems=50))
+    assert row["accuracy_diff"] == 0.0
+    assert row["accuracy_p"] == 1.0
+    assert row["accuracy_verdict"].startswith("no difference seen with 50 problems")
+
+
+def test_comparisons_use_the_problems_completed_everywhere() -> None:
+    row = pair(World(engines=(replace(PLAIN, failure_share=0.1), DRAFTING), problems=200))
+    assert 150 < row["n"] < 195
+
+
+def test_methods_of_one_setting_are_compared_with_each_other() -> None:
+    plain = make_run(World(engines=(PLAIN,), problems=30, samples=4, mixed=0.5))
+    votes = make_run(World(engines=(PLAIN,), problems=30, samples=4, mixed=0.5, method="vote", vote_sizes=(1, 4)))
+    later = votes.records.with_columns(pl.col("request_id") + "-vote")
+    both = Run(
+        records=pl.concat([plain.records, later]),
+        grades=pl.concat([plain.grades, votes.grades]),
+        manifest=plain.manifest,
+    )
+    found = analysed(both).pairs.filter(axis="method")
+    works = set(found.select("a_method", "a_samples", "b_method", "b_samples").rows())
+    assert works == {("truncate", 1, "vote", 4), ("vote", 1, "vote", 4)}
+
+
+PAPER = World(
+    engines=(
+        Engine(model="small", tpot_s=0.010),
+        Engine(model="small", speculation="ngram", tpot_s=0.007),
+        Engine(model="small", tensor_parallel=2, tpot_s=0.012),
+        Engine(model="large", tpot_s=0.040),
+        Engine(model="large", speculation="ngram", tpot_s=0.025),
+        Engine(model="large", tensor_parallel=2, tpot_s=0.030),
+    ),
+    budgets=(256, 1024, 4096),
+    problems=150,
+    repeats=3,
+    start_sd=0.01,
+    parameters={"small": 10**9, "large": 10**10},
+)
+
+
+def test_the_papers_claims_hold_in_a_world_where_they_are_true() -> None:
+    found = claims(PAPER)
+    assert [found[letter].verdict for letter in "bcdef"] == ["holds"] * 5
+    assert found["b"].lo is not None
+    assert found["b"].lo < (10 / 7 * 40 / 25) ** 0.5 < (found["b"].hi or 0)
+    assert found["b"].doubts == ()
+
+
+def test_the_papers_claims_do_not_hold_in_a_world_where_they_are_false() -> None:
+    contrary = replace(
+        PAPER,
+        engines=(
+            Engine(model="small", tpot_s=0.010),
+            Engine(model="small", speculation="ngram", tpot_s=0.013),
+            Engine(model="small", tensor_parallel=2, tpot_s=0.0045, ttft_s=0.02),
+        ),
+        parameters={"small": 10**9},
+    )
+    found = claims(contrary)
+    assert [found[letter].verdict for letter in "bcde"] == ["does not hold"] * 4
+    assert found["g"].verdict == "cannot be told"
+
+
+def test_accuracy_flattens_where_the_long_responses_are_wrong() -> None:
+    world = World(budgets=(128, 512, 1024, 2048), problems=400, sigma=1.2, accuracy=0.8, repeats=2)
+    run = make_run(world)
+    long_wrong = run.records.filter(pl.col("completion_tokens") > 512).select("problem").unique()
+    wrong = pl.col("problem").is_in(long_wrong["problem"].implode())
+    grades = run.grades.with_columns(status=pl.when(wrong).then(pl.lit("incorrect")).otherwise("status"))
+    found = {c.letter: c for c in analysed(Run(records=run.records, grades=grades, manifest=run.manifest)).claims}["a"]
+    assert found.verdict == "holds"
+    assert found.hi is not None
+    assert found.hi < 0
+
+
+def test_a_run_that_says_nothing_of_a_claim_says_what_it_lacks() -> None:
+    found = claims(World(problems=20))
+    assert {letter: c.verdict for letter, c in found.items()} == dict.fromkeys(TITLES, "cannot be told")
+    assert "speculation" in found["b"].sentence
+
+
+def test_claims_on_one_start_carry_the_doubt() -> None:
+    found = claims(replace(PAPER, repeats=1))
+    assert all(found[letter].doubts == ("one_server_start",) for letter in "bcdefg")
+
+
+def test_two_equal_settings_are_no_case_against_choosing_by_tokens() -> None:
+    world = World(engines=(Engine(), Engine(backend="sglang")), problems=200, repeats=3, start_sd=0.02)
+    assert claims(world)["f"].verdict != "holds"
+
+
+def test_the_spread_of_cost_per_token_is_compared_between_models() -> None:
+    run = make_run(replace(PAPER, budgets=(4096,), noise_sd=0.05))
+    shaken = pl.col("setting").str.contains("large") & (pl.col("problem").hash(3) % 2 == 0)
+    longer = ((pl.col("last_token_ns") - pl.col("sent_ns")) * 1.5).cast(pl.Int64) + pl.col("sent_ns")
+    records = run.records.with_columns(last_token_ns=pl.when(shaken).then(longer).otherwise("last_token_ns"))
+    found = {c.letter: c for c in analysed(Run(records=records, grades=run.grades, manifest=run.manifest)).claims}["g"]
+    assert found.verdict == "holds"
+    assert found.figure is not None
+    assert found.figure > 2
+
+
+def lossless(**change: Any) -> dict[str, Any]:
+    world = World(engines=(PLAIN, replace(DRAFTING, **change)), problems=60, timelines=True)
+    found = analysed(make_run(world)).losslessness
+    assert found.height == 1
+    return found.row(0, named=True)
+
+
+def test_equal_texts_are_lossless_with_an_interval() -> None:
+    row = lossless()
+    assert (row["identical_share"], row["n"], row["length_diff_tokens"]) == (1.0, 60, 0.0)
+    assert row["identical_lo"] == pytest.approx(0.94, abs=0.01)
+    assert row["first_difference_tokens_p50"] is None
+
+
+def test_changed_texts_are_counted_and_the_difference_is_paired() -> None:
+    row = lossless(rewrites=0.4)
+    assert row["identical_lo"] < 0.6 < row["identical_hi"] + 0.05
+    assert row["accuracy_diff_lo"] < row["accuracy_diff"] < row["accuracy_diff_hi"]
+    assert row["first_difference_tokens_p50"] is not None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"token_ids": [1, 2, 3]}, {"token_ids_b": [1, 2, 9]}, 2),
+        ({"text": "abcdef"}, {"text_b": "abcxef"}, 1),
+        ({"text": "abcdef"}, {"text_b": "abcdefgh"}, 3),
+    ],
+)
+def test_the_first_difference_is_found_in_tokens(one: dict[str, Any], other: dict[str, Any], expected: int) -> None:
+    base: dict[str, Any] = {"text": "", "text_b": "", "reasoning": "", "reasoning_b": None}
+    base |= {"timeline_tokens": [1, 1, 1], "timeline_chars": [2, 2, 2]}
+    assert first_difference(base | one | other) == expected
+
+
+def test_a_spot_check_that_disagrees_becomes_a_doubt_on_the_derived_point() -> None:
+    run = make_run(World(problems=40, budgets=(64, 1024), single_pass=True, timelines=True))
+    real = make_run(World(problems=8, budgets=(64,), timelines=True)).records
+    slow = (pl.col("last_token_ns") - pl.col("sent_ns")) // 5
+    real = real.with_columns(pl.col("last_token_ns") + slow, pl.col("request_id") + "-spot", text=pl.lit("other"))
+    found = analysed(Run(records=pl.concat([run.records, real]), grades=run.grades, manifest=run.manifest))
+    spot = found.spot_checks.row(0, named=True)
+    assert (spot["budget"], spot["n"], spot["prefix_equal_share"]) == (64, 8, 0.0)
+    assert spot["latency_ratio_p50"] == pytest.approx(1 / 1.2, abs=0.05)
+    derived = found.points.filter(budget=64).row(0, named=True)
+    assert derived["n"] == 40
+    assert {"spot_check_latency", "spot_check_prefix"} <= set(derived["doubts"])
+    assert "spot_check_latency" not in found.points.filter(budget=1024)["doubts"][0]
+
+
+def codes(run: Run) -> dict[str, Doubt]:
+    return {doubt.code: doubt for doubt in analysed(run, 100).doubts}
+
+
+def test_a_clean_run_has_no_doubts_but_those_of_its_size() -> None:
+    run = make_run(World(problems=200, repeats=2, budgets=(4096,)))
+    assert set(codes(run)) == set()
+
+
+def test_a_cold_first_request_is_seen() -> None:
+    run = make_run(World(problems=30))
+    first = pl.col("sent_ns") == pl.col("sent_ns").min()
+    slow = pl.when(first).then(pl.col("first_token_ns") + 10**9).otherwise("first_token_ns")
+    found = codes(Run(records=run.records.with_columns(first_token_ns=slow), grades=run.grades, manifest=run.manifest))
+    assert "first token" in found["cold_first_request"].message
+
+
+def test_drift_over_a_run_is_seen() -> None:
+    run = make_run(World(problems=90))
+    late = pl.col("sent_ns").rank() > 60
+    longer = (pl.col("last_token_ns") + (pl.col("last_token_ns") - pl.col("first_token_ns")) * 0.2).cast(pl.Int64)
+    records = run.records.with_columns(last_token_ns=pl.when(late).then(longer).otherwise("last_token_ns"))
+    found = codes(Run(records=records, grades=run.grades, manifest=run.manifest))
+    assert "+20 %" in found["drift"].message
+
+
+def test_starts_that_differ_are_seen() -> None:
+    found = codes(make_run(World(problems=40, repeats=3, start_sd=0.3, seed=1)))
+    assert "spread_between_repeats" in found
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "code"),
+    [
+        ("tokens_source", pl.lit("estimated"), "tokens_estimated"),
+        ("cached_tokens", pl.lit(60, dtype=pl.Int64), "prefix_cache_hits"),
+        ("doubts", pl.lit(["no_done"], dtype=pl.List(pl.String)), "no_done"),
+    ],
+)
+def test_what_rows_show_becomes_a_doubt(column: str, value: pl.Expr, code: str) -> None:
+    run = make_run(World(problems=20))
+    records = run.records.with_columns(value.alias(column))
+    found = codes(Run(records=records, grades=run.grades, manifest=run.manifest))
+    assert found[code].setting == "vllm/tiny/tp1-pp1-dp1/none"
+    assert found[code].advice
+
+
+def test_requests_sent_late_in_an_open_loop_are_the_clients_fault() -> None:
+    run = make_run(World(problems=20, load="r2.5"))
+    records = run.records.with_columns(scheduled_ns=pl.col("sent_ns") - 10**8)
+    assert "client_bottleneck" in codes(Run(records=records, grades=run.grades, manifest=run.manifest))
+
+
+def test_the_manifests_doubts_come_first() -> None:
+    run = make_run(World(problems=20))
+    run.manifest["doubts"] = [{"code": "parallel_servers", "message": "m", "advice": "a", "setting": None}]
+    assert analysed(run, 100).doubts[0] == Doubt(code="parallel_servers", message="m", advice="a")

@@ -1,0 +1,97 @@
+"""Two runs against each other: a gate that closes only where the interval leaves the tolerance behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.synthetic import Engine, Run, World, make_run
+from tts_compare.analysis.diff import RunDiff, compare_runs
+from tts_compare.analysis.tolerance import parse_tolerance
+from tts_compare.errors import UsageError
+
+WORLD = World(problems=150, repeats=3, start_sd=0.01, budgets=(256, 1024))
+
+
+def diff(a: Run, b: Run, *tolerances: str, **more: Any) -> RunDiff:
+    sides = [(run.records, run.grades, run.manifest) for run in (a, b)]
+    return compare_runs(sides[0], sides[1], fail_on=[parse_tolerance(t) for t in tolerances], resamples=300, **more)
+
+
+def slower(times: float) -> World:
+    return replace(WORLD, engines=(Engine(tpot_s=0.01 * times, ttft_s=0.05 * times),))
+
+
+def test_a_run_against_itself_breaks_no_tolerance_and_has_no_changes() -> None:
+    run = make_run(WORLD)
+    found = diff(run, run, "accuracy < -2pp", "latency > +5%", "cost > 5%")
+    assert (found.breaches, found.changes, found.only_a, found.only_b) == ((), (), (), ())
+    assert found.pairs["latency_ratio"].to_list() == pytest.approx([1.0, 1.0])
+
+
+def test_a_slower_run_breaks_the_latency_gate_in_every_point() -> None:
+    found = diff(make_run(WORLD), make_run(slower(1.3)), "latency > +5%")
+    assert len(found.breaches) == 2
+    assert "latency changed by +" in found.breaches[0].sentence
+
+
+def test_a_change_within_its_error_closes_no_gate() -> None:
+    noisy = replace(WORLD, start_sd=0.05, repeats=2)
+    found = diff(make_run(noisy), make_run(replace(slower(1.06), start_sd=0.05, repeats=2, seed=0)), "latency > +5%")
+    assert found.breaches == ()
+
+
+def test_lost_accuracy_breaks_the_accuracy_gate() -> None:
+    worse = replace(WORLD, engines=(Engine(rewrites=0.9),), accuracy=0.6)
+    run = make_run(WORLD)
+    bad = make_run(worse)
+    grades = bad.grades.with_columns(status=bad.grades["status"].replace({"correct": "incorrect"}))
+    found = diff(run, Run(records=bad.records, grades=grades, manifest=bad.manifest), "accuracy < -2pp")
+    assert {b.tolerance.figure for b in found.breaches} == {"accuracy"}
+
+
+def test_what_changed_in_the_manifests_is_listed() -> None:
+    one, other = make_run(WORLD), make_run(WORLD)
+    other.manifest["settings"]["vllm/tiny/tp1-pp1-dp1/none"]["engine_version"] = "0.33.0"
+    (change,) = diff(one, other).changes
+    assert change.path.endswith("engine_version")
+    assert (change.a, change.b) == ("0.32.0", "0.33.0")
+
+
+def test_points_of_one_run_only_are_named() -> None:
+    found = diff(make_run(WORLD), make_run(replace(WORLD, budgets=(1024, 2048))))
+    assert found.only_a == ("vllm/tiny/tp1-pp1-dp1/none truncate@256",)
+    assert found.only_b == ("vllm/tiny/tp1-pp1-dp1/none truncate@2k",)
+    assert found.pairs.height == 1
+
+
+def test_settings_whose_ids_changed_can_be_matched() -> None:
+    engines = (Engine(), Engine(tensor_parallel=2))
+    renamed = (Engine(backend="sglang"), Engine(backend="sglang", tensor_parallel=2))
+    a, b = (make_run(replace(WORLD, engines=e)) for e in (engines, renamed))
+    ids = {x.setting.id: y.setting.id for x, y in zip(engines, renamed, strict=True)}
+    assert diff(a, b).pairs.height == 0
+    assert diff(a, b, match=ids).pairs.height == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "figure", "below", "bound"),
+    [
+        ("accuracy < -2pp", "accuracy", True, -0.02),
+        ("latency > +5%", "latency", False, 0.05),
+        ("cost>10%", "cost", False, 0.1),
+        ("cost_per_token > .5%", "paper_cost", False, 0.005),
+    ],
+)
+def test_tolerances_are_read(text: str, figure: str, below: bool, bound: float) -> None:
+    found = parse_tolerance(text)
+    assert (found.figure, found.below) == (figure, below)
+    assert found.bound == pytest.approx(bound)
+
+
+@pytest.mark.parametrize("text", ["accuracy < -2%", "latency > 5pp", "speed > 5%", "latency", "latency > fast"])
+def test_a_tolerance_that_cannot_be_read_is_bad_usage(text: str) -> None:
+    with pytest.raises(UsageError, match="--fail-on"):
+        parse_tolerance(text)

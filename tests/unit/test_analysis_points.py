@@ -1,0 +1,299 @@
+"""Points, end to end from rows: denominators, costs, derived budgets, votes, attempts and calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.synthetic import Engine, Run, World, engines_grid, make_run
+from tts_compare.analysis.analyse import points
+from tts_compare.analysis.formulas import FORMULAS
+from tts_compare.analysis.schema import POINT_COLUMNS, POINT_KEY, grade_schema, point_schema, record_schema
+from tts_compare.errors import RunError
+
+S = 10**9
+
+
+def row(problem: str, sent_s: float, ttft_s: float, e2e_s: float, tokens: int, **more: Any) -> dict[str, Any]:
+    """One successful request of the setting ``s``; instants in seconds."""
+    sent = int(sent_s * S)
+    base: dict[str, Any] = {
+        "setting": "s",
+        "method": "truncate",
+        "budget": 1024,
+        "load": "c1",
+        "problem": problem,
+        **dict.fromkeys(("sample", "call", "repeat", "attempt"), 0),
+        "phase": "measured",
+        "request_id": f"{problem}-{sent_s}",
+        "sent_ns": sent,
+        "first_token_ns": sent + int(ttft_s * S),
+        "last_token_ns": sent + int(e2e_s * S),
+        "end_ns": sent + int(e2e_s * S),
+        "prompt_tokens": 100,
+        "completion_tokens": tokens,
+        "tokens_source": "usage",
+        "finish_reason": "stop",
+    }
+    return base | more
+
+
+def grade(problem: str, status: str, **more: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "setting": "s",
+        "method": "truncate",
+        "budget": 1024,
+        "load": "c1",
+        "problem": problem,
+        **dict.fromkeys(("sample", "call", "repeat", "attempt"), 0),
+        "policy": "any",
+        "status": status,
+    }
+    return base | more
+
+
+def run_of(rows: list[dict[str, Any]], grades: list[dict[str, Any]], **manifest: Any) -> Run:
+    facts = {"s": {"backend": "vllm", "model": "m", "devices": 2, "tensor_parallel": 2}}
+    return Run(
+        records=pl.DataFrame(rows, schema=record_schema(optional="timeline_us" in rows[0])),
+        grades=pl.DataFrame(grades, schema=grade_schema()),
+        manifest={"settings": facts, "experiment": {"policy": "any"}} | manifest,
+    )
+
+
+def table(run: Run) -> pl.DataFrame:
+    return points(run.records, run.grades, run.manifest, resamples=200)
+
+
+def only(run: Run) -> dict[str, Any]:
+    found = table(run)
+    assert found.height == 1
+    return found.row(0, named=True)
+
+
+def test_the_points_frame_has_the_stated_columns_and_types() -> None:
+    found = table(make_run(World(problems=5)))
+    assert dict(found.schema) == point_schema()
+
+
+def test_every_figure_of_a_point_has_its_formula() -> None:
+    words = {*POINT_KEY, "provenance", "biased", "repeats", "doubts"}
+    assert set(POINT_COLUMNS) - words - set(FORMULAS) == set()
+
+
+def test_failed_and_ungraded_are_not_correct_and_give_bounds() -> None:
+    rows = [row(p, i, 0.1, 1.0, 11) for i, p in enumerate("abcd")]
+    rows += [row("e", 9, 0.1, 1.0, 11, finish_reason=None, error_kind="timeout_total")]
+    grades = [grade("a", "correct"), grade("b", "incorrect"), grade("c", "no_answer"), grade("d", "ungraded")]
+    found = only(run_of(rows, grades))
+    assert (found["n"], found["failed"], found["ungraded"]) == (5, 1, 1)
+    assert found["accuracy"] == found["accuracy_bound_lo"] == pytest.approx(0.2)
+    assert found["accuracy_bound_hi"] == pytest.approx(0.6)
+    assert {"failed_requests", "ungraded", "left_out"} <= set(found["doubts"])
+
+
+def test_costs_are_ratios_of_sums_and_the_bill_is_wall_time() -> None:
+    rows = [row("a", 0, 0.5, 2.0, 16), row("b", 3, 0.5, 1.5, 4)]  # wall 0 to 4.5 s
+    found = only(run_of(rows, [grade("a", "correct"), grade("b", "incorrect")]))
+    assert found["cost_per_token_gpu_s"] == pytest.approx(2 * 3.5 / 20)
+    assert found["gpu_s_per_token"] == pytest.approx(2 * 4.5 / 20)
+    assert found["gpu_s_per_problem"] == pytest.approx(2 * 4.5 / 2)
+    assert found["gpu_s_per_correct"] == pytest.approx(9.0)
+    assert found["tpot_mean_s"] == pytest.approx((1.5 / 15 + 1.0 / 3) / 2)
+    assert found["tpot_pooled_s"] == pytest.approx(2.5 / 18)
+    decomposed = found["ttft_mean_s"] + (found["tokens_mean"] - 1) * found["tpot_pooled_s"]
+    assert decomposed == pytest.approx(found["latency_mean_s"])
+
+
+def test_a_single_problem_has_its_figures_and_no_interval() -> None:
+    found = only(run_of([row("a", 0, 0.5, 2.0, 16)], [grade("a", "correct")]))
+    assert found["latency_mean_s"] == pytest.approx(2.0)
+    assert found["cost_per_token_gpu_s"] == pytest.approx(0.25)
+    assert found["latency_lo_s"] is None
+
+
+def test_dollars_come_of_the_device_hour_or_of_the_hosted_price() -> None:
+    rows = [row("a", 0, 0.5, 2.0, 16, cached_tokens=40), row("b", 2, 0.5, 2.0, 4, cached_tokens=0)]
+    grades = [grade("a", "correct"), grade("b", "correct")]
+    rented = run_of(rows, grades, experiment={"gpu_hour_usd": 3.6})
+    assert only(rented)["usd_per_problem"] == pytest.approx(2 * 4.0 / 2 * 0.001)
+    price = {"input": 1.0, "output": 10.0, "cached": 0.5}
+    hosted = run_of(rows, grades, settings={"s": {"devices": None, "price": price}})
+    found = only(hosted)
+    assert found["usd_per_problem"] == pytest.approx((160 * 1.0 + 40 * 0.5 + 20 * 10.0) / 2e6)
+    assert found["gpu_s_per_problem"] is None
+    assert found["cost_per_token_gpu_s"] is None
+
+
+def test_an_endpoint_without_price_and_devices_is_doubted() -> None:
+    hosted = run_of([row("a", 0, 0.5, 2.0, 16)], [grade("a", "correct")], settings={"s": {"devices": None}})
+    assert "price_missing" in only(hosted)["doubts"]
+
+
+def test_flops_count_the_prompt_the_tokens_and_their_context() -> None:
+    model = {"m": {"parameters": 1000, "num_layers": 2, "num_heads": 4, "head_dim": 8}}
+    found = only(run_of([row("a", 0, 0.5, 2.0, 3), row("b", 2, 0.5, 2.0, 3)], [], models=model))
+    pairs = sum(range(1, 101)) + 101 + 102 + 103
+    assert found["flops_mean"] == pytest.approx(2 * 1000 * 103 + 4 * 2 * 4 * 8 * pairs)
+
+
+def test_warm_up_rows_are_no_part_of_a_point() -> None:
+    rows = [row("a", 0, 0.5, 2.0, 16), row("w", 5, 0.5, 90.0, 16, phase="warmup")]
+    found = only(run_of(rows, [grade("a", "correct")]))
+    assert (found["n"], found["wall_s"]) == (1, pytest.approx(2.0))
+
+
+def test_a_run_without_measured_rows_says_what_to_do() -> None:
+    with pytest.raises(RunError, match="--resume"):
+        table(run_of([row("a", 0, 0.5, 2.0, 16, phase="warmup")], []))
+
+
+def test_a_retry_is_in_the_bill_and_not_in_the_latency() -> None:
+    failed = row("a", 0, 0.5, 1.0, 5, finish_reason=None, error_kind="http_5xx", request_id="first")
+    again = row("a", 4, 0.5, 2.0, 16, attempt=1, request_id="second")
+    found = only(
+        run_of([failed, again, row("b", 6, 0.5, 2.0, 4)], [grade("a", "correct", attempt=1), grade("b", "correct")])
+    )
+    assert found["failed"] == 0
+    assert found["latency_mean_s"] == pytest.approx(2.0)
+    assert found["wall_s"] == pytest.approx(8.0)
+    assert found["wasted_share"] == pytest.approx(1 - 20 / 25)
+
+
+def test_calls_in_sequence_make_one_latency_without_the_wait_for_a_retry() -> None:
+    rows = [
+        row("a", 0, 0.5, 2.0, 16, finish_reason="length"),
+        row("a", 3, 0.1, 0.5, 1, call=1, finish_reason=None, error_kind="http_429"),
+        row("a", 10, 0.2, 1.0, 4, call=1, attempt=1),
+        row("b", 20, 0.5, 4.0, 8),
+    ]
+    grades = [grade("a", "incorrect"), grade("a", "correct", call=1, attempt=1), grade("b", "incorrect")]
+    found = only(run_of(rows, grades))
+    assert found["latency_mean_s"] == pytest.approx((11.0 - 7.0 + 4.0) / 2)
+    assert found["tokens_mean"] == pytest.approx((20 + 8) / 2)
+    assert found["accuracy"] == pytest.approx(0.5)
+    assert found["truncated_share"] == 0.0
+
+
+def vote_run() -> Run:
+    """Three samples a problem in one request: latencies 1, 2, 4 s; tokens 10, 20, 40; one of three right."""
+    rows = [
+        row(p, at, 0.1, seconds, tokens, sample=i, request_id=f"{p}-n3", method="vote")
+        for p, at in (("a", 0), ("b", 10))
+        for i, (seconds, tokens) in enumerate(((4.0, 40), (1.0, 10), (2.0, 20)))
+    ]
+    key = {"method": "vote"}
+    grades = [grade(p, "correct" if i == 0 else "incorrect", sample=i, **key) for p in ("a", "b") for i in range(3)]
+    grades += [
+        grade(p, "correct", sample=None, samples=m, score=score, **key)
+        for p in ("a", "b")
+        for m, score in ((1, 1 / 3), (2, 0.5), (3, 0.25))
+    ]
+    return run_of(rows, grades)
+
+
+def test_a_vote_waits_for_the_slowest_and_pays_for_all() -> None:
+    found = {r["samples"]: r for r in table(vote_run()).iter_rows(named=True)}
+    assert set(found) == {1, 2, 3}
+    assert found[3]["latency_mean_s"] == pytest.approx(4.0)
+    assert found[2]["latency_mean_s"] == pytest.approx((2.0 + 4.0 + 4.0) / 3)
+    assert found[1]["latency_mean_s"] == pytest.approx(7.0 / 3)
+    assert [found[m]["tokens_mean"] for m in (1, 2, 3)] == pytest.approx([70 / 3, 140 / 3, 70])
+    assert [found[m]["latency_mth_mean_s"] for m in (1, 2, 3)] == pytest.approx([1.0, 2.0, 4.0])
+    assert [found[m]["accuracy"] for m in (1, 2, 3)] == pytest.approx([1 / 3, 0.5, 0.25])
+    assert [found[m]["pass_at_samples"] for m in (1, 2, 3)] == pytest.approx([1 / 3, 2 / 3, 1.0])
+
+
+def test_choices_of_one_request_are_charged_its_prompt_and_its_time_once() -> None:
+    found = {r["samples"]: r for r in table(vote_run()).iter_rows(named=True)}[3]
+    assert found["prompt_tokens_mean"] == pytest.approx(100.0)
+    assert found["cost_per_token_gpu_s"] == pytest.approx(2 * 4.0 / 70)
+    assert found["gpu_s_per_problem"] == pytest.approx(2 * 14.0 / 2)
+
+
+def test_a_vote_with_too_few_successful_samples_is_failed() -> None:
+    run = vote_run()
+    broken = pl.when((pl.col("problem") == "b") & (pl.col("sample") == 0)).then(pl.lit("timeout_total"))
+    run = Run(records=run.records.with_columns(error_kind=broken), grades=run.grades, manifest=run.manifest)
+    found = {r["samples"]: r for r in table(run).iter_rows(named=True)}
+    assert [found[m]["failed"] for m in (1, 2, 3)] == [0, 0, 1]
+
+
+def derived_run(load: str = "c1") -> Run:
+    """One pass at 1024 with grades at 4 tokens: chunks of 2 tokens at 1, 2, 3 s; and of 3 tokens."""
+    lines = {
+        "timeline_us": [1_000_000] * 3,
+        "timeline_tokens": [2, 2, 2],
+        "timeline_chars": [8, 8, 8],
+    }
+    rows = [
+        row("a", 0, 1.0, 3.0, 6, load=load, **lines),
+        row("b", 3, 1.0, 3.0, 9, load=load, **(lines | {"timeline_tokens": [3, 3, 3]})),
+    ]
+    grades = [grade(p, "correct", load=load) for p in "ab"]
+    grades += [grade("a", "correct", cut_tokens=4, load=load), grade("b", "no_answer", cut_tokens=4, load=load)]
+    return run_of(rows, grades)
+
+
+def test_a_smaller_budget_is_derived_from_the_longer_response() -> None:
+    found = {r["budget"]: r for r in table(derived_run()).iter_rows(named=True)}
+    assert {b: r["provenance"] for b, r in found.items()} == {4: "derived", 1024: "measured"}
+    small = found[4]
+    assert small["tokens_mean"] == pytest.approx((4 + 3) / 2)
+    assert small["latency_mean_s"] == pytest.approx((2.0 + 1.0) / 2)
+    assert small["truncated_share"] == 1.0
+    assert small["accuracy"] == 0.5
+    assert small["gpu_s_per_problem"] == pytest.approx(2 * 3.0 / 2)
+    assert small["gpu_s_per_token"] == pytest.approx(2 * 3.0 / 7)
+    assert small["wall_s"] is None
+
+
+def test_a_derived_bill_at_concurrency_is_not_known_and_its_latency_is_doubted() -> None:
+    small = {r["budget"]: r for r in table(derived_run("c8")).iter_rows(named=True)}[4]
+    assert small["gpu_s_per_problem"] is None
+    assert small["biased"]
+    assert "derived_biased" in small["doubts"]
+
+
+def test_gaps_between_chunks_come_from_the_timelines() -> None:
+    found = {r["budget"]: r for r in table(derived_run()).iter_rows(named=True)}[1024]
+    assert found["icl_p50_s"] == pytest.approx(1.0)
+
+
+def test_the_99th_percentile_needs_400_outcomes() -> None:
+    small, large = (table(make_run(World(problems=n))).row(0, named=True) for n in (399, 400))
+    assert small["latency_p99_s"] is None
+    assert large["latency_p99_s"] > large["latency_p90_s"] > large["latency_p50_s"]
+
+
+def test_a_setting_that_fails_most_requests_does_not_empty_the_comparison_of_the_others() -> None:
+    engines = (Engine(), Engine(speculation="ngram"), Engine(backend="sglang", failure_share=0.6))
+    found = table(make_run(World(engines=engines, problems=50)))
+    compared = dict(found.select("setting", "n_compared").rows())
+    assert compared["sglang/tiny/tp1-pp1-dp1/none"] == 0
+    assert compared["vllm/tiny/tp1-pp1-dp1/none"] == 50
+
+
+def test_a_run_that_was_stopped_and_resumed_is_not_billed_for_the_pause() -> None:
+    rows = [row("a", 0, 0.5, 2.0, 16), row("b", 5000, 0.5, 2.0, 4)]
+    found = only(run_of(rows, [grade("a", "correct"), grade("b", "correct")]))
+    assert found["wall_s"] == pytest.approx(4.0)
+    assert "interrupted" in found["doubts"]
+
+
+def test_energy_and_acceptance_come_from_the_servers_counters() -> None:
+    counters = {"method": "truncate", "budget": 1024, "load": "c1", "repeat": 0, "energy_j": 60.0}
+    counters |= {"accepted_tokens": 30, "draft_steps": 20}
+    rows = [row("a", 0, 0.5, 2.0, 16), row("b", 2, 0.5, 2.0, 4)]
+    grades = [grade("a", "correct"), grade("b", "incorrect")]
+    found = only(run_of(rows, grades, server_metrics={"s": {"points": [counters]}}))
+    assert (found["joules_per_token"], found["joules_per_correct"]) == (pytest.approx(3.0), pytest.approx(60.0))
+    assert found["acceptance_length"] == pytest.approx(2.5)
+
+
+def test_the_grid_has_a_point_for_each_setting_and_budget() -> None:
+    run = make_run(World(engines=engines_grid(), budgets=(128, 256, 512), problems=10))
+    found = table(run)
+    assert found.height == found.select(POINT_KEY).unique().height == 8 * 3
