@@ -98,6 +98,42 @@ def test_two_runs_go_on_one_frontier(
     assert "other:vllm/tiny" in shown
 
 
+def test_a_run_against_itself_differs_in_nothing_and_breaks_no_tolerance(
+    grid_run: tuple[Path, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = grid_run
+    gates = ["--fail-on", "accuracy < -2pp", "--fail-on", "latency > +5%"]
+    assert main(["diff", str(run), str(run), *gates]) == 0
+    said = capsys.readouterr()
+    assert "Nothing changed" in said.out
+    assert "no tolerance is exceeded" in said.err
+
+
+def test_a_run_whose_latency_doubled_fails_the_gate(
+    grid_run: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = grid_run
+    slow = bench(tmp_path, extra=("--token-rate", "300"))
+    flags = ("--backend=vllm", "--problems=6", "--budget=4,8,24", "--seed=1")
+    assert main(slow.argv("slow", *flags)) == 0
+    capsys.readouterr()
+    assert main(["diff", str(run), str(slow.home / "slow"), "--fail-on", "latency > +5%"]) == 1
+    assert "--fail-on 'latency > +5%'" in capsys.readouterr().err
+
+
+def test_each_point_is_exported_in_the_form_of_vllms_benchmark_and_read_back(
+    grid_run: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = grid_run
+    assert main(["export", str(run), "--format=vllm", f"--output={tmp_path / 'results'}"]) == 0
+    files = sorted((tmp_path / "results").glob("*.json"))
+    assert len(files) == 3 * 3
+    largest = next(file for file in files if "24" in file.name and "ngram" in file.name)
+    assert json.loads(largest.read_text())["completed"] == 6
+    assert main(["import", str(largest), f"--out={tmp_path / 'back'}"]) == 0
+    assert len(rows_of(tmp_path / "back")) == 6
+
+
 def test_grading_again_changes_neither_records_nor_grades(grid_run: tuple[Path, int]) -> None:
     run, _ = grid_run
     before = [(run / name).read_bytes() for name in ("records.jsonl", "grades.jsonl")]

@@ -31,6 +31,12 @@ def needs_timelines(manifest: Mapping[str, Any]) -> bool:
     return bool(derived_budgets(manifest)) or len(manifest["settings"]) > 1
 
 
+def run_frames(run: store.RunDir) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    """Records, grades and manifest of one run."""
+    manifest = store.read_manifest(run)
+    return (*frames(run, optional=needs_timelines(manifest)), manifest)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """Runs put together: what the analysis read, and what it says."""
