@@ -20,7 +20,7 @@ def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str
     concurrency 1, else null.
     """
     wall = walls(measured)
-    held = occupancy(measured).join(wall, on=[*_POINT_WORK, "repeat"], how="left")
+    held = occupancy(measured).join(wall, on=[*_POINT_WORK, "repeat"], how="left", maintain_order="left")
     held = held.with_columns(
         problem_wall_s=pl.col("wall_s") * pl.col("occupied_s") / pl.col("occupied_s").sum().over(*_POINT_WORK, "repeat")
     ).drop("occupied_s")
@@ -28,7 +28,7 @@ def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str
     devices = pl.col("devices").cast(pl.Float64)
     measured_bill = devices * pl.col("problem_wall_s") * pl.col("work_share") / pl.len().over(cell)
     return (
-        outcomes.join(held, on=[*_POINT_WORK, "problem", "repeat"], how="left")
+        outcomes.join(held, on=[*_POINT_WORK, "problem", "repeat"], how="left", maintain_order="left")
         .join(_setting_figures(manifest), on="setting", how="left")
         .with_columns(
             bill_gpu_s=pl.when(pl.col("provenance") == "measured")
