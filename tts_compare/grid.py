@@ -13,6 +13,8 @@ from tts_compare.methods import METHODS, PromptTemplate
 from tts_compare.methods.lengths import PromptTokens
 from tts_compare.methods.resolve import Resolved, resolve
 
+DEFAULT_KEY_ENV = "OPENAI_API_KEY"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
@@ -160,6 +162,8 @@ def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) 
                 seed=experiment.sampling.seed,
                 engine_args=args,
                 base_url=for_engine(experiment.attach, engine),
+                # No default here: a key of the user's goes to an attached server only where that is asked for.
+                api_key_env=axes.hosted.api_key_env,
             )
 
 
@@ -171,7 +175,7 @@ def _hosted(axes: Axes, engine: EngineRef, model: str, experiment: Experiment) -
         model=model,
         seed=experiment.sampling.seed,
         base_url=hosted.base_url,
-        api_key_env=hosted.api_key_env,
+        api_key_env=hosted.api_key_env or DEFAULT_KEY_ENV,
         headers=hosted.headers,
         price=hosted.price,
         requests_per_minute=hosted.requests_per_minute,

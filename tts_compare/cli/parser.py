@@ -131,6 +131,7 @@ def _add_judging(group: argparse._ArgumentGroup) -> None:
 def _add_where(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--base-url", metavar="URL", help="with --backend openai: where the endpoint is (…/v1)")
+    add("--api-key-env", metavar="VAR", help="the variable that holds the endpoint's key (OPENAI_API_KEY)")
     add("--attach", metavar="B=URL", action="append", help="use a server that already runs; repeatable")
     add("--engine-python", metavar="B=PATH", action="append", help="the Python of an engine's own environment")
     add("--parallel-servers", metavar="N", help="servers at once on a machine with several GPUs")

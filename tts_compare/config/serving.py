@@ -39,7 +39,7 @@ def by_engine(parse: Parse[T], known: Iterable[str], join: Callable[[T, T], T] |
         if isinstance(value, Mapping):
             yield from value.items()
             return
-        for item in [value] if isinstance(value, str) else value:
+        for item in value if isinstance(value, list | tuple) else [value]:
             match = _FOR_ENGINE.fullmatch(text(item))
             if match is None:
                 raise BadValueError(f"{item!r} names no engine; write BACKEND=VALUE, for instance vllm={item}")

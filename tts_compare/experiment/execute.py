@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], tell: Emi
     """
     pythons = find_pythons(prepared)
     preflight(prepared.settings, insecure=prepared.experiment.insecure)
-    private = any(setting.api_key_env or setting.headers for setting in prepared.settings)
+    private = any(os.environ.get(s.api_key_env or "") or s.headers for s in prepared.settings)
     resumed = prepared.experiment.resume is not None and store.RunDir(path).manifest.is_file()
     run = store.open_run(path) if resumed else store.create(path, private=private)
     with store.Lock(run), store.RowLog(run.records, private=private) as rows:

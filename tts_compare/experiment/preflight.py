@@ -29,7 +29,7 @@ def _check(setting: Setting, *, insecure: bool) -> None:
     import openai
 
     address = base_url_of(setting.base_url or "")
-    key = os.environ.get(setting.api_key_env or "OPENAI_API_KEY", "")
+    key = os.environ.get(setting.api_key_env or "", "")
     # The package insists on a key; an endpoint that asks for none ignores this one, and none is sent to it.
     unsigned = {} if key else {"Authorization": openai.Omit()}
     with (
@@ -49,9 +49,9 @@ def _check(setting: Setting, *, insecure: bool) -> None:
             cause = error.__cause__ or error
             raise UsageError(f"nothing answers at {address} ({cause}): check the address and that it runs") from None
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            variable = setting.api_key_env or "OPENAI_API_KEY"
             state = "refused" if key else "missing"
-            raise UsageError(f"{address} answers {error.status_code}: the key is {state}; set {variable}") from None
+            advice = f"set {setting.api_key_env}" if setting.api_key_env else "name its variable: api_key_env = ..."
+            raise UsageError(f"{address} answers {error.status_code}: the key is {state}; {advice}") from None
         except (openai.APIStatusError, openai.APIResponseValidationError):
             return
     if names and not {setting.model, model_slug(setting.model)} & set(names):
