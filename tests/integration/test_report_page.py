@@ -82,7 +82,7 @@ def test_the_page_itself_forbids_every_connection(page: chromium.Page) -> None:
     assert page.value("fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')") == "refused"
     page.value(
         "(() => { const s = document.createElement('script'); s.textContent = \"document.title = 'gone'\";"
-        " document.body.append(s); const i = new Image(); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(i); })()"
+        " const i = new Image(); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(s, i); })()"
     )
     assert page.value("document.title") == TITLE
     assert any("Content Security Policy" in complaint for complaint in page.complaints)
@@ -90,6 +90,7 @@ def test_the_page_itself_forbids_every_connection(page: chromium.Page) -> None:
 
 def test_hovering_a_point_shows_its_figures(page: chromium.Page) -> None:
     """Setting, budget, accuracy with its interval, latency, failures."""
+    finger = "[...document.querySelectorAll('#figure-frontier g.mark-symbol.role-mark')].at(-1).firstElementChild"
     finger = "[...document.querySelectorAll('#figure-frontier g.mark-symbol.role-mark')].at(-1).firstElementChild"
     x, y = page.middle(finger)
     page.move(x, y)

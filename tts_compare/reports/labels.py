@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ _SHAPE = re.compile(r"tp(\d+)-pp(\d+)-dp(\d+)")
 _FIELDS = ("engine", "model", "tp", "pp", "dp", "speculation", "rest")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: a cached property needs a place
 class Labels:
     """``of``: setting id -> short label, unique; ``shared``: what every setting has in common, for one line above.
 
@@ -22,6 +23,17 @@ class Labels:
     of: Mapping[str, str]
     shared: str
     method: str = ""
+
+    @functools.cached_property
+    def _any_setting(self) -> re.Pattern[str] | None:
+        """The longest first, so that no id is cut out of a longer one."""
+        ids = sorted(self.of, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, ids))) if ids else None
+
+    def replace_ids(self, text: str) -> str:
+        """Every setting id in a text by its label."""
+        pattern = self._any_setting
+        return text if pattern is None else pattern.sub(lambda match: self.of[match[0]], text)
 
 
 def split_setting(setting: str) -> dict[str, str] | None:
@@ -60,8 +72,7 @@ def label_settings(settings: Sequence[str]) -> Labels:
 
 def shorten(text: str, labels: Labels) -> str:
     """Setting ids inside a sentence replaced by their labels, the longest first; safe to show, on one line."""
-    for setting in sorted(labels.of, key=len, reverse=True):
-        text = text.replace(setting, labels.of[setting])
+    text = labels.replace_ids(text)
     if labels.method:
         text = text.replace(f" {labels.method}@", " ")
     return one_line(text, 400)

@@ -26,13 +26,17 @@ Outcomes = Mapping[tuple[Any, ...], Mapping[str, tuple[str, str]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Responses:
-    """Rows of the problem table; ``shown`` of ``total`` responses, to the same problems for every setting."""
+    """Rows of the problem table; ``shown`` of ``total`` responses, to the same problems for every setting.
+
+    first_only: of several samples and repeats the first, so that more problems have room.
+    """
 
     problems: tuple[Row, ...]
     rows: tuple[Row, ...]
     shown: int
     total: int
     problems_total: int
+    first_only: bool = False
 
 
 def distributions(run: RunView, labels: Labels) -> list[Row]:
@@ -79,7 +83,10 @@ def responses(run: RunView, labels: Labels, *, most: int = MAX_RESPONSES) -> Res
 
     measured = run.records.filter(pl.col("phase") == "measured")
     every = measured["problem"].unique(maintain_order=True).to_list()
-    chosen = _spread(every, max(1, most * len(every) // max(1, measured.height)))
+    first_only = measured.height > most
+    first = pl.col("sample") == 0, pl.col("repeat") == 0
+    count = measured.filter(first).height if first_only else measured.height
+    chosen = _spread(every, max(1, most * len(every) // max(1, count)))
     outcomes = _outcomes(run.grades, chosen)
     several = measured["method"].n_unique() > 1
     rows: list[Row] = []
@@ -87,6 +94,8 @@ def responses(run: RunView, labels: Labels, *, most: int = MAX_RESPONSES) -> Res
     place = {problem: i for i, problem in enumerate(chosen)}
     for record in run.read_responses():
         if record.phase != "measured" or record.problem not in place:
+            continue
+        if first_only and (record.sample or record.repeat):
             continue
         row = _response_row(record, place[record.problem], outcomes, labels, several=several, room=room)
         room -= len(row["text"])
@@ -100,6 +109,7 @@ def responses(run: RunView, labels: Labels, *, most: int = MAX_RESPONSES) -> Res
         shown=len(rows),
         total=measured.height,
         problems_total=len(every),
+        first_only=first_only,
     )
 
 
