@@ -240,6 +240,7 @@ def test_a_spot_check_that_disagrees_becomes_a_doubt_on_the_derived_point() -> N
     real = make_run(World(problems=8, budgets=(64,), timelines=True)).records
     slow = (pl.col("last_token_ns") - pl.col("sent_ns")) // 5
     real = real.with_columns(pl.col("last_token_ns") + slow, pl.col("request_id") + "-spot", text=pl.lit("other"))
+    real = real.with_columns(phase=pl.lit("spot_check"))
     found = analysed(Run(records=pl.concat([run.records, real]), grades=run.grades, manifest=run.manifest))
     spot = found.spot_checks.row(0, named=True)
     assert (spot["budget"], spot["n"], spot["prefix_equal_share"]) == (64, 8, 0.0)

@@ -288,9 +288,15 @@ def test_energy_and_acceptance_come_from_the_servers_counters() -> None:
     counters |= {"accepted_tokens": 30, "draft_steps": 20}
     rows = [row("a", 0, 0.5, 2.0, 16), row("b", 2, 0.5, 2.0, 4)]
     grades = [grade("a", "correct"), grade("b", "incorrect")]
-    found = only(run_of(rows, grades, server_metrics={"s": {"points": [counters]}}))
+    found = only(run_of(rows, grades, server_metrics={"s": [counters, counters | {"phase": "spot_check"}]}))
     assert (found["joules_per_token"], found["joules_per_correct"]) == (pytest.approx(3.0), pytest.approx(60.0))
     assert found["acceptance_length"] == pytest.approx(2.5)
+
+
+def test_a_gauge_of_the_acceptance_length_stands_in_for_counters() -> None:
+    seen = {"method": "truncate", "budget": 1024, "load": "c1", "repeat": 0, "server": {"acceptance_length": 1.8}}
+    run = run_of([row("a", 0, 0.5, 2.0, 16)], [grade("a", "correct")], server_metrics={"s": [seen]})
+    assert only(run)["acceptance_length"] == pytest.approx(1.8)
 
 
 def test_the_grid_has_a_point_for_each_setting_and_budget() -> None:

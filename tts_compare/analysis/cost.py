@@ -95,30 +95,29 @@ def _flops() -> pl.Expr:
     return 2.0 * pl.col("parameters") * pl.col("processed") + pl.col("attention_flops") * pl.col("attended")
 
 
+_COUNTERS = ("energy_j", "accepted_tokens", "draft_steps", "prefix_hit_tokens")
+
+
 def server_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
     """What the servers' own counters say of each point: energy, acceptance, prefix-cache hits, summed over repeats.
 
-    Read from ``server_metrics[setting]["points"]``: rows of method, budget, load, repeat and the counters' changes.
+    Read from ``server_metrics[setting]``: rows of method, budget, load, repeat, phase and the counters' changes. An
+    engine that has a gauge of the acceptance length in place of counters has its mean over repeats.
     """
-    counters = ("energy_j", "accepted_tokens", "draft_steps", "prefix_hit_tokens", "prefix_expected_tokens")
-    by_setting = {
-        setting: found.get("points", []) if isinstance(found, Mapping) else found or []
-        for setting, found in (manifest.get("server_metrics") or {}).items()
-    }
     rows = [
-        {"setting": setting} | {name: row.get(name) for name in ("method", "budget", "load", *counters)}
-        for setting, found in by_setting.items()
-        for row in found
+        {"setting": setting, "gauge": (row.get("server") or {}).get("acceptance_length")}
+        | {name: row.get(name) for name in ("method", "budget", "load", *_COUNTERS)}
+        for setting, found in (manifest.get("server_metrics") or {}).items()
+        for row in found or []
+        if row.get("phase") in (None, "measured")
     ]
-    schema = {"setting": pl.String, "method": pl.String, "budget": pl.Int64, "load": pl.String}
-    frame = pl.DataFrame(rows, schema=schema | dict.fromkeys(counters, pl.Float64), strict=False)
-    sums = [pl.when(pl.col(c).null_count() == 0).then(pl.col(c).sum()).alias(c) for c in counters]
+    schema = {"setting": pl.String, "method": pl.String, "budget": pl.Int64, "load": pl.String, "gauge": pl.Float64}
+    frame = pl.DataFrame(rows, schema=schema | dict.fromkeys(_COUNTERS, pl.Float64), strict=False)
+    sums = [pl.when(pl.col(c).null_count() == 0).then(pl.col(c).sum()).alias(c) for c in _COUNTERS]
+    counted = 1.0 + pl.col("accepted_tokens") / pl.col("draft_steps")
     return (
-        frame.group_by("setting", "method", pl.col("budget").alias("record_budget"), "load")
-        .agg(sums)
-        .with_columns(
-            acceptance_length=pl.when(pl.col("draft_steps") > 0).then(
-                1.0 + pl.col("accepted_tokens") / pl.col("draft_steps")
-            )
-        )
+        frame.group_by("setting", "method", pl.col("budget").alias("record_budget"), "load", maintain_order=True)
+        .agg(*sums, pl.col("gauge").mean())
+        .with_columns(acceptance_length=pl.when(pl.col("draft_steps") > 0).then(counted).otherwise("gauge"))
+        .drop("gauge")
     )

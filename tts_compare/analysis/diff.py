@@ -21,7 +21,19 @@ RunFrames = tuple[pl.DataFrame, pl.DataFrame, Mapping[str, Any]]
 _SIDE = "\x1f"
 #: Parts of a manifest that differ between any two runs.
 _INCIDENTAL = frozenset(
-    {"name", "created", "command", "clock", "doubts", "server_metrics", "startup_s", "left_out", "failed"}
+    {
+        "name",
+        "created",
+        "command",
+        "clock",
+        "state",
+        "deaths",
+        "doubts",
+        "server_metrics",
+        "startup_s",
+        "left_out",
+        "failed",
+    }
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from tts_compare.analysis.samples import call_rows, measured_rows
+from tts_compare.analysis.samples import call_rows, is_ok
 
 #: A derived latency further off than this is doubted.
 TOLERANCE = 0.05
@@ -27,6 +27,8 @@ SPOT_COLUMNS = (
 def spot_frame(records: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
     """SPOT_COLUMNS, one row a derived point that was spot-checked.
 
+    Rows of phase ``spot_check`` are such requests, and so are measured ones at a budget that is also derived.
+
     latency_ratio_p50: median over problems of derived over measured latency. prefix_equal_share is null where the
     records hold no text.
     """
@@ -34,7 +36,8 @@ def spot_frame(records: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
     schema |= dict.fromkeys(("setting", "method", "load"), pl.String) | dict.fromkeys(("budget", "n"), pl.Int64)
     if cuts.height == 0:
         return pl.DataFrame(schema=schema)
-    calls = call_rows(measured_rows(records)).filter((pl.col("call") == 0) & pl.col("ok"))
+    rows = records.filter(pl.col("phase") != "warmup").with_columns(ok=is_ok())
+    calls = call_rows(rows).filter((pl.col("call") == 0) & pl.col("ok"))
     texts = "text" in calls.columns
     text = (pl.col("reasoning").fill_null("") + pl.col("text").fill_null("")) if texts else pl.lit("")
     calls = calls.with_columns(whole=text)
