@@ -16,6 +16,7 @@ from tts_compare.experiment.counters import ServerFigures, contradictions, figur
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.tasks import Point, Voice, tasks_of, unfinished, warm_up_problems
 from tts_compare.launchers import Server
+from tts_compare.launchers.energy import read_energy, used_j
 from tts_compare.methods import METHODS
 from tts_compare.pacing import Concurrent, parse_load
 from tts_compare.replay import Replay, known_rows, replay
@@ -109,6 +110,7 @@ async def run_point(
         return
     await _flush(stage, journal)
     before = await _counters(stage)
+    energy = read_energy(stage.setting.device)
     sent: list[RequestRecord] = []
 
     def keep(rows: tuple[RequestRecord, ...]) -> None:
@@ -122,16 +124,17 @@ async def run_point(
     how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=known, seed=seed)
     async with timed.watch() as probe:
         await replay(tasks, load=parse_load(point.work.load, seed=seed), how=how)
+    energy_j = used_j(energy, read_energy(stage.setting.device)) if stage.server.pid is not None else None
     after = await _counters(stage)
     seen = figures(before, after, stage.backend.metrics)
     others = await stage.workers.figures() if stage.workers else ()
     audit = probe.audit(sent, server_ttft_s=ttft_growth(before, after, stage.backend.metrics), others=others)
-    journal.manifest["server_metrics"].setdefault(point.setting, []).append(metrics_row(point, seen, audit))
+    journal.manifest["server_metrics"].setdefault(point.setting, []).append(metrics_row(point, seen, audit, energy_j))
     journal.doubt(contradictions(seen, sent, point.setting))
     journal.doubt(timed.doubts_of(audit, setting=point.setting))
 
 
-def metrics_row(point: Point, seen: ServerFigures, audit: timed.Audit) -> dict[str, Any]:
+def metrics_row(point: Point, seen: ServerFigures, audit: timed.Audit, energy_j: float | None) -> dict[str, Any]:
     """One point's counters for the manifest; the names on top are those the analysis sums over repeats."""
     return {
         "method": point.work.method,
@@ -139,6 +142,7 @@ def metrics_row(point: Point, seen: ServerFigures, audit: timed.Audit) -> dict[s
         "load": point.work.load,
         "repeat": point.repeat,
         "phase": point.phase,
+        "energy_j": energy_j,
         "accepted_tokens": seen.accepted_tokens,
         "draft_steps": seen.drafts,
         "prefix_hit_tokens": seen.prefix_hits,

@@ -1,0 +1,100 @@
+"""The main job on real engines: the grid of both, what cannot run left out; killed at random, nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.running import rows_of, start, wait_until
+from tts_compare.cli import main
+
+pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(2400)]
+KILLS = int(os.environ.get("TTS_COMPARE_ENGINE_KILLS", "2"))
+
+
+def test_the_grid_of_both_engines_runs_and_what_the_cpu_cannot_do_is_left_out(
+    tiny_model: Path, shared_data: Path, on_gpu: bool, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    flags = [
+        "--backend=vllm,sglang",
+        "--tp=1,2",
+        "--spec=none,ngram",
+        f"--dataset={shared_data / 'math500.jsonl'}",
+        "--problems=10",
+        "--budget=128,256",
+        f"--model={tiny_model}",
+        f"--out={run}",
+    ]
+    assert main(flags) == 0
+    manifest = json.loads((run / "manifest.json").read_text())
+    left_out = {item["setting"] for item in manifest["left_out"]}
+    if not on_gpu:
+        assert left_out == {f"sglang/tiny/tp{size}-pp1-dp1/ngram" for size in (1, 2)}
+    assert not manifest["failed"]
+    rows = [row for row in rows_of(run) if row.phase == "measured"]
+    assert len(rows) == 10 * (8 - len(left_out))
+    assert all(row.ok for row in rows)
+    assert all(sum(row.timeline.tokens) == row.completion_tokens for row in rows)
+    speculated = [row for row in rows if row.setting == "vllm/tiny/tp1-pp1-dp1/ngram"]
+    assert any(max(row.timeline.tokens) > 1 for row in speculated)
+    points = json.loads((run / "points.json").read_text())
+    assert {point["budget"] for point in points} == {128, 256}
+
+
+def engine_processes(model: Path) -> list[psutil.Process]:
+    """Processes of engines that serve this model, and what vLLM's workers call themselves, below any of ours."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if str(model) in words and "-m tts_compare" not in words:
+            found.append(process)
+    return found
+
+
+def test_killed_at_random_moments_no_engine_is_left_and_every_finished_request_is_kept(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    run, rng, before = tmp_path / "run", random.Random(3), 0
+    argv = [
+        "--backend=vllm,sglang",
+        f"--model={tiny_model}",
+        "--dataset=quickstart",
+        "--problems=40",
+        "--budget=64",
+        "--quiet",
+        f"--resume={run}",
+    ]
+    children: set[psutil.Process] = set()
+    for _ in range(KILLS):
+        process = start(argv)
+        until = time.monotonic() + rng.uniform(1.0, 60.0)
+        while time.monotonic() < until and process.poll() is None:
+            children.update(_descendants(process.pid))
+            time.sleep(0.2)
+        children.update(_descendants(process.pid))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        gone = wait_until(lambda: not [child for child in children if child.is_running()], 15)
+        assert gone, [child for child in children if child.is_running()]
+        assert not engine_processes(tiny_model)
+        finished = sum(row.ok for row in rows_of(run)) if (run / "records.jsonl").exists() else 0
+        assert finished >= before
+        before = finished
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
