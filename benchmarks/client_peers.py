@@ -19,7 +19,9 @@ from time import monotonic_ns
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
+import aiohttp
 import httptools
+import httpx
 import msgspec
 import uvloop
 
@@ -37,7 +39,12 @@ Row = tuple[int, list[int], list[str]]
 def body(tokens: int, rate: float) -> dict[str, Any]:
     """The request every client sends."""
     options = {"include_usage": True, "continuous_usage_stats": True}
-    asked = {"model": "bench", "messages": [{"role": "user", "content": "go"}], "max_tokens": tokens + 1, "stream": True}
+    asked = {
+        "model": "bench",
+        "messages": [{"role": "user", "content": "go"}],
+        "max_tokens": tokens + 1,
+        "stream": True,
+    }
     return {**asked, "max_tokens": tokens, "stream_options": options, "temperature": 0, "rate": rate}
 
 
@@ -111,8 +118,6 @@ async def drive_ours_stamping(url: str, streams: int, tokens: int, rate: float, 
 
 async def drive_httpx(url: str, streams: int, tokens: int, rate: float, tally: Tally) -> None:
     """httpx as it comes: ``aiter_lines`` and json."""
-    import httpx
-
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits) as client:  # noqa: S113 - paced server
 
@@ -134,8 +139,6 @@ async def drive_httpx(url: str, streams: int, tokens: int, rate: float, tally: T
 
 async def drive_aiohttp(url: str, streams: int, tokens: int, rate: float, tally: Tally) -> None:
     """aiohttp, its content read line by line, and json."""
-    import aiohttp
-
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -209,7 +212,7 @@ async def drive_bare(url: str, streams: int, tokens: int, rate: float, tally: Ta
 
     async def one() -> None:
         loop = asyncio.get_running_loop()
-        _, bare = await loop.create_connection(lambda: Bare(head + data), where.hostname, where.port)
+        _, bare = await loop.create_connection(lambda: Bare(head + data), str(where.hostname), int(where.port or 80))
         await bare.done
         if parse:
             tally.ours(bare_rows(bare, tokens)[0])

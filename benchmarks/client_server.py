@@ -26,7 +26,9 @@ class Chunks:
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
-        start = '{"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","created":1700000000,"model":"bench",'
+        start = (
+            '{"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","created":1700000000,"model":"bench",'
+        )
         before = f'data: {start}"choices":[{{"index":0,"delta":{{"content":"'
         afters = []
         for i in range(1, tokens + 1):

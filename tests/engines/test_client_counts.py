@@ -1,0 +1,66 @@
+"""The tokens on the client's timelines are the tokens real engines say they generated, whatever their chunks hold."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tts_compare.backends import BACKENDS
+from tts_compare.client import open_client, send
+from tts_compare.domain import Call, RequestRecord, RowKey, Sampling
+from tts_compare.launchers import Server
+
+REQUESTS = 100
+AT_ONCE = 8
+
+
+async def rows_of(server: Server, backend: str, change: dict[str, Any]) -> list[RequestRecord]:
+    """The rows of requests of many lengths, chats and completions, greedy and sampled; ``change`` alters bodies."""
+    room = asyncio.Semaphore(AT_ONCE)
+    async with open_client(server.endpoint) as client:
+
+        async def one(i: int) -> tuple[RequestRecord, ...]:
+            sampling = Sampling(temperature=0.0 if i % 2 else 0.8, seed=i)
+            text = f"one two three one two three {i} one two"
+            call = Call(max_tokens=5 + i % 60, sampling=sampling, messages=(("user", text),))
+            if i % 3 == 0:
+                call = Call(max_tokens=5 + i % 60, sampling=sampling, prompt=text)
+            path, body = BACKENDS[backend].request(call, server.endpoint.model)
+            key = RowKey(setting="s", method="m", budget=0, load="c8", problem=str(i))
+            async with room:
+                return await send(client, path=path, body={**body, **change}, key=key, phase="measured")
+
+        made = await asyncio.gather(*(one(i) for i in range(REQUESTS)))
+    return [row for rows in made for row in rows]
+
+
+def all_add_up(rows: list[RequestRecord]) -> None:
+    """Every request succeeded, and its timeline holds the tokens of its usage, none of them guessed."""
+    assert [row.error for row in rows if row.error] == []
+    assert len(rows) == REQUESTS
+    wrong = [(row.problem, row.completion_tokens, sum(row.timeline.tokens)) for row in rows
+             if row.completion_tokens != sum(row.timeline.tokens)]  # fmt: skip
+    assert wrong == []
+    assert {row.tokens_source for row in rows} == {"usage"}
+    assert {doubt for row in rows for doubt in row.doubts} == set()
+    for row in rows:
+        assert sum(row.timeline.chars) == len(row.full_text)
+        assert row.token_ids is None or len(row.token_ids) == row.completion_tokens
+
+
+@pytest.mark.parametrize("change", [{}, {"ignore_eos": True}], ids=["as asked", "to the cap"])
+def test_vllm_with_n_gram_speculation_adds_up(vllm_server: Server, change: dict[str, Any]) -> None:
+    rows = asyncio.run(rows_of(vllm_server, "vllm", change))
+    all_add_up(rows)
+    if change:
+        assert max(max(row.timeline.tokens) for row in rows) > 1  # or else this shows nothing of many-token chunks
+
+
+@pytest.mark.parametrize("change", [{}, {"ignore_eos": True}], ids=["as asked", "to the cap"])
+def test_sglang_with_four_tokens_a_chunk_adds_up(sglang_server: Server, change: dict[str, Any]) -> None:
+    rows = asyncio.run(rows_of(sglang_server, "sglang", change))
+    all_add_up(rows)
+    if change:
+        assert max(max(row.timeline.tokens) for row in rows) > 1
