@@ -46,8 +46,12 @@ def test_colour_is_only_there_when_asked_for_and_changes_no_word() -> None:
 
 
 def test_a_terminal_without_unicode_gets_plots_it_can_draw() -> None:
-    """The plots' axes are ASCII then."""
-    assert "│" not in console(width=80, unicode=False)
+    """And tables, intervals and dashes: all of it is ASCII then, and no wider."""
+    for width in WIDTHS:
+        text = console(width=width, unicode=False)
+        assert text.isascii()
+        assert max(map(len, text.splitlines())) <= width
+    assert "42.4 +-14.0" in console(width=80, unicode=False)
 
 
 def test_frontier_points_are_marked_without_colour() -> None:

@@ -177,6 +177,19 @@ def test_a_terminal_gets_a_table_of_all_settings() -> None:
         assert word in shown, word
 
 
+def test_a_terminal_without_unicode_is_sent_ascii_alone() -> None:
+    """Table and lines, whatever a server says."""
+    for terminal in (True, False):
+        raw = io.BytesIO()
+        out = io.TextIOWrapper(raw, encoding="ascii")
+        console = Console(file=out, width=90, height=30, force_terminal=terminal, color_system=None)
+        with live.watch(console, clock=lambda: 34.0) as emit:
+            for event in [*told(), Said(text="数学 ± µ", at_s=34.0)]:
+                emit(event)
+        out.flush()
+        assert b"vllm" in raw.getvalue()
+
+
 def test_more_settings_than_lines_show_those_around_the_running_one() -> None:
     """And how many are not shown."""
     names = [f"vllm/m-{i}b/tp1-pp1-dp1/none" for i in range(40)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tts_compare.reports import charplot, sheets, verdicts
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.numbers import Kind, scale
-from tts_compare.reports.plain import one_line
+from tts_compare.reports.plain import ascii_only, one_line
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
 
@@ -53,7 +53,8 @@ class ConsoleReport:
         )
         for part in _parts(analysis, run, look):
             console.print(part)
-        return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+        text = "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+        return text if look.unicode else ascii_only(text)
 
 
 def _parts(analysis: Analysis, run: RunView, look: Look) -> Iterator[RenderableType]:
@@ -120,6 +121,10 @@ def _sheet(sheet: sheets.Sheet, look: Look, *, folds: int | None = None) -> Iter
     from rich.table import Table
     from rich.text import Text
 
+    if not look.unicode:
+        # Before the layout: a sign may become two characters.
+        rows = tuple(tuple(map(ascii_only, row)) for row in sheet.rows)
+        sheet = replace(sheet, heads=tuple(map(ascii_only, sheet.heads)), rows=rows)
     yield Text(f"\n{sheet.title}", style="bold")
     gap = 1 if look.width < WIDE else 2
     if sheet.sentences and _width(sheet, gap) > look.width:

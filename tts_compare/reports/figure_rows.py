@@ -140,7 +140,8 @@ def _steps(frontier: list[Row], axis: AxisShown, group: Group, scales: Mapping[s
     """The frontier of one axis from cheap to dear, and on to the dearest point: what it buys does not end before."""
     factor = scales[axis.id].factor
     own = sorted((row["x"], row["accuracy"]) for row in frontier if row["axis"] == axis.id and row["x"] is not None)
-    dearest = max((row[axis.column] for row in group.rows if row[axis.column] is not None), default=None)
+    drawn = (_or(row[axis.compared], row[axis.column]) for row in group.rows)
+    dearest = max((x for x in drawn if x is not None), default=None)
     if own and dearest is not None and dearest > own[-1][0]:
         own.append((dearest, own[-1][1]))
     for x, accuracy in own:

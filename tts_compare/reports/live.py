@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tts_compare.reports.labels import label_settings
 from tts_compare.reports.numbers import DASH, duration, three_digits
-from tts_compare.reports.plain import one_line
+from tts_compare.reports.plain import ascii_only, one_line
 from tts_compare.reports.progress import (
     Doubted,
     Emit,
@@ -34,7 +34,7 @@ from tts_compare.reports.progress import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, OverflowMethod, RenderableType
 
 __all__ = [
     "Doubted",
@@ -107,7 +107,9 @@ def _watch_terminal(console: Console, clock: Callable[[], float]) -> Iterator[Em
         state[0] = state[0].apply(event)
 
     def draw() -> RenderableType:
-        return draw_progress(state[0], now_s=clock(), width=console.width, height=console.height)
+        return draw_progress(
+            state[0], now_s=clock(), width=console.width, height=console.height, unicode=_shows_unicode(console)
+        )
 
     with Live(
         get_renderable=draw, console=console, refresh_per_second=_REDRAWS_PER_S, redirect_stdout=False, transient=False
@@ -144,6 +146,7 @@ class _Lines:
                 self._next_s = now_s + self._every_s
 
     def _print(self, line: str) -> None:
+        line = line if _shows_unicode(self._console) else ascii_only(line)
         self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
@@ -164,16 +167,23 @@ def say_progress(progress: Progress, *, now_s: float) -> str:
     return ", ".join(parts)
 
 
-def draw_progress(progress: Progress, *, now_s: float, width: int, height: int = 50) -> RenderableType:
+def _shows_unicode(console: Console) -> bool:
+    return console.encoding.lower().startswith("utf")
+
+
+def draw_progress(
+    progress: Progress, *, now_s: float, width: int, height: int = 50, unicode: bool = True
+) -> RenderableType:
     """Settings as rows and the last words below, within ``width`` columns and ``height`` lines."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
+    shown_as = str if unicode else ascii_only
     labels = label_settings([row.setting for row in progress.rows])
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("setting", no_wrap=True, overflow="ellipsis", ratio=None)
+    table = Table(box=box.SIMPLE_HEAD if unicode else box.ASCII2, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("setting", no_wrap=True, overflow="ellipsis" if unicode else "crop")
     table.add_column("state", no_wrap=True)
     wide = width >= 100
     for head in ("requests", *(("",) if wide else ()), "failed", "tokens/s", "latency s", "right"):
@@ -182,14 +192,17 @@ def draw_progress(progress: Progress, *, now_s: float, width: int, height: int =
     for row in shown:
         cells = _cells(row, now_s, bar=wide)
         name = one_line(labels.of[row.setting], max(16, width // 3))
-        table.add_row(Text(name), *(Text(cell) for cell in cells), style=_COLOURS.get(row.state, "dim"))
+        table.add_row(
+            Text(shown_as(name)), *(Text(shown_as(cell)) for cell in cells), style=_COLOURS.get(row.state, "dim")
+        )
+    overflow: OverflowMethod = "ellipsis" if unicode else "crop"
     hidden = len(progress.rows) - len(shown)
     foot = say_progress(progress, now_s=now_s) if progress.rows else "planning"
     if progress.started_at_s is not None:
         foot = f"{duration(now_s - progress.started_at_s)}: {foot}"
     lines = [Text(f"{hidden} more settings")] if hidden else []
-    words = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in progress.words]
-    return Group(table, *lines, Text(foot, style="bold", no_wrap=True, overflow="ellipsis"), *words)
+    words = [Text(shown_as(line), style="dim", no_wrap=True, overflow=overflow) for line in progress.words]
+    return Group(table, *lines, Text(shown_as(foot), style="bold", no_wrap=True, overflow=overflow), *words)
 
 
 def _fitting(rows: tuple[SettingProgress, ...], most: int) -> tuple[SettingProgress, ...]:

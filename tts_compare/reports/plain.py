@@ -24,6 +24,17 @@ def one_line(text: str, limit: int = 240) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+#: What reports themselves write beyond ASCII, for a terminal that cannot show it.
+_ASCII = str.maketrans(
+    {"\u2013": "-", "±": "+-", "·": ".", "µ": "u", "…": "..", "█": "#", "─": "-", "│": "|", "└": "+"}
+)
+
+
+def ascii_only(text: str) -> str:
+    """The same text for a terminal without Unicode: our own signs by their likes, any other character as ``?``."""
+    return text.translate(_ASCII).encode("ascii", "replace").decode()
+
+
 def _written_out(match: re.Match[str]) -> str:
     code = ord(match[0])
     if 0xD800 <= code <= 0xDFFF:

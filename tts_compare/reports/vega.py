@@ -210,7 +210,7 @@ def _tooltip(axis: AxisShown) -> list[Spec]:
         {"field": "budget_said", "title": "budget"},
         {"field": "accuracy_said", "title": "accuracy"},
         {"field": f"said_{axis.id}", "title": axis.title.lower()},
-        {"field": f"share_{axis.id}", "title": "on frontier in resamples"},
+        {"field": f"share_{axis.id}", "title": "frontier share"},
         {"field": "truncated_said", "title": "truncated"},
         {"field": "failed_said", "title": "failed"},
     ]
