@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import atheris  # type: ignore[import-not-found,unused-ignore]
+import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 with atheris.instrument_imports(include=["tts_compare.client"]):
     from tts_compare.client.limits import Limits, Stamps
