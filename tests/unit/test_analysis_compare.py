@@ -107,6 +107,17 @@ def test_comparisons_use_the_problems_completed_everywhere() -> None:
     assert 150 < row["n"] < 195
 
 
+def test_a_run_without_grades_still_compares_latencies() -> None:
+    run = make_run(World(engines=(PLAIN, DRAFTING), problems=40, repeats=3))
+    found = analysed(Run(records=run.records, grades=run.grades.head(0), manifest=run.manifest))
+    row = found.pairs.row(0, named=True)
+    assert row["latency_ratio"] == pytest.approx(1.4, abs=0.05)
+    assert row["accuracy_verdict"] == "no graded problem in common"
+    assert found.points["accuracy"].null_count() == 2
+    assert found.points["latency_mean_s"].null_count() == 0
+    assert not found.points["on_latency_frontier"].any()
+
+
 def test_methods_of_one_setting_are_compared_with_each_other() -> None:
     plain = make_run(World(engines=(PLAIN,), problems=30, samples=4, mixed=0.5))
     votes = make_run(World(engines=(PLAIN,), problems=30, samples=4, mixed=0.5, method="vote", vote_sizes=(1, 4)))

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tests.synthetic import Engine, Run, World, engines_grid, make_run
-from tts_compare.analysis.analyse import points
+from tts_compare.analysis.analyse import analyse, points
 from tts_compare.analysis.formulas import FORMULAS
 from tts_compare.analysis.schema import POINT_COLUMNS, POINT_KEY, grade_schema, point_schema, record_schema
 from tts_compare.errors import RunError
@@ -297,6 +297,27 @@ def test_a_gauge_of_the_acceptance_length_stands_in_for_counters() -> None:
     seen = {"method": "truncate", "budget": 1024, "load": "c1", "repeat": 0, "server": {"acceptance_length": 1.8}}
     run = run_of([row("a", 0, 0.5, 2.0, 16)], [grade("a", "correct")], server_metrics={"s": [seen]})
     assert only(run)["acceptance_length"] == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize("missing", ["completion_tokens", "prompt_tokens", "last_token_ns", "first_token_ns", "end_ns"])
+def test_a_figure_the_rows_do_not_hold_is_null_and_the_others_stand(missing: str) -> None:
+    run = make_run(World(engines=engines_grid(backends=("vllm",)), problems=6))
+    records = run.records.with_columns(pl.lit(None, dtype=pl.Int64).alias(missing))
+    found = analyse(records, run.grades, run.manifest, resamples=50).points
+    assert found["accuracy"].null_count() == 0
+    depends = {
+        "completion_tokens": "cost_per_token_gpu_s",
+        "prompt_tokens": "flops_mean",
+        "last_token_ns": "latency_mean_s",
+        "first_token_ns": "ttft_p50_s",
+        "end_ns": "gpu_s_per_problem",
+    }
+    assert found[depends[missing]].null_count() == found.height
+
+
+def test_two_problems_give_no_narrow_interval() -> None:
+    found = only(run_of([row("a", 0, 0.5, 2.0, 16), row("b", 2, 0.5, 2.2, 16)], []))
+    assert found["latency_hi_s"] / found["latency_lo_s"] > 1.1**2
 
 
 def test_the_grid_has_a_point_for_each_setting_and_budget() -> None:

@@ -81,8 +81,9 @@ def _flattens(evidence: Evidence) -> Claim:
     curves = _curves(evidence)
     if not curves:
         return _untold("a", "it needs one setting at three budgets or more")
-    accuracy, latency = evidence.drawn.accuracy, np.log2(evidence.drawn.axes["latency"])
-    tokens = np.log(evidence.drawn.axes["tokens"])
+    with np.errstate(divide="ignore"):
+        accuracy, latency = evidence.drawn.accuracy, np.log2(evidence.drawn.axes["latency"])
+        tokens = np.log(evidence.drawn.axes["tokens"])
     bends, growths = [], []
     for first, second, before, last in curves:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -91,6 +92,8 @@ def _flattens(evidence: Evidence) -> Claim:
         bends.append(late - early)
         growths.append(tokens[:, last] - tokens[:, before])
     bend, growth = np.mean(bends, axis=0), np.exp(np.mean(growths, axis=0))
+    if np.isnan(accuracy).any():
+        return _untold("a", "the answers are not graded")
     if not np.isfinite(bend).all():
         return _untold("a", "the latency of two budgets is the same: the largest budget cuts no response")
     low, high = (float(v) for v in np.quantile(bend[1:], [0.025, 0.975]))

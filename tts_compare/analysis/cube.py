@@ -27,7 +27,8 @@ class Cube:
     """Cells of one (load, policy) group.
 
     keys: each point's POINT_KEY, provenance and devices. figures: name -> (points, repeats, problems), nan if unknown.
-    sent, complete: (points, repeats, problems): problems sent, and answered and graded in every sample. repeats:
+    sent, answered, complete: (points, repeats, problems): problems sent; of them those answered in every sample; of
+    them those graded too (where nothing at all is graded, latencies are compared without). repeats:
     server starts of each point. compared: problems completed in every point in ``included``; outcomes: how many
     outcomes a problem has at most (1: accuracies are plain shares).
     """
@@ -38,6 +39,7 @@ class Cube:
     problems: tuple[str, ...]
     figures: dict[str, Floats]
     sent: Flags
+    answered: Flags
     complete: Flags
     repeats: NDArray[np.int64]
     outcomes: NDArray[np.int64]
@@ -60,6 +62,11 @@ class Cube:
         fine = np.ones(len(self.problems), dtype=bool)
         for point in points:
             fine &= self.complete[point][self.sent[point].any(axis=1)].all(axis=0)
+        return fine
+
+    def answered_mask(self, point: int) -> Flags:
+        """Problems answered in every repeat of a point, graded or not."""
+        fine: Flags = self.answered[point][self.sent[point].any(axis=1)].all(axis=0)
         return fine
 
 
@@ -87,11 +94,15 @@ def _cube(load: str, policy: str, rows: pl.DataFrame) -> Cube:
     flat = np.ravel_multi_index((point, repeat, problem), shape)
     size = int(np.prod(shape))
     counts = np.bincount(flat, minlength=size).reshape(shape)
-    bad = (rows["failed"] | rows["ungraded"]).to_numpy()
-    lost = np.bincount(flat, weights=bad, minlength=size).reshape(shape)
-    complete: Flags = np.array((counts > 0) & (lost == 0), dtype=np.bool_)
-    figures = {name: _cell_means(rows[name], flat, counts) for name in FIGURES}
     sent: Flags = np.array(counts > 0, dtype=np.bool_)
+
+    def without(bad: pl.Series) -> Flags:
+        lost = np.bincount(flat, weights=bad.to_numpy(), minlength=size).reshape(shape)
+        return np.array(sent & (lost == 0), dtype=np.bool_)
+
+    answered = without(rows["failed"])
+    complete = without(rows["failed"] | rows["ungraded"]) if rows["correct"].count() else answered
+    figures = {name: _cell_means(rows[name], flat, counts) for name in FIGURES}
     started: Flags = np.array(sent.any(axis=2), dtype=np.bool_)
     whole = np.array([complete[p][started[p]].all(axis=0) for p in range(shape[0])])
     included = whole.mean(axis=1) >= LEAST_COMPLETE
@@ -102,6 +113,7 @@ def _cube(load: str, policy: str, rows: pl.DataFrame) -> Cube:
         problems=tuple(problems),
         figures=figures,
         sent=sent,
+        answered=answered,
         complete=complete,
         repeats=started.sum(axis=1),
         outcomes=counts.sum(axis=1).max(axis=1),

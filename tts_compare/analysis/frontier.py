@@ -92,8 +92,8 @@ def on_frontier(x: Floats, accuracy: Floats) -> Flags:
     # One point a row from here on: each step below then reads memory in order.
     scale = np.where(np.isfinite(x), x, 0.0).max(axis=1)
     # Equal columns may come out of a matrix product a last bit apart.
-    cheap = np.where(np.isfinite(x), np.round(x / scale[:, None], 10), np.inf).T
-    good = np.where(np.isfinite(cheap), np.round(accuracy, 10).T, -1.0)
+    cheap = np.where(np.isfinite(x), np.round(x / np.where(scale > 0.0, scale, 1.0)[:, None], 10), np.inf).T
+    good = np.where(np.isfinite(cheap) & np.isfinite(accuracy.T), np.round(accuracy, 10).T, -1.0)
     order = np.lexsort((-good, cheap), axis=0)
     cheap, good = np.take_along_axis(cheap, order, axis=0), np.take_along_axis(good, order, axis=0)
     sorted_on = np.zeros((count, rows), dtype=bool)
@@ -158,7 +158,7 @@ def band_rows(cube: Cube, drawn: Resampled) -> pl.DataFrame:
     """BAND_COLUMNS: the best accuracy that x buys, and its pointwise 95 % band over the resamples."""
     rows = []
     for axis, x in drawn.axes.items():
-        usable = np.isfinite(x[0]) & (x[0] > 0) if x.size else np.zeros(0, dtype=bool)
+        usable = np.isfinite(x[0]) & (x[0] > 0) & np.isfinite(drawn.accuracy[0]) if x.size else np.zeros(0, dtype=bool)
         if not usable.any():
             continue
         own, accuracy = x[:, usable], drawn.accuracy[:, usable]

@@ -52,7 +52,7 @@ def choices(cube: Cube, drawn: Resampled, weights: Floats, *, confidence: float 
     accuracy, tokens = drawn.accuracy[0], drawn.axes["tokens"][0]
     found = []
     for target in _targets(accuracy, tokens):
-        able = np.flatnonzero(accuracy >= target - 1e-12)
+        able = np.flatnonzero((accuracy >= target - 1e-12) & np.isfinite(tokens))
         least = tokens[able].min()
         by_tokens = tuple(int(i) for i in able[tokens[able] <= least * (1 + 1e-9)])
         by_latency = _cheapest(drawn.axes["latency"][0], able)
@@ -82,7 +82,7 @@ def _targets(accuracy: Floats, tokens: Floats) -> list[float]:
     """The accuracies at which the compute frontier steps up, at most _MOST_TARGETS of them, evenly chosen."""
     steps: list[float] = []
     for i in np.lexsort((-accuracy, tokens)):
-        if accuracy[i] > 0.0 and (not steps or accuracy[i] > steps[-1] + 1e-12):
+        if np.isfinite(tokens[i]) and accuracy[i] > 0.0 and (not steps or accuracy[i] > steps[-1] + 1e-12):
             steps.append(float(accuracy[i]))
     if len(steps) <= _MOST_TARGETS:
         return steps

@@ -183,7 +183,7 @@ def _finite(value: float | None) -> float | None:
 def _cube_rows(cube: Cube, weights: Weights) -> list[dict[str, Any]]:
     """Means with intervals, and the compared_* figures, of each point of a cube."""
     by_mask: dict[bytes, list[int]] = {}
-    masks = [cube.own_mask(point) for point in range(len(cube.keys))]
+    masks = [cube.answered_mask(point) for point in range(len(cube.keys))]
     for point, mask in enumerate(masks):
         by_mask.setdefault(mask.tobytes(), []).append(point)
     rows: dict[int, dict[str, Any]] = {}
@@ -205,7 +205,7 @@ _FIGURES = ("latency", "cost_per_token", "bill", "tokens")
 def _mean_estimates(
     cube: Cube, group: list[int], mask: NDArray[np.bool_], weights: Weights
 ) -> dict[int, list[Estimate]]:
-    """Latency, cost per token, bill per problem and tokens of each point over its own complete problems."""
+    """Latency, cost per token, bill per problem and tokens of each point over the problems it answered."""
     contrasts = []
     for point in group:
         setting = str(cube.keys[point]["setting"])
@@ -257,8 +257,9 @@ def _compared(cube: Cube, point: int) -> dict[str, Any]:
     if not cube.included[point] or not cube.compared.any():
         return dict.fromkeys((*_COMPARED, "compared_cost_ratio"))
     means = {name: _finite(float(cube.values(point, figure).mean())) for name, figure in _COMPARED.items()}
-    ratio = cube.values(point, "request_s").mean() / cube.values(point, "tokens").mean()
-    return means | {"compared_cost_ratio": _finite(float(ratio))}
+    tokens = float(cube.values(point, "tokens").mean())
+    ratio = float(cube.values(point, "request_s").mean()) / tokens if tokens > 0.0 else None
+    return means | {"compared_cost_ratio": _finite(ratio)}
 
 
 def _with_server_figures(frame: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _BLOCK = 64
 #: More terms than this are not resampled through the products of every two of them.
 _NARROW = 6
+#: Below so many problems the bootstrap alone knows too little of the spread: no limit is nearer than Student's t.
+_FEW = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,13 +183,13 @@ def _studentised(
 ) -> tuple[float, float]:
     """The outer quantiles of (theta - its estimate) / error over the resamples, both as positive distances."""
     good = (means > 0).all(axis=1) & (variance > 1e-24)
+    least = t_quantile(0.5 + confidence / 2.0, problems - 1) if problems < _FEW or not good.any() else 0.0
     if not good.any():
-        wide = t_quantile(0.5 + confidence / 2.0, problems - 1)
-        return (wide, wide)
+        return (least, least)
     t = (np.log(means[good]) @ signs) / np.sqrt(variance[good])
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(t, [tail, 1.0 - tail])
-    return (max(0.0, -float(low)), max(0.0, float(high)))
+    return (max(least, -float(low)), max(least, float(high)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def choose(cube: Cube, drawn: Resampled, points: pl.DataFrame, objectives: Seque
             kept &= values <= objective.bound if objective.at_most else values >= objective.bound
     if not kept[0].any():
         return empty
-    score = np.where(kept, drawn.accuracy, -1.0)
+    score = np.where(kept, np.nan_to_num(drawn.accuracy, nan=0.0), -1.0)
     latency = drawn.axes["latency"][0]
     best = int(min(np.flatnonzero(kept[0]), key=lambda c: (-score[0, c], latency[c])))
     point = cube.keys[drawn.points[best]]
@@ -108,7 +108,7 @@ def choose(cube: Cube, drawn: Resampled, points: pl.DataFrame, objectives: Seque
         objectives=tuple(objectives),
         point={name: point[name] for name in POINT_KEY},
         label=point_label(point),
-        accuracy=float(drawn.accuracy[0, best]),
+        accuracy=float(drawn.accuracy[0, best]) if np.isfinite(drawn.accuracy[0, best]) else None,
         share=float(kept[1:, best].mean()),
         best_share=float(wins.mean()),
     )

@@ -15,7 +15,7 @@ def accuracy_verdict(
     """``more accurate by 3.2 points (1.0 to 5.4)``, or that the data cannot tell and how many problems would."""
     low, high = limits
     if math.isnan(difference):
-        return "no problem in common"
+        return "no graded problem in common"
     span = f"({_points(low)} to {_points(high)})"
     if adjusted_p is not None and adjusted_p < LEVEL and (low > 0.0 or high < 0.0):
         if difference > 0:
