@@ -50,6 +50,11 @@ class RunDir:
         """The table behind every report."""
         return self.path / "points.json"
 
+    @property
+    def private(self) -> bool:
+        """Whether a key was in use: nobody else may look into the directory, and its files are made 0600."""
+        return self.path.stat().st_mode & 0o077 == 0
+
     def server_log(self, setting: str) -> Path:
         """Where the server of a setting writes its standard output and error."""
         return self.path / "servers" / f"{_file_name(setting)}.log"

@@ -59,7 +59,7 @@ def _regrade(arguments: Namespace, run: store.RunDir) -> int:
         grades = list(judge.grade_all())
         write_grades(run, grades)
         manifest["experiment"]["policy"] = policy
-        store.write_json(run.manifest, manifest, private=run.manifest.stat().st_mode & 0o077 == 0)
+        store.write_json(run.manifest, manifest, private=run.private)
         write_points(run, manifest)
     if asked == "both":
         with Judge(run, manifest, policy=policy, grader="math-verify", limit_s=arguments.timeout) as other:

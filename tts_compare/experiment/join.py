@@ -102,4 +102,4 @@ def write_points(run: store.RunDir, manifest: Mapping[str, Any]) -> None:
     records, grades = frames(run, optional=needs_timelines(manifest))
     if records.filter(phase="measured").height:
         rows = points(records, grades, manifest).to_dicts()
-        store.write_json(run.points, rows)
+        store.write_json(run.points, rows, private=run.private)

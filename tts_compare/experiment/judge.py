@@ -104,10 +104,8 @@ def write_grades(run: store.RunDir, grades: Iterable[Grade]) -> None:
     """Replace ``grades.jsonl``: a reader sees the old rows or the new ones."""
     scratch = run.grades.with_name(".grades.jsonl.new")
     scratch.unlink(missing_ok=True)
-    with store.RowLog(scratch) as log:
+    with store.RowLog(scratch, private=run.private) as log:
         log.append(grades)
-    if run.records.exists():
-        scratch.chmod(run.records.stat().st_mode & 0o777)
     scratch.replace(run.grades)
 
 

@@ -3,91 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import Any
 
 from tts_compare import client as timed
-from tts_compare.admission import Gate
-from tts_compare.backends import BACKENDS, Backend
-from tts_compare.domain import Call, Doubt, Phase, Problem, RequestRecord, RowKey, Setting
+from tts_compare.backends import BACKENDS
+from tts_compare.domain import Call, Doubt, Problem, RequestRecord
 from tts_compare.experiment.counters import ServerFigures, contradictions, figures, ttft_growth
 from tts_compare.experiment.journal import Journal
+from tts_compare.experiment.negotiate import negotiated
+from tts_compare.experiment.stage import Stage
 from tts_compare.experiment.tasks import Point, Voice, tasks_of, unfinished, warm_up_problems
-from tts_compare.launchers import Server
 from tts_compare.launchers.energy import read_energy, used_j
 from tts_compare.methods import METHODS
 from tts_compare.pacing import Concurrent, parse_load
 from tts_compare.replay import Replay, known_rows, replay
 from tts_compare.scrape import Counters, scrape
 
-if TYPE_CHECKING:
-    import httpx
-
 WARM_UP_TOKENS = 32
-DEATH_GRACE_S = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """A running server of one setting, and a client bound to it.
-
-    post: sends one attempt, here or in a worker process. client: for what is not timed.
-    """
-
-    setting: Setting
-    server: Server
-    client: httpx.AsyncClient
-    post: Callable[..., Awaitable[tuple[RequestRecord, ...]]]
-    backend: Backend
-    gate: Gate
-    workers: timed.Workers | None = None
-
-    async def died(self) -> str | None:
-        """Why the server is gone: an engine that failed a request takes a moment to end."""
-        waited_s = 0.0
-        while (cause := self.server.died()) is None and waited_s < DEATH_GRACE_S and self.server.pid is not None:
-            await asyncio.sleep(0.1)
-            waited_s += 0.1
-        return cause
-
-    def sender(self, phase: Phase, journal: Journal) -> Callable[..., Awaitable[tuple[RequestRecord, ...]]]:
-        """Sends a call of this phase; what is cut off by an interruption is journalled too."""
-
-        async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
-            path, body = self.backend.request(call, self.server.endpoint.model)
-            return await self.post(
-                path=path,
-                body=body,
-                key=key,
-                phase=phase,
-                scheduled_ns=scheduled_ns,
-                on_cancel=journal.append,
-            )
-
-        return send
-
-    def root(self, path: str) -> str:
-        """A URL of the server above ``/v1``."""
-        return self.server.endpoint.base_url.removesuffix("/v1") + path
-
-
-async def warm_up(stage: Stage, points: Sequence[Point], voice: Voice, journal: Journal) -> None:
+async def warm_up(stage: Stage, points: Sequence[Point], voice: Voice, journal: Journal) -> Stage:
     """Send requests that are not among the problems, as many at once as the loads will: first ones are slow.
 
-    They go through the first method's first call, so the path that is warm is the one that is measured.
+    They go through the first method's first call, so the path that is warm is the one that is measured. Returns the
+    stage as it is to be used: a hosted endpoint's refusals of single fields are learnt here.
     """
     works = [point.work for point in points]
     width = max((load.n for work in works if isinstance(load := parse_load(work.load), Concurrent)), default=1)
     budget = min(WARM_UP_TOKENS, *(work.budget for work in works))
     short = replace(works[0], budget=budget, samples=METHODS[works[0].method].least_samples, spot_check=False)
     point = replace(points[0], work=short)
+    first, *others = [(next(task.start())[0], task.key) for task in tasks_of(point, warm_up_problems(width + 2), voice)]
+    stage = await negotiated(stage, *first, journal)
     send = stage.sender("warmup", journal)
-    for problems in (warm_up_problems(1), warm_up_problems(width + 1)[1:]):
-        calls = [(task.key, next(task.start())[0]) for task in tasks_of(point, problems, voice)]
-        for rows in await asyncio.gather(*(send(call, key, scheduled_ns=None) for key, call in calls)):
+    for calls in (others[:1], others[1:]):
+        for rows in await asyncio.gather(*(send(call, key, scheduled_ns=None) for call, key in calls)):
             journal.append(rows)
+    return stage
 
 
 async def run_point(

@@ -118,7 +118,7 @@ class Run:
 
         async with serving(self.fleet, block.setting, self.journal, purse=self.purse, devices=devices) as stage:
             tell(progress.ServerReady(setting=block.setting.id, at_s=monotonic()))
-            await warm_up(stage, points, voice, self.journal)
+            stage = await warm_up(stage, points, voice, self.journal)  # noqa: PLW2901 - as negotiated
             for point in points:
                 await run_point(stage, point, problems, voice, self.journal, emit=emit)
                 self.journal.save()

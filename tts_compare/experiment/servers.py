@@ -13,8 +13,8 @@ from tts_compare.backends import BACKENDS
 from tts_compare.domain import Doubt, Setting
 from tts_compare.engines.registry import EnginePython, find_python
 from tts_compare.experiment.journal import Journal
-from tts_compare.experiment.point import Stage
 from tts_compare.experiment.prepare import Prepared
+from tts_compare.experiment.stage import Stage
 from tts_compare.launchers import ServerPlan, launcher_for, plan_server
 
 

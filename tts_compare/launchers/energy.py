@@ -7,6 +7,7 @@ Both count everything that runs on the device, not our engine alone. Sources: NV
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def _packages(root: Path) -> dict[str, Counter]:
 def _gpus(nvml: Any) -> dict[str, Counter]:
     if nvml is None:
         try:
-            import pynvml as nvml
+            nvml = importlib.import_module("pynvml")
         except ImportError:
             return {}
     try:

@@ -1,0 +1,64 @@
+"""A running server of one setting, and what sends requests to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tts_compare import client as timed
+from tts_compare.admission import Gate
+from tts_compare.backends import Backend
+from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
+from tts_compare.experiment.journal import Journal
+from tts_compare.launchers import Server
+
+if TYPE_CHECKING:
+    import httpx
+
+DEATH_GRACE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A running server of one setting, and a client bound to it.
+
+    post: sends one attempt, here or in a worker process. client: for what is not timed.
+    """
+
+    setting: Setting
+    server: Server
+    client: httpx.AsyncClient
+    post: Callable[..., Awaitable[tuple[RequestRecord, ...]]]
+    backend: Backend
+    gate: Gate
+    workers: timed.Workers | None = None
+
+    async def died(self) -> str | None:
+        """Why the server is gone: an engine that failed a request takes a moment to end."""
+        waited_s = 0.0
+        while (cause := self.server.died()) is None and waited_s < DEATH_GRACE_S and self.server.pid is not None:
+            await asyncio.sleep(0.1)
+            waited_s += 0.1
+        return cause
+
+    def sender(self, phase: Phase, journal: Journal) -> Callable[..., Awaitable[tuple[RequestRecord, ...]]]:
+        """Sends a call of this phase; what is cut off by an interruption is journalled too."""
+
+        async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
+            path, body = self.backend.request(call, self.server.endpoint.model)
+            return await self.post(
+                path=path,
+                body=body,
+                key=key,
+                phase=phase,
+                scheduled_ns=scheduled_ns,
+                on_cancel=journal.append,
+            )
+
+        return send
+
+    def root(self, path: str) -> str:
+        """A URL of the server above ``/v1``."""
+        return self.server.endpoint.base_url.removesuffix("/v1") + path
