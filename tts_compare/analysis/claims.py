@@ -81,9 +81,10 @@ def _flattens(evidence: Evidence) -> Claim:
     curves = _curves(evidence)
     if not curves:
         return _untold("a", "it needs one setting at three budgets or more")
-    with np.errstate(divide="ignore"):
-        accuracy, latency = evidence.drawn.accuracy, np.log2(evidence.drawn.axes["latency"])
-        tokens = np.log(evidence.drawn.axes["tokens"])
+    if not all((evidence.drawn.axes[axis] > 0).all() for axis in ("latency", "tokens")):
+        return _untold("a", "a latency or a length is missing")
+    accuracy, latency = evidence.drawn.accuracy, np.log2(evidence.drawn.axes["latency"])
+    tokens = np.log(evidence.drawn.axes["tokens"])
     bends, growths = [], []
     for first, second, before, last in curves:
         with np.errstate(invalid="ignore", divide="ignore"):
