@@ -158,7 +158,9 @@ async def _open_loop(tasks: tuple[Task, ...], load: Poisson, how: Replay) -> Non
     async with asyncio.TaskGroup() as group:
         for task, offset_ns in zip(tasks, offsets_ns(load), strict=False):
             at_ns = start_ns + offset_ns
-            await asyncio.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
+            # An event loop's timer may ring up to a millisecond early: no request goes before its instant.
+            while (left_ns := at_ns - time.monotonic_ns()) > 0:
+                await asyncio.sleep(left_ns / 1e9)
             if gone:
                 break
             group.create_task(one(task, at_ns))
