@@ -24,29 +24,32 @@ _BURST = 16
 class Chunks:
     """Pre-rendered chunks: what comes before the instant, and what comes after it for each token."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int, *, plain: bool) -> None:
         self.tokens = tokens
-        start = (
-            '{"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","created":1700000000,"model":"bench",'
-        )
-        before = f'data: {start}"choices":[{{"index":0,"delta":{{"content":"'
+        about = '"object":"chat.completion.chunk","created":1700000000,"model":"bench",'
+        choice = '"choices":[{"index":0,"delta":{"content":"'
+        if plain:  # a text of four characters, as a token has; the instant is where no client keeps it
+            before, between = 'data: {"id":"chatcmpl-', f'",{about}{choice}abcd'
+        else:
+            before, between = f'data: {{"id":"chatcmpl-0123456789abcdef",{about}{choice}', ""
         afters = []
         for i in range(1, tokens + 1):
             finish = '"stop"' if i == tokens else "null"
             usage = f'{{"prompt_tokens":10,"total_tokens":{i + 10:>6},"completion_tokens":{i:>6}}}'
-            afters.append(f'"}},"logprobs":null,"finish_reason":{finish:>6}}}],"usage":{usage}}}\n\n'.encode())
+            end = f'"}},"logprobs":null,"finish_reason":{finish:>6}}}],"usage":{usage}}}\n\n'
+            afters.append((between + end).encode())
         size = len(before) + 20 + len(afters[0])
         self.before = b"%x\r\n%s" % (size, before.encode())
         self.afters = [after + b"\r\n" for after in afters]
         usage = f'{{"prompt_tokens":10,"total_tokens":{tokens + 10},"completion_tokens":{tokens}}}'
-        last = f'data: {start}"choices":[],"usage":{usage}}}\n\ndata: [DONE]\n\n'.encode()
+        last = f'data: {{"id":"chatcmpl-0",{about}"choices":[],"usage":{usage}}}\n\ndata: [DONE]\n\n'.encode()
         self.last = b"%x\r\n%s\r\n0\r\n\r\n" % (len(last), last)
 
 
 class Stream(asyncio.Protocol):
     """One connection; ``POST /v1/chat/completions`` is answered by a stream, paced on an absolute schedule."""
 
-    rendered: dict[int, Chunks] = {}  # noqa: RUF012 - shared on purpose: rendered once for all streams
+    rendered: dict[tuple[int, bool], Chunks] = {}  # noqa: RUF012 - shared on purpose: rendered once for all streams
 
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
@@ -88,12 +91,17 @@ class Stream(asyncio.Protocol):
             return
         asked = json.loads(self._body)
         tokens, self._rate = asked["max_tokens"], asked.get("rate", 0)
-        self._chunks = self.rendered.setdefault(tokens, Chunks(tokens))
+        self._chunks = self._rendered(tokens, plain=bool(asked.get("plain")))
         self._transport.write(_HEAD)
         self._next = 0
         # Streams of one load do not tick together: an engine's do, but its writes are spread by its own loop.
         self._begun_s = self._loop.time() + (hash(self._transport.get_extra_info("peername")) % 1000) / 1e5
         (self._tick if self._rate else self._burst)()
+
+    def _rendered(self, tokens: int, *, plain: bool) -> Chunks:
+        if (tokens, plain) not in self.rendered:
+            self.rendered[tokens, plain] = Chunks(tokens, plain=plain)
+        return self.rendered[tokens, plain]
 
     def _tick(self) -> None:
         chunks = self._chunks

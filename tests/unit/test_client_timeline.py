@@ -296,3 +296,41 @@ def test_a_real_engines_death_is_an_error_inside_a_200(shared_data: Path) -> Non
     assert row.error is not None
     assert (row.error.kind, row.error.status) == ("in_band", 500)
     assert "EngineCore" in row.error.message
+
+
+def test_a_long_stream_stays_small_while_it_runs_and_so_does_its_row() -> None:
+    import tracemalloc
+
+    import msgspec
+
+    tokens = 16_000
+    usage = '"usage":{{"prompt_tokens":10,"total_tokens":{n},"completion_tokens":{n}}}'
+    template = (
+        f'data: {{{{"id":"{"x" * 100}","choices":[{{{{"index":0,"delta":{{{{"content":" tok"}}}}}}}}],{usage}}}}}\n\n'
+    )
+    pieces = [template.format(n=i + 1).encode() for i in range(tokens)]
+    assert 230 < len(pieces[0]) < 320
+    tracemalloc.start()
+    begun = tracemalloc.get_traced_memory()[0]
+    reducer = Reducer(status=200, max_tokens=tokens)
+    batch: list[tuple[int, bytes]] = []
+    highest = 0
+    for i, piece in enumerate(pieces):
+        batch.append((i * 12_345_678, bytes(bytearray(piece))))  # a copy of its own, as a read has
+        if len(batch) * len(piece) > 256 * 1024:
+            reducer.put(batch)
+            batch = []
+            reducer.drain()
+            highest = max(highest, tracemalloc.get_traced_memory()[0] - begun)
+    peak = tracemalloc.get_traced_memory()[1] - begun
+    tracemalloc.stop()
+    reducer.put([*batch, (10**12, sse(chat("", finish="length", used=tokens))), (10**12, sse(last(tokens)) + DONE)])
+    reducer.drain()
+    attempt = Attempt(
+        key=KEY, phase="measured", request_id="r", scheduled_ns=None, choices=1, stream=True, max_tokens=tokens
+    )
+    row = rows(attempt, Stamps(sent_ns=0, end_ns=10**12), reducer, headers={}, status=200, broken=None)[0]
+    assert row.completion_tokens == sum(row.timeline.tokens) == tokens
+    assert highest < 1_000_000
+    assert peak < 2_000_000
+    assert len(msgspec.json.encode(row)) < 250_000
