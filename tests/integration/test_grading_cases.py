@@ -81,10 +81,10 @@ def test_variants_of_every_math500_gold_are_told_apart(pool: GraderPool, shared_
     assert len(wrong) > 1_500
     taken = accepted(pool, ((gold, boxed(answer)) for gold, _, answer in equal))
     missed = [case for case, ok in zip(equal, taken, strict=True) if not ok]
-    assert len(missed) <= 0.005 * len(equal), missed
+    assert not missed
     taken = accepted(pool, ((gold, boxed(answer)) for gold, _, answer in wrong))
     passed = [case for case, ok in zip(wrong, taken, strict=True) if ok]
-    assert len(passed) <= 1, passed
+    assert not passed
 
 
 def test_a_cut_output_is_credited_only_where_a_complete_box_precedes_the_cut(

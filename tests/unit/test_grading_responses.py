@@ -36,6 +36,13 @@ def test_every_row_is_judged_in_order(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_judged_can_be_written_out_again(tmp_path: Path) -> None:
+    path = written(tmp_path / "r.jsonl", r'{"gold": "14", "response": "\\boxed{\ud800 14}"}')
+    with GraderPool() as pool:
+        (judgement,) = grade_file(path, pool=pool)
+    assert (judgement.answer or "").encode() == "\ufffd 14".encode()
+
+
 @pytest.mark.parametrize(
     "row",
     ["{", "[1]", '{"gold": "1"}', '{"gold": true, "response": "x"}', '{"gold": "1", "response": "x", "kind": "z"}'],

@@ -61,6 +61,10 @@ def _item(row: dict[str, Any], where: str, kind: str, policy: Policy, stop_at: s
     own = row.get("kind", kind)
     if own not in ANSWER_KINDS:
         raise UsageError(f"{where}: unknown answer kind {own!r}; known: {', '.join(ANSWER_KINDS)}")
-    return Item(
-        gold=gold, response=Response(text=response, reasoning=reasoning), kind=own, policy=policy, stop_at=stop_at
-    )
+    found = Response(text=_clean(response), reasoning=_clean(reasoning))
+    return Item(gold=_clean(gold), response=found, kind=own, policy=policy, stop_at=stop_at)
+
+
+def _clean(text: str) -> str:
+    """Without the half characters that JSON escapes can spell and nothing can write out again."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
