@@ -23,6 +23,7 @@ _HOMES = {
     "import": "interchange",
     "engines": "engines",
     "selftest": "selftest",
+    "completion": "completion",
 }
 
 

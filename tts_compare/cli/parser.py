@@ -6,7 +6,19 @@ import argparse
 
 from tts_compare import __version__
 
-COMMANDS = ("run", "plan", "report", "grade", "diff", "export", "import", "engines", "selftest", "quickstart")
+COMMANDS = (
+    "run",
+    "plan",
+    "report",
+    "grade",
+    "diff",
+    "export",
+    "import",
+    "engines",
+    "selftest",
+    "quickstart",
+    "completion",
+)
 
 _RUN_EXAMPLES = """\
 examples:
@@ -57,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         "example:\n  tts-compare quickstart",
     )
     quick.add_argument("--out", metavar="DIR", help="the run directory")
+    _add_completion(commands)
     return parser
 
 
@@ -251,3 +264,15 @@ def _add_engines(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     install.add_argument("--version", metavar="X", help="the engine's version")
     _command(actions, "list", "what is installed", "")
     _command(actions, "doctor", "what works, what does not, and what to run to mend it", "")
+
+
+def _add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "completion",
+        "print a script that completes this command line in a shell",
+        'examples:\n  eval "$(tts-compare completion bash)"        (in ~/.bashrc)\n'
+        '  eval "$(tts-compare completion zsh)"         (in ~/.zshrc, after compinit)\n'
+        "  tts-compare completion fish > ~/.config/fish/completions/tts-compare.fish",
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
