@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from tts_compare.client import audit as audit_module
 from tts_compare.client.audit import Audit, LoopFigures, audit_of, doubts_of, trail_ms, watch
 from tts_compare.domain import RequestRecord
 
@@ -70,3 +71,25 @@ def test_a_loop_held_up_is_seen() -> None:
     assert audit.loop_lag_max_ms is not None
     assert audit.loop_lag_max_ms > 100
     assert "client_lag" in {doubt.code for doubt in doubts_of(audit)}
+
+
+def test_one_long_standstill_is_a_doubt_however_calm_the_rest_was() -> None:
+    calm = LoopFigures(lags_ms=(0.1,) * 10_000 + (5000.0,), cpu_s=0.1, wall_s=200.0)
+    audit = audit_of([], [IDLE, calm])
+    assert audit.loop_lag_p99_ms == pytest.approx(0.2)
+    (doubt,) = doubts_of(audit, setting="x")
+    assert (doubt.code, doubt.setting) == ("client_stood_still", "x")
+    assert "5.0 s" in doubt.message
+
+
+def test_a_machine_that_slept_is_seen_although_its_monotonic_clock_slept_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept_s = iter((100.0, 130.0))
+    monkeypatch.setattr(audit_module, "machine_sleep_s", lambda: next(slept_s))
+
+    async def suspended() -> Audit:
+        async with watch() as probe:
+            await asyncio.sleep(0.03)
+        return probe.audit()
+
+    (doubt,) = (d for d in doubts_of(asyncio.run(suspended())) if d.code == "client_stood_still")
+    assert "30." in doubt.message

@@ -20,6 +20,8 @@ MAX_LAG_P99_MS = 10.0
 MAX_CPU_SHARE = 0.85
 MAX_SEND_LAG_P99_MS = 50.0
 MAX_TRAIL_P50_MS = 10.0
+MAX_STILL_S = 1.0
+_STILL_ADVICE = "let the machine neither sleep nor stop the process (systemd-inhibit), and measure the point again"
 _ADVICE = "spread the load over more client processes: --workers N"
 
 
@@ -30,7 +32,8 @@ class Audit:
     loop_lag_*: how late the event loop ran a timer. cpu_share: CPU seconds of the busiest client process by wall
     seconds (1 is one core). send_lag_p99_ms: sent minus scheduled, open loop. trail_*: the client's time from first to
     last token minus the engine's own figure for the request. histogram_trail_ms: the client's mean TTFT minus the mean
-    of the engine's histogram, where it gives no figures per request.
+    of the engine's histogram, where it gives no figures per request. still_s: the longest time a client process stood
+    still, the machine's own sleep included.
     """
 
     loop_lag_p50_ms: float | None = None
@@ -41,16 +44,18 @@ class Audit:
     trail_p50_ms: float | None = None
     trail_p99_ms: float | None = None
     histogram_trail_ms: float | None = None
+    still_s: float | None = None
     workers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopFigures:
-    """One process's part of an audit: sorted lags in ms, and its CPU and wall seconds."""
+    """One process's part of an audit: sorted lags in ms, its CPU and wall seconds, and how long the machine slept."""
 
     lags_ms: tuple[float, ...]
     cpu_s: float
     wall_s: float
+    asleep_s: float = 0.0
 
 
 class Probe:
@@ -60,6 +65,7 @@ class Probe:
         self._lags_ms = array("f")
         self._cpu_s = time.process_time()
         self._begun_s = time.monotonic()
+        self._slept_s = machine_sleep_s()
 
     async def sample(self) -> None:
         """Ask for a timer every ``SAMPLE_S`` and note how late it comes; runs until cancelled."""
@@ -75,6 +81,7 @@ class Probe:
             lags_ms=tuple(sorted(self._lags_ms)),
             cpu_s=time.process_time() - self._cpu_s,
             wall_s=time.monotonic() - self._begun_s,
+            asleep_s=machine_sleep_s() - self._slept_s,
         )
 
     def audit(
@@ -90,6 +97,17 @@ class Probe:
         grew. others: the figures of worker processes; the audit is that of the worst.
         """
         return audit_of(rows, [self.figures(), *others], server_ttft_s=server_ttft_s)
+
+
+def machine_sleep_s() -> float:
+    """Seconds the machine has slept since it was started; 0 where that cannot be told.
+
+    Linux's monotonic clock stands still while the machine sleeps and its boot-time clock does not (clock_gettime(2)),
+    so a sleep is in no timer's lateness.
+    """
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 @asynccontextmanager
@@ -133,6 +151,7 @@ def audit_of(
         trail_p50_ms=quantile(trails, 0.5),
         trail_p99_ms=quantile(trails, 0.99),
         histogram_trail_ms=histogram,
+        still_s=max((sum(p.lags_ms[-1:]) / 1e3 + p.asleep_s for p in processes), default=None),
         workers=max(1, len(processes) - 1),
     )
 
@@ -164,4 +183,8 @@ def doubts_of(audit: Audit, *, setting: str | None = None) -> tuple[Doubt, ...]:
             what = f"arrivals trail the engine's own figures by {trail:.0f} ms"
             found.append(("client_trails_server", f"{what}: the client, or what lies between, is in them"))
             break
-    return tuple(Doubt(code=code, message=message, advice=_ADVICE, setting=setting) for code, message in found)
+    doubts = [Doubt(code=code, message=message, advice=_ADVICE, setting=setting) for code, message in found]
+    if (still_s := audit.still_s) is not None and still_s > MAX_STILL_S:
+        message = f"the client stood still for {still_s:.1f} s: what arrived meanwhile is stamped with the end of it"
+        doubts.append(Doubt(code="client_stood_still", message=message, advice=_STILL_ADVICE, setting=setting))
+    return tuple(doubts)
