@@ -17,8 +17,8 @@ import argparse, os, sys
 from tts_compare.selftest import server
 
 flags = argparse.ArgumentParser(allow_abbrev=False)
-for name in ("--model", "--model-path", "--served-model-name", "--port", "--host", "--max-model-len", "--context-length"):
-    flags.add_argument(name)
+for name in ("model", "model-path", "served-model-name", "port", "host", "max-model-len", "context-length"):
+    flags.add_argument("--" + name)
 flags.add_argument("--no-enable-prefix-caching", action="store_true")
 known, rest = flags.parse_known_args()
 if "--fail-to-start" in rest:

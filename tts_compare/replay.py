@@ -159,7 +159,7 @@ async def _open_loop(tasks: tuple[Task, ...], load: Poisson, how: Replay) -> Non
         for task, offset_ns in zip(tasks, offsets_ns(load), strict=False):
             at_ns = start_ns + offset_ns
             # An event loop's timer may ring up to a millisecond early: no request goes before its instant.
-            while (left_ns := at_ns - time.monotonic_ns()) > 0:
+            while (left_ns := at_ns - time.monotonic_ns()) > 0:  # noqa: ASYNC110 - it waits for the clock
                 await asyncio.sleep(left_ns / 1e9)
             if gone:
                 break

@@ -149,7 +149,7 @@ def launch(program: str) -> Iterator[Page]:
         # The browser reads commands from descriptor 3 and answers on 4; a shell puts the pipes there.
         script = f'exec "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'
         process = subprocess.Popen(
-            ["bash", "-c", script, "chromium", program, *FLAGS, f"--user-data-dir={profile}"],  # noqa: S607
+            ["bash", "-c", script, "chromium", program, *FLAGS, f"--user-data-dir={profile}"],
             pass_fds=(to_browser[0], from_browser[1]),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -165,8 +165,40 @@ def test_a_finished_run_taken_up_sends_nothing_and_starts_nothing(grid_run: tupl
     ]
     assert main(argv) == 0
     assert (run / "records.jsonl").read_bytes() == before
+    assert main(["run", f"--resume={run}"]) == 0
+    assert (run / "records.jsonl").read_bytes() == before
     starts = json.loads((run / "manifest.json").read_text())["settings"]
     assert all(len(facts["startup_s"]) == 1 for facts in starts.values())
+
+
+def test_where_no_server_starts_there_is_no_report_and_the_cause_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = bench(tmp_path)
+    flags = ("--backend=vllm", "--problems=2", "--budget=8", "--engine-args=vllm=--fail-to-start", "--quiet")
+    assert main(table.argv("run", *flags)) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "failed: vllm/tiny/tp1-pp1-dp1/none" in said.err
+    assert "unrecognized arguments: --fail-to-start" in said.err
+
+
+def test_answers_are_graded_while_requests_run_only_when_asked(tmp_path: Path) -> None:
+    table = bench(tmp_path)
+    assert main(table.argv("run", "--backend=vllm", "--problems=2", "--budget=8", "--grade-live")) == 0
+    manifest = json.loads((table.home / "run" / "manifest.json").read_text())
+    assert "graded_live" in {doubt["code"] for doubt in manifest["doubts"]}
+
+
+def test_two_servers_at_once_give_the_rows_of_both_and_a_doubt(tmp_path: Path) -> None:
+    table = bench(tmp_path)
+    flags = ("--backend=vllm,sglang", "--problems=4", "--budget=8", "--parallel-servers=2", "--repeats=2")
+    assert main(table.argv("run", *flags)) == 0
+    rows = [row for row in rows_of(table.home / "run") if row.phase == "measured"]
+    assert len({row.key for row in rows}) == len(rows) == 2 * 2 * 4
+    manifest = json.loads((table.home / "run" / "manifest.json").read_text())
+    assert "parallel_servers" in {doubt["code"] for doubt in manifest["doubts"]}
+    assert all(len(facts["startup_s"]) == 2 for facts in manifest["settings"].values())
 
 
 def test_a_run_of_another_prompt_is_not_taken_up(

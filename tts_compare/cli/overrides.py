@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tts_compare import store
 
 if TYPE_CHECKING:
     from tts_compare.config import Experiment
 
 _NOT_KEYS = ("command", "config")
+#: What belongs to one invocation and not to the run.
+_NOT_KEPT = ("out", "resume", "quiet", "no_color", "strict")
 
 
-def experiment_of(arguments: Namespace) -> Experiment:
-    """The experiment that a command line asks for; the values are still the texts that were typed."""
-    from tts_compare.config import load_experiment
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A configuration's name and the flags over it, as they were typed; kept in the manifest for ``--resume``."""
 
-    given = {key: value for key, value in vars(arguments).items() if key not in _NOT_KEYS and value is not None}
-    return load_experiment(arguments.config, given)
+    config: str | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+    def experiment(self) -> Experiment:
+        """The experiment. Raises UsageError."""
+        from tts_compare.config import load_experiment
+
+        return load_experiment(self.config, self.flags)
+
+    def to_keep(self) -> dict[str, Any]:
+        """What a resumed run needs of it."""
+        return {"config": self.config, "flags": {k: v for k, v in self.flags.items() if k not in _NOT_KEPT}}
+
+
+def asked_by(arguments: Namespace) -> Asked:
+    """What a command line asks for; ``--resume DIR`` alone asks for what the run in DIR did."""
+    flags = {key: value for key, value in vars(arguments).items() if key not in _NOT_KEYS and value is not None}
+    asked = Asked(config=arguments.config, flags=flags)
+    run = store.RunDir(Path(arguments.resume)) if arguments.resume else None
+    if run is None or not run.manifest.is_file():
+        return asked
+    before = store.read_manifest(run).get("asked") or {}
+    return Asked(config=asked.config or before.get("config"), flags={**(before.get("flags") or {}), **flags})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts_compare.cli.overrides import experiment_of
+from tts_compare.cli.overrides import asked_by
 
 if TYPE_CHECKING:
     from tts_compare.domain import Setting
@@ -22,7 +22,7 @@ def plan_command(arguments: Namespace) -> int:
     from tts_compare.experiment.estimate import estimate
     from tts_compare.experiment.prepare import prepare
 
-    prepared = prepare(experiment_of(arguments), fetch=False)
+    prepared = prepare(asked_by(arguments).experiment(), fetch=False)
     for line in plan_lines(prepared):
         print(line)
     guess = estimate(prepared, Path("runs"))

@@ -6,11 +6,11 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from tts_compare.cli.engines import install_engines
-from tts_compare.cli.run import run_experiment
+from tts_compare.cli.overrides import Asked
+from tts_compare.cli.run import run_asked
 from tts_compare.cli.terminal import talk
 
 if TYPE_CHECKING:
-    from tts_compare.config import Experiment
     from tts_compare.domain import Device
 
 ENGINES = ("vllm", "sglang")
@@ -28,7 +28,7 @@ def quickstart_command(arguments: Namespace) -> int:
         talk("no GPU is seen: both engines on the CPU, SmolLM2-135M-Instruct (135 million parameters, the smallest")
         talk("model that solves some problems), 16 easy problems, budgets of 16 to 64 tokens cut from one pass")
     install_engines([Request(engine=engine, device=device) for engine in ENGINES])
-    status = run_experiment(_experiment(device, arguments.out))
+    status = run_asked(_asked(device, arguments.out))
     if device == "cuda":
         talk("the paper's whole grid: tts-compare --config paper   (see it first: tts-compare plan --config paper)")
     else:
@@ -37,13 +37,12 @@ def quickstart_command(arguments: Namespace) -> int:
     return status
 
 
-def _experiment(device: Device, out: str | None) -> Experiment:
-    from tts_compare.config import load_experiment
+def _asked(device: Device, out: str | None) -> Asked:
     from tts_compare.engines.models import prepare_quickstart_model
     from tts_compare.engines.registry import find_python
 
     if device == "cuda":
-        return load_experiment("quickstart-gpu", {"out": out})
+        return Asked(config="quickstart-gpu", flags={"out": out})
     python = find_python("vllm", None, overrides={}, device=device)
     model = prepare_quickstart_model(python.path, tell=talk)
-    return load_experiment("quickstart", {"model": str(model), "out": out})
+    return Asked(config="quickstart", flags={"model": str(model), "out": out})

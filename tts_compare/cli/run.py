@@ -9,36 +9,36 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts_compare.cli.overrides import experiment_of
+from tts_compare.cli.overrides import Asked, asked_by
 from tts_compare.cli.terminal import console, talk
 
 if TYPE_CHECKING:
-    from tts_compare.config import Experiment
     from tts_compare.experiment import Outcome
 
 
 def run_command(arguments: Namespace) -> int:
     """Run the experiment that the flags describe."""
-    return run_experiment(experiment_of(arguments))
+    return run_asked(asked_by(arguments))
 
 
-def run_experiment(experiment: Experiment) -> int:
+def run_asked(asked: Asked) -> int:
     """Run, report, and say by the exit status whether all of it was done."""
     from tts_compare.cli.report import print_report
     from tts_compare.experiment import execute, prepare
     from tts_compare.reports.live import watch
 
+    experiment = asked.experiment()
     prepared = prepare(experiment)
     prepared.require_settings()
     path = Path(experiment.resume or experiment.out or _default_path(experiment.name))
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     try:
         with watch(console(no_color=experiment.no_color, stderr=True), quiet=experiment.quiet) as tell:
-            outcome = execute(prepared, path, command=command, tell=tell)
+            outcome = execute(prepared, path, command=command, asked=asked.to_keep(), tell=tell)
     except KeyboardInterrupt:
         talk(f"interrupted; what was done is kept: tts-compare run --resume {shlex.quote(str(path))}")
         raise
-    doubts = print_report([outcome.run.path], no_color=experiment.no_color)
+    doubts = print_report([outcome.run.path], no_color=experiment.no_color) if outcome.measured else 0
     return _status(outcome, strict=experiment.strict, doubts=doubts)
 
 

@@ -127,6 +127,10 @@ def url(value: Any) -> str:
     result = text(value).rstrip("/")
     if not re.match(r"https?://[^/\s]+", result):
         raise BadValueError(f"{result!r} is not a URL such as http://localhost:8000/v1")
+    if "@" in result.split("/", 3)[2]:
+        raise BadValueError(
+            "a URL with a password in it would be written down; put the key into api_key_env's variable"
+        )
     return result
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -33,13 +33,15 @@ _KEPT = ("created", "clock", "server_metrics", "deaths", "command")
 class Outcome:
     """How a run ended. failed: settings whose server did not start or kept dying, with the cause.
 
-    barren: settings without one successful request. stopped: why it ended before its work was done.
+    barren: settings without one successful request. stopped: why it ended before its work was done. measured: whether
+    there is a row to report.
     """
 
     run: store.RunDir
     failed: dict[str, str]
     barren: tuple[str, ...]
     stopped: str | None
+    measured: bool
 
     @property
     def done(self) -> bool:
@@ -47,7 +49,7 @@ class Outcome:
         return not (self.failed or self.barren or self.stopped)
 
 
-def execute(prepared: Prepared, path: Path, *, command: Sequence[str], tell: Emit) -> Outcome:
+def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Mapping[str, Any], tell: Emit) -> Outcome:
     """Do what is missing of a run, and grade it.
 
     Raises UsageError where the directory cannot be used or belongs to another experiment, KeyboardInterrupt after
@@ -59,7 +61,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], tell: Emi
     resumed = prepared.experiment.resume is not None and store.RunDir(path).manifest.is_file()
     run = store.open_run(path) if resumed else store.create(path, private=private)
     with store.Lock(run), store.RowLog(run.records, private=private) as rows:
-        manifest = new_manifest(prepared, name=path.name, command=command)
+        manifest = new_manifest(prepared, name=path.name, command=command, asked=asked)
         if resumed:
             take_up(manifest, store.read_manifest(run))
         journal = Journal(run, manifest, rows, tell, private=private, records=list(_light_rows(run)))
@@ -79,6 +81,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], tell: Emi
             failed=state.failed,
             barren=tuple(s.id for s in prepared.settings if s.id not in successes | set(state.failed)),
             stopped=state.stopped,
+            measured=any(row.phase == "measured" for row in journal.records),
         )
 
 
@@ -104,9 +107,11 @@ def _loop(state: Run, tell: Emit) -> None:
     experiment = state.prepared.experiment
     grader = "layered" if experiment.grader == "both" else experiment.grader
     with Judge(journal.run, journal.manifest, policy=experiment.policy, grader=grader) as judge:
+        one_at_a_time = asyncio.Lock()
 
         async def grade(setting: str) -> None:
-            await asyncio.to_thread(judge.grade, setting, tell)
+            async with one_at_a_time:
+                await asyncio.to_thread(judge.grade, setting, tell)
 
         async def main() -> None:
             task = asyncio.current_task()

@@ -15,7 +15,7 @@ from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey
 from tts_compare.errors import UsageError
 from tts_compare.grading.pool import GraderPool
 from tts_compare.grading.records import grade_records
-from tts_compare.grading.votes import best_of_n_grades, grouped, vote_grades
+from tts_compare.grading.votes import best_of_n_grades, grouped, row_key, vote_grades
 from tts_compare.reports.progress import Emit, Graded
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Judge:
         self._grader: Grader = grader
         self._pool = GraderPool(limit_s=limit_s)
         self._problems = problems_of(manifest)
+        self._told: set[RowKey] = set()
 
     def __enter__(self) -> Judge:
         return self
@@ -64,10 +65,15 @@ class Judge:
             )
         )
         if tell is not None:
-            for grade in grades:
-                if grade.cut_tokens is None:
-                    tell(Graded(setting=setting, correct=grade.status == "correct", at_s=monotonic()))
+            self._tell_new(grades, tell)
         return [*self._with_votes(grades)]
+
+    def _tell_new(self, grades: Sequence[Grade], tell: Emit) -> None:
+        """Tell each whole response's grade once, however often its setting is graded."""
+        for grade in grades:
+            if grade.cut_tokens is None and (key := row_key(grade)) not in self._told:
+                self._told.add(key)
+                tell(Graded(setting=grade.setting, correct=grade.status == "correct", at_s=monotonic()))
 
     def _with_votes(self, grades: Sequence[Grade]) -> Iterator[Grade]:
         """Single samples as they are; several of one problem with their classes, and the rows of their votes."""
@@ -139,8 +145,6 @@ def scores_of(path: Path, grades: Sequence[Grade]) -> dict[RowKey, float]:
         raise UsageError(f"cannot read the scores {path}: {error.strerror}") from error
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: each line must be an object with problem, sample and score ({error})") from error
-    from tts_compare.grading.votes import row_key
-
     return {
         row_key(grade): by_sample[grade.problem, grade.sample]
         for grade in grades

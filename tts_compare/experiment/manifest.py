@@ -29,7 +29,7 @@ _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _LIBRARIES = ("httpx", "httptools", "uvloop", "openai", "datasets", "polars", "math-verify")
 
 
-def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str]) -> dict[str, Any]:
+def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest as it is before the first server starts; servers add what they told."""
     experiment = prepared.experiment
     manifest = {
@@ -38,6 +38,7 @@ def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str]) -> di
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tts_compare_version": __version__,
         "command": list(command),
+        "asked": dict(asked),
         "state": "running",
         "experiment": experiment_facts(prepared),
         "settings": {setting.id: setting_facts(setting) for setting in prepared.settings},

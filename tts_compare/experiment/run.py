@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -18,6 +19,8 @@ from tts_compare.experiment.tasks import Point, tasks_of, unfinished
 from tts_compare.grid import Block
 from tts_compare.replay import ServerGoneError, known_rows
 from tts_compare.reports import progress
+
+LIVE_GRADING_S = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +50,8 @@ class Run:
                     continue
                 devices = await slots.get()
                 try:
-                    await self._block(block, devices)
+                    async with self._graded_live(block.setting.id, grade):
+                        await self._block(block, devices)
                 finally:
                     slots.put_nowait(devices)
                 await grade(block.setting.id)
@@ -55,6 +59,23 @@ class Run:
         async with asyncio.TaskGroup() as group:
             for _ in range(slots.qsize()):
                 group.create_task(lane())
+
+    @asynccontextmanager
+    async def _graded_live(self, setting: str, grade: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
+        """With ``--grade-live``, grade what has come in every few seconds while the block goes on."""
+
+        async def again() -> None:
+            while True:
+                await asyncio.sleep(LIVE_GRADING_S)
+                await grade(setting)
+
+        task = asyncio.create_task(again()) if self.prepared.experiment.grade_live else None
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
 
     def _device_sets(self) -> Iterator[str | None]:
         """CUDA_VISIBLE_DEVICES of each server that may run at once; None leaves all to the one."""

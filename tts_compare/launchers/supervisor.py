@@ -105,6 +105,15 @@ def start(argv: list[str]) -> int:
         os._exit(127)
 
 
+def tell(status_fd: int, server: int) -> None:
+    """Write the server's process id; PARENT may have been killed already, and then nobody reads it."""
+    try:
+        os.write(status_fd, f"{server}\n".encode())
+    except BrokenPipeError:
+        return
+    os.close(status_fd)
+
+
 def watch(server: int, control: int, parent: int) -> int | None:
     """Serve the pipe until it, the parent or the server ends; the server's exit status where that was it."""
     wake, signalled = os.pipe()
@@ -144,11 +153,13 @@ def main(arguments: list[str]) -> int:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     os.set_inheritable(control, False)  # noqa: FBT003
     os.set_inheritable(status_fd, False)  # noqa: FBT003
+    status = killed = None
     server = start(argv)
-    os.write(status_fd, f"{server}\n".encode())
-    os.close(status_fd)
-    status = watch(server, control, parent)
-    killed = kill_all(server)
+    try:
+        tell(status_fd, server)
+        status = watch(server, control, parent)
+    finally:  # whatever goes wrong here, nothing below is left
+        killed = kill_all(server)
     if status is None:
         status = killed
     return 128 + signal.SIGKILL if status is None else status
