@@ -1,6 +1,6 @@
 """What the client costs, beside its peers and the limit, in one run on one machine.
 
-    python benchmarks/client.py [--seconds 10] [--markdown docs/benchmarks.md]
+    python -m benchmarks.client [--seconds 10] [--markdown docs/benchmarks.md] [--peers]
 
 A paced server in its own process sends chunks that carry the instant at which each was written. Every client runs in
 its own process, one after the other, each shape in turns, and is charged its process CPU from the first send to the
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.client_tools import reports
 
 HERE = Path(__file__).parent
 CLIENTS = ("limit", "ours", "aiohttp", "httpx")
@@ -169,7 +171,17 @@ def main() -> None:
     flags.add_argument("--rounds", type=int, default=3, help="the median round counts")
     flags.add_argument("--memory-streams", type=int, default=8)
     flags.add_argument("--markdown", type=Path, help='put the tables into this file, under "## Client"')
+    flags.add_argument(
+        "--peers", action="store_true", help="only this: what other benchmarks that are installed report"
+    )
+    flags.add_argument("--peer", action="append", default=[], metavar="NAME=PROGRAM", help="vllm: a Python that has it")
+    flags.add_argument("--tokenizer", type=Path, help="a Hugging Face directory, which the peers want")
     args = flags.parse_args()
+    if args.peers:
+        lines = reports(dict(peer.split("=", 1) for peer in args.peer), args.tokenizer)
+        print("\n".join(lines))
+        _write(args.markdown, lines, fresh=False)
+        return
     where = machine()
     shapes = (
         Shape(name="64 x 100 chunks/s", streams=64, rate=100.0, seconds=args.seconds),
