@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.launching import alive, all_gone, until, with_marker
+from tests.integration.launching import alive, all_gone, until, with_marker, writing_to
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Call, Device, Sampling, Setting
 from tts_compare.launchers import LAUNCHERS, Server, ServerPlan, probe_machine
@@ -43,7 +43,8 @@ class Case:
     shm_before: frozenset[str]
 
     def processes(self) -> list[int]:
-        return with_marker(self.marker)
+        """Those marked, and those that write to the log: engines rename processes, which overwrites the environment."""
+        return sorted({*with_marker(self.marker), *writing_to(self.plan.log_path.resolve())})
 
     def shm_left(self) -> set[str]:
         return shm_names() - self.shm_before
@@ -201,13 +202,12 @@ def launcher_process(case: Case, told: bytes) -> Iterator[subprocess.Popen[bytes
         assert process.stdout is not None
         process.stdin.write(pickle.dumps(case.plan))
         process.stdin.close()
-        for line in process.stdout:
-            if line.strip() == told:
-                break
-        else:
-            pytest.fail(f"the launcher ended before it said {told!r}; log: {case.plan.log_path}")
-        yield process
-        process.kill()
+        try:
+            if not any(line.strip() == told for line in process.stdout):
+                pytest.fail(f"the launcher ended before it said {told!r}; log: {case.plan.log_path}")
+            yield process
+        finally:
+            process.kill()
 
 
 @ENGINES

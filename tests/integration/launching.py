@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -59,4 +60,17 @@ def with_marker(marker: str) -> list[int]:
                 continue
             if wanted in environ and alive(int(process.name)):
                 found.append(int(process.name))
+    return found
+
+
+def writing_to(log: Path) -> list[int]:
+    """Process ids that hold the log open: a server's, also those whose new title has overwritten their environment."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid() and alive(int(process.name)):
+            for descriptor in (1, 2):
+                with contextlib.suppress(OSError):
+                    if (process / "fd" / str(descriptor)).readlink() == log:
+                        found.append(int(process.name))
+                        break
     return found
