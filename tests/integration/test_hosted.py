@@ -154,8 +154,8 @@ def test_a_budget_in_dollars_is_not_passed_and_the_run_goes_on_from_there(
         assert 0 < spent <= 0.1
         assert len(rows) < 6
         assert f"--resume {run}" in said
-        again = [flag for flag in argv(url, run, "--price=0/1000") if not flag.startswith("--out")]
-        assert main([*again, f"--resume={run}"]) == 0
+        assert main(["run", f"--resume={run}"]) == 1, "the bound of the run holds until another is given"
+        assert main(["run", f"--resume={run}", "--budget-usd=5"]) == 0
     assert len({row.problem for row in rows_of(run) if row.phase == "measured" and row.ok}) == 6
 
 
