@@ -7,6 +7,8 @@ import os
 import random
 import signal
 import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,7 @@ from tests.integration.running import rows_of, start, wait_until
 from tts_compare.cli import main
 
 pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(2400)]
+PROBLEMS = 40
 KILLS = int(os.environ.get("TTS_COMPARE_ENGINE_KILLS", "2"))
 
 
@@ -62,7 +65,7 @@ def engine_processes(model: Path) -> list[psutil.Process]:
     return found
 
 
-def test_killed_at_random_moments_no_engine_is_left_and_every_finished_request_is_kept(
+def test_killed_at_random_moments_no_engine_is_left_and_the_run_taken_up_is_whole(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     run, rng, before = tmp_path / "run", random.Random(3), 0
@@ -70,7 +73,7 @@ def test_killed_at_random_moments_no_engine_is_left_and_every_finished_request_i
         "--backend=vllm,sglang",
         f"--model={tiny_model}",
         "--dataset=quickstart",
-        "--problems=40",
+        f"--problems={PROBLEMS}",
         "--budget=64",
         "--quiet",
         f"--resume={run}",
@@ -91,6 +94,10 @@ def test_killed_at_random_moments_no_engine_is_left_and_every_finished_request_i
         finished = sum(row.ok for row in rows_of(run)) if (run / "records.jsonl").exists() else 0
         assert finished >= before
         before = finished
+    assert main(argv) == 0
+    done = Counter(replace(row.key, attempt=0) for row in rows_of(run) if row.ok and row.phase == "measured")
+    assert len(done) == 2 * PROBLEMS
+    assert set(done.values()) == {1}
 
 
 def _descendants(pid: int) -> list[psutil.Process]:
