@@ -1,6 +1,6 @@
 """``best_of_n``: several samples of one problem at once; the best scored is taken in grading (arXiv:2408.03314).
 
-Scores are not made here: they come from a file or an endpoint when the responses are graded.
+Scores are not made here: they come from a file when the responses are graded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ def check(options: Options) -> None:
     """Raises UsageError where nothing says how the samples are scored."""
     vote.check(options)
     if not options["scores"]:
-        raise UsageError("scores: best_of_n needs a file of scores or the URL of an endpoint that gives them")
+        raise UsageError("scores: best_of_n needs a file of scores, JSONL rows of {problem, sample, score}")
+    if "://" in str(options["scores"]):
+        raise UsageError("scores: they are read from a file, not from a URL; score the responses first")
 
 
 METHOD = replace(
