@@ -23,7 +23,7 @@ $(READY): pyproject.toml
 quickstart: setup
 	$(BIN)/tts-compare quickstart
 
-# Both environments at once would race for two cores; pip's downloads are what takes the time.
+# Built side by side; a whole one is found again at once.
 engines: setup
 	$(BIN)/tts-compare engines install $(ENGINES)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -11,6 +12,7 @@ from time import monotonic
 from tts_compare.admission import BudgetReachedError, Purse, request_usd
 from tts_compare.domain import RequestRecord
 from tts_compare.errors import StartError
+from tts_compare.experiment.devices import lane_count, visible_devices
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.point import run_point, warm_up
 from tts_compare.experiment.prepare import Prepared
@@ -39,26 +41,22 @@ class Run:
 
         A setting whose server does not start, or dies more often than allowed, is told and left; the others go on.
         """
-        slots: asyncio.Queue[str | None] = asyncio.Queue()
-        for devices in self._device_sets():
-            slots.put_nowait(devices)
+        settings, machine = self.prepared.settings, self.prepared.machine
+        lanes = lane_count(settings, machine, asked=self.prepared.experiment.parallel_servers)
         blocks = iter(self.prepared.blocks)
 
-        async def lane() -> None:
+        async def lane(number: int) -> None:
             for block in blocks:
                 if self.stopped or block.setting.id in self.failed:
                     continue
-                devices = await slots.get()
-                try:
-                    async with self._graded_live(block.setting.id, grade):
-                        await self._block(block, devices)
-                finally:
-                    slots.put_nowait(devices)
+                devices = visible_devices(block.setting, settings, machine, lane=number, environ=os.environ)
+                async with self._graded_live(block.setting.id, grade):
+                    await self._block(block, devices)
                 await grade(block.setting.id)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(slots.qsize()):
-                group.create_task(lane())
+            for number in range(lanes):
+                group.create_task(lane(number))
 
     @asynccontextmanager
     async def _graded_live(self, setting: str, grade: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
@@ -76,17 +74,6 @@ class Run:
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
-
-    def _device_sets(self) -> Iterator[str | None]:
-        """CUDA_VISIBLE_DEVICES of each server that may run at once; None leaves all to the one."""
-        lanes = self.prepared.experiment.parallel_servers
-        machine = self.prepared.machine
-        if lanes == 1 or machine.device == "cpu":
-            yield from [None] * lanes
-            return
-        need = max(setting.devices or 0 for setting in self.prepared.settings)
-        for lane in range(max(1, min(lanes, machine.devices // max(1, need)))):
-            yield ",".join(str(lane * need + index) for index in range(need))
 
     def _points(self, block: Block) -> tuple[Point, ...]:
         """The points of a block that still need a request."""
