@@ -13,7 +13,7 @@ from tts_compare.analysis.cube import Cube
 from tts_compare.analysis.evidence import Evidence, pooled
 from tts_compare.analysis.frontier import Resampled
 from tts_compare.analysis.labels import point_label
-from tts_compare.analysis.optimal import MATERIAL, choices
+from tts_compare.analysis.optimal import MATERIAL, choices, count_targets
 from tts_compare.analysis.resampling import Estimate
 from tts_compare.analysis.schema import Claim, Verdict
 
@@ -222,7 +222,7 @@ def _compute_against_system(evidence: Evidence) -> Claim:
 
     The intervals are Bonferroni-corrected for the targets and the two figures looked at.
     """
-    targets = len(choices(evidence.cube, evidence.drawn, evidence.weights[:2]))
+    targets = count_targets(evidence.drawn)
     if not targets or len(evidence.drawn.points) < 2:
         return _untold("f", "it needs two points or more")
     found = choices(evidence.cube, evidence.drawn, evidence.weights, confidence=1.0 - 0.05 / (2 * targets))

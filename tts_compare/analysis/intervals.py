@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -152,6 +153,7 @@ def quantile_interval(values: Floats, q: float, *, confidence: float = 0.95) -> 
     )
 
 
+@lru_cache(maxsize=1024)
 def _rank_below(n: int, q: float, tail: float) -> int:
     """The largest rank l with P(X < l) <= tail."""
     low = max(0, math.floor(n * q - 5.0 * math.sqrt(n * q * (1.0 - q)) - 2))
@@ -160,6 +162,7 @@ def _rank_below(n: int, q: float, tail: float) -> int:
     return low
 
 
+@lru_cache(maxsize=1024)
 def _rank_above(n: int, q: float, tail: float) -> int:
     """The smallest rank u with P(X >= u) <= tail."""
     high = min(n + 1, math.ceil(n * q + 5.0 * math.sqrt(n * q * (1.0 - q)) + 2))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: A penalty counts from here on: less is what two starts of one setting differ by.
 MATERIAL = 1.05
 _MOST_TARGETS = 12
+_DIFFERS_RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,11 @@ class Choice:
     latency: Estimate
     cost: Estimate | None
     differs_share: float
+
+
+def count_targets(drawn: Resampled) -> int:
+    """How many accuracies ``choices`` looks at."""
+    return len(_targets(drawn.accuracy[0], drawn.axes["tokens"][0])) if drawn.points else 0
 
 
 def choices(cube: Cube, drawn: Resampled, weights: Floats, *, confidence: float = 0.95) -> list[Choice]:
@@ -111,9 +117,9 @@ def _penalty(cube: Cube, drawn: Resampled, chosen: tuple[int, ...], best: int, f
 
 def _differs(drawn: Resampled, able: NDArray[np.intp], by_tokens: tuple[int, ...]) -> float:
     """Share of resamples in which what tokens chose is more than MATERIAL times the least latency or bill."""
-    differs = np.zeros(drawn.accuracy.shape[0] - 1, dtype=bool)
+    differs = np.zeros(min(_DIFFERS_RESAMPLES, drawn.accuracy.shape[0] - 1), dtype=bool)
     for axis in ("latency", "cost"):
-        x = drawn.axes[axis][1:]
+        x = drawn.axes[axis][1 : _DIFFERS_RESAMPLES + 1]
         if not np.isfinite(x[:, list(by_tokens)]).all():
             continue
         least = np.nanmin(x[:, able], axis=1)

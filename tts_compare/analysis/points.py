@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: A 99th percentile of fewer outcomes is the mean of a handful of the slowest.
 P99_OUTCOMES = 400
 #: The 2.5 % quantile of so many studentised resamples is known to 0.35 % in probability: a jitter of the limits by
-#: about 1.5 % of their distance. Shares and bands of frontiers use all resamples.
+#: about 1.5 % of their distance. Shares on frontiers use all resamples.
 INTERVAL_RESAMPLES = 2_000
 _QUANTILES = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
 _COMPARED = {
