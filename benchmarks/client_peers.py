@@ -12,6 +12,7 @@ import gc
 import json
 import resource
 import tempfile
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -59,11 +60,14 @@ class Tally:
         self.chunks = 0
         self.errors = 0
         self.row_bytes = 0
+        self.begun = False
+        """True once the first row is written: not all streams run any longer."""
         self._out = out
         self._seen: list[Any] = []
 
     def ours(self, record: RequestRecord) -> None:
         """Write a row of our own client."""
+        self.begun = True
         line = msgspec.json.encode(record) + b"\n"
         self._out.write(line)
         self.row_bytes = max(self.row_bytes, len(line))
@@ -73,6 +77,7 @@ class Tally:
 
     def peers(self, row: Row) -> None:
         """Write a row as a client of another make would."""
+        self.begun = True
         sent, at, texts = row
         us = [(b - a) // 1000 for a, b in zip([sent, *at], at, strict=False)]
         line = json.dumps({"sent_ns": sent, "us": us, "tokens": [1] * len(us), "text": "".join(texts)}).encode() + b"\n"
@@ -262,11 +267,15 @@ def main() -> None:
         run(drive(args.url, 2, 50, 0.0, Tally(out)))  # imports, first connections
         gc.collect()
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
-        before_kb = _rss_kb()
+        before_kb = running_kb = _rss_kb()
+        sampler = threading.Thread(target=_sample_until, args=(tally, samples := [running_kb]), daemon=True)
+        if args.plain:
+            sampler.start()
         cpu_s, begun_s = time.process_time(), time.monotonic()
         run(drive(args.url, args.streams, args.tokens, args.rate, tally))
         cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - begun_s
-    peak_kb = _peak_kb()
+    tally.begun = True
+    peak_kb, running_kb = _peak_kb(), max(samples)
     lags = tally.lags_ms()
     print(
         json.dumps(
@@ -281,10 +290,18 @@ def main() -> None:
                 "lag_p50_ms": lags[len(lags) // 2] if lags else None,
                 "lag_p99_ms": lags[len(lags) * 99 // 100] if lags else None,
                 "row_kb": tally.row_bytes / 1000,
-                "stream_mb": (peak_kb - before_kb) / 1000 / args.streams,
+                "running_mb": (running_kb - before_kb) / 1000 / args.streams,
+                "peak_mb": (peak_kb - before_kb) / 1000 / args.streams,
             }
         )
     )
+
+
+def _sample_until(tally: Tally, samples: list[int]) -> None:
+    """Sample the memory while every stream still runs."""
+    while not tally.begun:
+        samples.append(_rss_kb())
+        time.sleep(0.05)
 
 
 def _peak_kb() -> int:

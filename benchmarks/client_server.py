@@ -107,7 +107,7 @@ class Stream(asyncio.Protocol):
         chunks = self._chunks
         while 0 <= self._next < chunks.tokens:
             due = self._begun_s + self._next / self._rate
-            if due > self._loop.time():
+            if due > self._loop.time() + 0.0005:  # the loop's clock has milliseconds: nearer than that it would spin
                 self._loop.call_at(due, self._tick)
                 return
             self._write(self._next)

@@ -121,7 +121,8 @@ class ServerConnection(asyncio.Protocol):
                 return
             else:
                 due = self._begun_s + step.s if isinstance(step, Until) else self._loop.time() + step.s
-                if isinstance(step, Pause) or due > self._loop.time():
+                # uvloop's clock has milliseconds: a timer set nearer than that fires at once, and would spin.
+                if isinstance(step, Pause) or due > self._loop.time() + 0.0005:
                     self._timer = self._loop.call_at(due, self._play)
                     return
         self._timer = self._loop.call_soon(self._play)
