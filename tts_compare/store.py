@@ -240,14 +240,17 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any], *, private: boo
             os.fsync(out.fileno())
         scratch.replace(path)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}") from error
+        raise RunError(
+            f"cannot write {path}: {error.strerror}; the rows written before are kept: "
+            f"mend that and go on with --resume {path.parent}"
+        ) from error
 
 
 def read_manifest(run: RunDir) -> dict[str, Any]:
     """The manifest. Raises RunError where it is not one of ours."""
     try:
         manifest = json.loads(run.manifest.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{run.manifest} cannot be read: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise RunError(f"{run.manifest} is not a manifest of format {FORMAT}")

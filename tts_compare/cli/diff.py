@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
 from tts_compare.cli.terminal import console, talk
+from tts_compare.reports.plain import one_line
 
 if TYPE_CHECKING:
     from tts_compare.analysis.diff import RunDiff
@@ -30,7 +31,7 @@ def diff_command(arguments: Namespace) -> int:
     _print_pairs(found, no_color=arguments.no_color)
     for side, labels in ((arguments.a, found.only_a), (arguments.b, found.only_b)):
         for label in labels:
-            print(f"only in {side}: {label}")
+            print(f"only in {side}: {one_line(label)}")
     for breach in found.breaches:
         talk(f"--fail-on '{breach.tolerance.text}': {breach.sentence}")
     if tolerances and not found.breaches:
@@ -40,11 +41,9 @@ def diff_command(arguments: Namespace) -> int:
 
 def change_lines(found: RunDiff) -> Iterator[str]:
     """What differs between the manifests."""
-    from tts_compare.reports.plain import one_line
-
     yield "What changed" if found.changes else "Nothing changed in the manifests but times and places"
     for change in found.changes[:_SHOWN_CHANGES]:
-        yield f"  {change.path}: {one_line(str(change.a))} -> {one_line(str(change.b))}"
+        yield f"  {one_line(change.path)}: {one_line(str(change.a))} -> {one_line(str(change.b))}"
     if len(found.changes) > _SHOWN_CHANGES:
         yield f"  and {len(found.changes) - _SHOWN_CHANGES} more"
 
@@ -55,7 +54,7 @@ def _print_pairs(found: RunDiff, *, no_color: bool) -> None:
     table = Table("setting", "budget", "n", "accuracy, points", "latency, %", "bill, %", title="b against a")
     for row in found.pairs.iter_rows(named=True):
         table.add_row(
-            row["a"],
+            one_line(row["a"]),
             str(row["a_budget"]),
             str(row["n"]),
             _points(row),

@@ -106,7 +106,7 @@ def _explain(arguments: Namespace, run: store.RunDir) -> int:
         for target in wanted:
             record = target.record
             title = f"{record.setting} budget {record.budget} sample {record.sample} repeat {record.repeat}"
-            table = Table("step", "in", "out", "decision", title=title, title_justify="left")
+            table = Table("step", "in", "out", "decision", title=one_line(title), title_justify="left")
             for step in explain(target.item, pool=pool):
                 table.add_row(*(one_line(text) for text in (step.step, step.input, step.output, step.decision)))
             console(no_color=arguments.no_color).print(table)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from tts_compare.cli.parser import COMMANDS, build_parser
+from tts_compare.cli.terminal import talk
 from tts_compare.errors import TTSCompareError, UsageError
 
 #: Where each command lives; imported when it is asked for, so that --help stays quick.
@@ -26,6 +27,10 @@ _HOMES = {
     "completion": "completion",
 }
 
+#: Commands that read run directories alone.
+_READERS = ("report", "grade", "diff", "export")
+_LONGEST_ERROR = 2000
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
@@ -35,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = getattr(home, f"{arguments.command}_command")(arguments)
         sys.stdout.flush()
     except TTSCompareError as error:
-        sys.stderr.write(f"tts-compare: {error}\n")
+        talk("tts-compare: " + " ".join(str(error).split())[:_LONGEST_ERROR])
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         sys.stderr.write("tts-compare: interrupted\n")
@@ -44,6 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader left (a pager, head): point stdout elsewhere, or the interpreter complains while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except Exception as error:
+        # A run directory may be anybody's: whatever is wrong with it is told in a line, as all bad input is.
+        if arguments.command not in _READERS or os.environ.get("TTS_COMPARE_DEBUG"):
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        talk(f"tts-compare: this run cannot be read ({what}); TTS_COMPARE_DEBUG=1 shows where")
+        return 1
     return status
 
 

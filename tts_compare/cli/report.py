@@ -115,8 +115,10 @@ def _write_figures(analysis: Analysis, view: RunView, directory: Path, form: Any
 
 
 def _print_claims(analysis: Analysis) -> None:
+    from tts_compare.reports.plain import plain
+
     for line in claim_lines(analysis):
-        print(line)
+        print(plain(line))
 
 
 def claim_lines(analysis: Analysis) -> Iterable[str]:

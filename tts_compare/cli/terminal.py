@@ -17,6 +17,8 @@ def console(*, no_color: bool = False, stderr: bool = False) -> Console:
 
 
 def talk(line: str) -> None:
-    """One line for people, on standard error."""
-    sys.stderr.write(f"{line}\n")
+    """One line for people, on standard error; what steers a terminal is written out."""
+    from tts_compare.reports.plain import plain
+
+    sys.stderr.write(f"{plain(line)}\n")
     sys.stderr.flush()

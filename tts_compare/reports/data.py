@@ -42,7 +42,7 @@ class JsonReport:
             "failed_servers": _strict(run.failed_servers),
             "formulas": _strict(analysis.formulas),
         }
-        return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(whole, indent=1, allow_nan=False) + "\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from tts_compare.reports import sheets, vega, verdicts
 from tts_compare.reports.figure_rows import AXES_SHOWN, Drawn, rows_to_draw
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.page_rows import distributions, responses
-from tts_compare.reports.plain import one_line
+from tts_compare.reports.plain import one_line, safe_json
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
 
@@ -81,7 +81,7 @@ def _text(text: str) -> str:
 
 def _embed(value: Mapping[str, Any]) -> str:
     """JSON that no HTML parser can leave: every ``<``, ``>`` and ``&`` is written as an escape."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = safe_json(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -18,6 +18,11 @@ def plain(text: str) -> str:
     return _UNSAFE.sub(_written_out, text.replace("\r\n", "\n"))
 
 
+def safe_json(text: str) -> str:
+    r"""JSON that says the same with every character that steers a reader as JSON's own escape (``\\u202e``)."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def one_line(text: str, limit: int = 240) -> str:
     """``plain`` text on one line, cut at ``limit`` characters with an ellipsis."""
     line = " ".join(plain(text).split())

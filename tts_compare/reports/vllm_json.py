@@ -61,7 +61,7 @@ def export_vllm(analysis: Analysis, run: RunView) -> dict[str, bytes]:
             if tokens == record.budget or (derived and tokens < record.budget):
                 found[(record.setting, record.method, tokens, record.load)].append(exchange(record, tokens))
     return {
-        f"{_file_name(key)}.json": json.dumps(_result(key, points[key], rows), ensure_ascii=False).encode()
+        f"{_file_name(key)}.json": json.dumps(_result(key, points[key], rows)).encode()
         for key, rows in found.items()
         if rows
     }
