@@ -221,26 +221,6 @@ def test_an_engine_stopped_for_good_is_ended_with_the_run(tmp_path: Path, impati
     assert wait_until(lambda: not engines_of(table.home))
 
 
-def test_an_engine_killed_for_its_memory_is_started_again_and_nothing_is_counted_twice(tmp_path: Path) -> None:
-    table = bench(tmp_path, extra=("--token-rate", "40"))
-    run = table.home / "run"
-    flags = ("--backend=vllm", "--problems=12", "--budget=32", "--concurrency=2", "--quiet")
-    process = start(table.argv("run", *flags))
-    try:
-        assert wait_until(lambda: run.joinpath("records.jsonl").exists() and len(measured(run)) >= 2, 60)
-        kill(engines_of(table.home))
-        said = process.communicate(timeout=90)[1]
-    finally:
-        process.kill()
-    assert process.returncode == 0, said
-    rows = measured(run)
-    assert 1 <= kinds(rows)["server_died"] <= 2
-    assert Counter(row.problem for row in rows if row.ok) == dict.fromkeys(problems_of(run), 1)
-    manifest = json.loads((run / "manifest.json").read_text())
-    assert len(manifest["deaths"]) == 1
-    assert "signal 9" in manifest["deaths"][0]["cause"]
-
-
 @pytest.fixture
 def clock_set_back(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The wall clock goes back an hour after a second; returns how often it was asked."""

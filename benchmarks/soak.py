@@ -1,0 +1,224 @@
+"""A soak: many streams for a long time, every fault at a fixed share; nothing may be lost and nothing may grow.
+
+    python benchmarks/soak.py --minutes 30
+
+The replay, the retries, the client and the record log are the program's own. The server is the embedded one, in a
+process of its own, which writes down the id of every request it reads: that book, not ours, says what was sent. Prints
+one JSON object; exit status 1 where a promise of docs/reliability.md is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+import uvloop
+
+from tts_compare import store
+from tts_compare.backends import BACKENDS
+from tts_compare.client import Limits, open_client, send
+from tts_compare.domain import Call, Endpoint, RequestRecord, RowKey, Sampling
+from tts_compare.pacing import Concurrent
+from tts_compare.replay import Batches, Replay, Task, replay
+from tts_compare.selftest.faults import parse_shares
+from tts_compare.selftest.http import Request, ServerConnection
+from tts_compare.selftest.play import Pace, Step
+from tts_compare.selftest.service import Options, Service
+
+#: Every fault that leaves the server alive. Values: the shortest that still meets its limit below.
+FAULTS = (
+    *(
+        "429=0.2",
+        "503=0.2",
+        "500",
+        "no_answer",
+        "close",
+        "html",
+        "garbage",
+        "json_body",
+        "stall=30",
+        "dribble=1",
+        "rst",
+    ),
+    *("cut", "cut_hard", "in_band", "empty", "no_finish", "no_done", "two_responses", "duplicate", "endless"),
+    *("bad_json", "bad_utf8", "huge_line=200000", "early_hints", "gzip"),
+)
+LIMITS = Limits(connect_s=10.0, first_byte_s=4.0, idle_s=4.0, total_s=12.0)
+MODEL = "selftest"
+MAX_GROWTH = 0.05
+TOKENS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Soaked:
+    """What a soak found. rss_*_mib: medians over the first and last tenth of the time after the warm-up."""
+
+    seconds: float
+    streams: int
+    requests: int
+    rows: int
+    lost: int
+    torn: int
+    kinds: dict[str, int]
+    rss_begin_mib: float
+    rss_end_mib: float
+    growth: float
+    tasks_left: int
+    fds_left: int
+    processes_left: int
+
+    @property
+    def broken(self) -> list[str]:
+        """The promises that were not kept."""
+        kept = {
+            "rows sent = rows written": self.lost == 0 and self.requests == self.rows > 0,
+            "every row whole": self.torn == 0,
+            "memory flat": self.growth < MAX_GROWTH,
+            "no task left": self.tasks_left == 0,
+            "no file descriptor left": self.fds_left <= 0,
+            "no process left": self.processes_left == 0,
+        }
+        return [promise for promise, is_kept in kept.items() if not is_kept]
+
+
+def lane(until_s: float, number: int) -> Batches:
+    """Calls one after another until the time is over; every prompt is another."""
+    calls = 0
+    while time.monotonic() < until_s:
+        prompt = f"Tell me about the number {number * 1_000_000 + calls}."
+        call = Call(max_tokens=TOKENS, sampling=Sampling(), messages=(("user", prompt),), call=calls)
+        yield (call,)
+        calls += 1
+
+
+async def soak(url: str, log: store.RowLog, *, streams: int, seconds: float, rss_mib: list[float]) -> int:
+    """Keep so many streams open for so long; returns how many tasks are left besides our own."""
+    until_s = time.monotonic() + seconds
+    backend = BACKENDS["vllm"]
+
+    async def watch_memory() -> None:
+        while True:
+            rss_mib.append(psutil.Process().memory_info().rss / 2**20)
+            await asyncio.sleep(1.0)
+
+    async with open_client(Endpoint(base_url=url, model=MODEL), limits=LIMITS) as client:
+
+        async def post(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
+            path, body = backend.request(call, MODEL)
+            return await send(
+                client, path=path, body=body, key=key, phase="measured", scheduled_ns=scheduled_ns, limits=LIMITS
+            )
+
+        def task(number: int) -> Task:
+            key = RowKey(setting="soak", method="truncate", budget=TOKENS, load=f"c{streams}", problem=str(number))
+            return Task(key=key, start=lambda: lane(until_s, number))
+
+        watching = asyncio.create_task(watch_memory())
+        how = Replay(send=post, emit=log.append)
+        await replay([task(number) for number in range(streams)], load=Concurrent(streams), how=how)
+        watching.cancel()
+    await asyncio.sleep(0.1)
+    return len(asyncio.all_tasks() - {asyncio.current_task()})
+
+
+def run(home: Path, *, streams: int, seconds: float, warm_s: float, share: float) -> Soaked:
+    """Start the server, soak, and count."""
+    own = psutil.Process()
+    book, records = home / "sent.txt", home / "records.jsonl"
+    rss_mib: list[float] = []
+    command = [sys.executable, __file__, "--serve", str(book), "--share", str(share)]
+    # libuv opens one pipe for signals with a process's first loop and keeps it for its life: it is counted as there.
+    uvloop.run(asyncio.sleep(0))
+    fds = own.num_fds()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        try:
+            with store.RowLog(records) as log, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                begun_s = time.monotonic()
+                tasks = runner.run(soak(url, log, streams=streams, seconds=seconds, rss_mib=rss_mib))
+                lasted_s = time.monotonic() - begun_s
+        finally:
+            server.terminate()
+    gc.collect()
+    steady = rss_mib[int(warm_s) : int(seconds)]
+    tenth = max(3, len(steady) // 10)
+    begin, end = statistics.median(steady[:tenth]), statistics.median(steady[-tenth:])
+    ids, kinds = set(), Counter[str]()
+    for row in store.read_rows(records, RequestRecord):
+        ids.add(row.request_id)
+        kinds[row.error.kind if row.error else "ok"] += 1
+    sent = set(book.read_text(encoding="utf-8").split())
+    return Soaked(
+        seconds=round(lasted_s, 1),
+        streams=streams,
+        requests=len(sent),
+        rows=len(ids),
+        lost=len(sent ^ ids),
+        torn=records.read_bytes().count(b"\n") - kinds.total(),
+        kinds=dict(kinds.most_common()),
+        rss_begin_mib=round(begin, 1),
+        rss_end_mib=round(end, 1),
+        growth=round(end / begin - 1, 4),
+        tasks_left=tasks,
+        fds_left=own.num_fds() - fds,
+        processes_left=len(own.children(recursive=True)),
+    )
+
+
+def serve(book: Path, *, share: float) -> None:
+    """The embedded server, writing down the id of every completion that is asked of it."""
+    faults = parse_shares(",".join(f"{fault}:{share}" for fault in FAULTS))
+    service = Service(Options(model=MODEL, pace=Pace(token_rate=10.0), faults=faults))
+
+    async def listen() -> None:
+        with book.open("w", encoding="utf-8") as out:
+
+            def answer(request: Request) -> Iterator[Step]:
+                out.write(request.headers.get("x-request-id", "none") + "\n")
+                return service.answer(request)
+
+            loop, over = asyncio.get_running_loop(), asyncio.Event()
+            loop.add_signal_handler(signal.SIGTERM, over.set)
+            server = await loop.create_server(lambda: ServerConnection(answer), "127.0.0.1", 0, backlog=2048)
+            print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
+            await over.wait()
+
+    uvloop.run(listen())
+
+
+def main() -> int:
+    """Run the soak."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--minutes", type=float, default=30.0)
+    flags.add_argument("--streams", type=int, default=200)
+    flags.add_argument("--share", type=float, default=0.02, help="of each fault")
+    flags.add_argument("--warm-s", type=float, help="memory counts from here on (60, or a third of a short soak)")
+    flags.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    told = flags.parse_args()
+    if told.serve:
+        serve(told.serve, share=told.share)
+        return 0
+    seconds = told.minutes * 60
+    warm_s = min(60.0, seconds / 3) if told.warm_s is None else told.warm_s
+    with tempfile.TemporaryDirectory() as home:
+        found = run(Path(home), streams=told.streams, seconds=seconds, warm_s=warm_s, share=told.share)
+    print(json.dumps(asdict(found) | {"broken": found.broken}))
+    return 1 if found.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
