@@ -149,3 +149,17 @@ def test_every_page_that_is_linked_exists() -> None:
     ]
     assert links
     assert [(page.name, target) for page, target in links if not (page.parent / target).exists()] == []
+
+
+def test_every_test_that_the_page_on_reliability_names_exists() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    defined = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", text))
+    files = set(re.findall(r"`((?:tests/\w+/)?test_\w+\.py)`", text))
+    assert len(named) >= 10
+    assert named - defined == set()
+    assert [name for name in files if not any((ROOT / at / name).exists() for at in (".", "tests/integration"))] == []

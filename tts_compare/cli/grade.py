@@ -73,6 +73,8 @@ def _regrade(arguments: Namespace, run: store.RunDir) -> int:
 def _print_counts(grades: Iterable[Grade]) -> None:
     from rich.table import Table
 
+    from tts_compare.reports.plain import one_line
+
     counts: dict[str, dict[str, int]] = {}
     for grade in grades:
         if grade.sample is not None and grade.cut_tokens is None:
@@ -81,7 +83,7 @@ def _print_counts(grades: Iterable[Grade]) -> None:
     names = ("correct", "incorrect", "no_answer", "ungraded")
     table = Table("setting", *names)
     for setting, mine in counts.items():
-        table.add_row(setting, *(str(mine.get(name, 0)) for name in names))
+        table.add_row(one_line(setting), *(str(mine.get(name, 0)) for name in names))
     console().print(table)
 
 
