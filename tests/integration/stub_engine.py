@@ -33,6 +33,7 @@ def main() -> None:
     flags.add_argument(
         "--children", help="write the ids of two stubborn children to this file: one plain, one a daemon"
     )
+    flags.add_argument("--shm", help="leave this behind in shared memory")
     flags.add_argument("--need-key", action="store_true", help="want the bearer key of the variable STUB_KEY under /v1")
     told = flags.parse_args()
     say("stub engine starts")
@@ -40,6 +41,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if told.children:
         start_children(Path(told.children))
+    if told.shm:
+        Path("/dev/shm", told.shm).write_bytes(b"left")
     time.sleep(told.load_s)
     if told.die:
         say(f"Traceback (most recent call last):\n{told.die}\nnanobind: leaked 3 instances!")

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from tests.integration.launching import STUB, alive, all_gone, stub_plan, until, with_marker
+from tts_compare.backends import BACKENDS
 from tts_compare.errors import StartError
 from tts_compare.launchers import LAUNCHERS, ServerPlan
 from tts_compare.launchers.local import LocalServer
@@ -205,7 +206,8 @@ from pathlib import Path
 from tests.integration.launching import stub_plan
 from tts_compare.launchers import LAUNCHERS
 
-plan = stub_plan(Path(sys.argv[1]), "--ignore-sigterm", "--children", sys.argv[1] + "/pids")
+pids = sys.argv[1] + "/pids"
+plan = stub_plan(Path(sys.argv[1]), "--ignore-sigterm", "--children", pids, "--shm", sys.argv[3])
 server = asyncio.run(LAUNCHERS["local"].start(plan))
 if sys.argv[2] == "forks" and os.fork() == 0:
     import time
@@ -219,14 +221,16 @@ asyncio.run(asyncio.sleep(600))
 def test_nothing_outlives_a_launcher_that_is_sigkilled(tmp_path: Path, marker: str, kind: str) -> None:
     """Also where a process that the launcher forked holds the supervisor's pipe open."""
     environ = os.environ | {"TTS_TEST_MARKER": marker}
+    left_behind = Path("/dev/shm", BACKENDS["vllm"].shm_prefixes[0] + marker)
     with subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, str(tmp_path), kind], stdout=subprocess.PIPE, env=environ
+        [sys.executable, "-c", LAUNCH, str(tmp_path), kind, left_behind.name], stdout=subprocess.PIPE, env=environ
     ) as launcher:
         assert launcher.stdout is not None
         assert launcher.stdout.readline() == b"ready\n"
         children = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
         started = with_marker(marker)
         assert set(children) < set(started)
+        assert left_behind.exists()
         launcher.kill()
         launcher.wait()
         forked = [pid for pid in with_marker(marker) if is_fork_of_launcher(pid)]
@@ -235,6 +239,7 @@ def test_nothing_outlives_a_launcher_that_is_sigkilled(tmp_path: Path, marker: s
         for pid in forked:
             os.kill(pid, signal.SIGKILL)
     assert gone
+    assert not left_behind.exists()
 
 
 def is_fork_of_launcher(pid: int) -> bool:

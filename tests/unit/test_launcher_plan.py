@@ -13,9 +13,9 @@ from tts_compare.backends import BACKENDS, Machine
 from tts_compare.domain import Setting
 from tts_compare.launchers import ServerPlan, free_port, launcher_for, plan_server
 from tts_compare.launchers.attach import base_url_of, doubts_of, root_of
-from tts_compare.launchers.leftovers import present, unlink_own
 from tts_compare.launchers.local import describe_status, read_tail
 from tts_compare.launchers.ports import can_bind, listening_inodes, listens
+from tts_compare.launchers.supervisor import present, unlink_left
 
 MACHINE = Machine(device="cpu", devices=2, memory_bytes=2**34, cores=(6, 7))
 
@@ -85,11 +85,13 @@ def test_leftovers_of_our_own_time_are_unlinked_and_none_that_is_older_mapped_or
 ) -> None:
     for name in ("eng_old", "eng_new", "eng_mapped", "other_new"):
         (tmp_path / name).write_bytes(b"x" * 4096)
-    before = frozenset({"eng_old"})
+    shm = str(tmp_path)
     with (tmp_path / "eng_mapped").open("r+b") as file, mmap.mmap(file.fileno(), 0):
-        assert unlink_own(("eng_",), before, tmp_path) == ("eng_new",)
-    assert present(("eng_", "other_"), tmp_path) == {"eng_old", "eng_mapped", "other_new"}
-    assert unlink_own((), frozenset(), tmp_path) == ()
+        unlink_left(("eng_",), {"eng_old"}, shm)
+    left = {"eng_old", "eng_mapped", "other_new"}
+    assert present(("eng_", "other_"), shm) == left
+    unlink_left((), set(), shm)
+    assert present(("eng_", "other_"), shm) == left
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class Vllm:
     metrics_path: str = "/metrics"
     flush_path: str = "/reset_prefix_cache"  # only under VLLM_SERVER_DEV_MODE=1
     stop_grace_s: float = 10.0  # idle it is gone in under 2 s; with a stream in flight it never ends
-    shm_prefixes: tuple[str, ...] = ()
+    shm_prefixes: tuple[str, ...] = ("vllm_dist_",)  # with several ranks, 4 MB each
     metrics: MetricNames = METRICS
 
     def argv(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Doubt, Endpoint
 from tts_compare.errors import StartError
-from tts_compare.launchers import leftovers, ports, probe, supervisor
+from tts_compare.launchers import ports, probe, supervisor
 from tts_compare.launchers.protocol import ServerPlan
 
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ class LocalServer:
     engine_version: str | None = None
     doubts: tuple[Doubt, ...] = ()
     _supervised: _Supervised = field(repr=False)
-    _shm_before: frozenset[str] = field(default=frozenset(), repr=False)
     _stopped: bool = False
 
     def died(self) -> str | None:
@@ -86,7 +85,7 @@ class LocalServer:
         return f"server ended with {describe_status(status)}: {cause.line}"
 
     async def stop(self) -> None:
-        """SIGTERM, then SIGKILL of all it started once its grace is over; shared memory it left is unlinked."""
+        """SIGTERM, then SIGKILL of all it started once its grace is over."""
         if self._stopped:
             return
         self._stopped = True
@@ -94,7 +93,7 @@ class LocalServer:
             self._supervised.terminate()
             await self._supervised.ended(self.plan.stop_grace_s)
         finally:
-            await _end(self.plan, self._supervised, self._shm_before)
+            await _end(self._supervised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,6 @@ class LocalLauncher:
             raise StartError(
                 f"port {plan.port} is taken by another program", log=str(plan.log_path), advice="start again"
             )
-        before = leftovers.present(backend.shm_prefixes)
         began = time.monotonic()
         supervised = _spawn(plan)
         try:
@@ -119,7 +117,7 @@ class LocalLauncher:
                 info = await probe.json_of(client, _root(plan) + backend.version_path) if backend.version_path else {}
         except BaseException:
             supervised.kill()  # now, not when a task gets its turn: the loop may be closing
-            await asyncio.shield(_end(plan, supervised, before))
+            await asyncio.shield(_end(supervised))
             raise
         version = info.get("version")
         return LocalServer(
@@ -130,7 +128,6 @@ class LocalLauncher:
             startup_s=time.monotonic() - began,
             engine_version=version if isinstance(version, str) else None,
             _supervised=supervised,
-            _shm_before=before,
         )
 
 
@@ -149,10 +146,11 @@ def _spawn(plan: ServerPlan) -> _Supervised:
     control_read, control_write = os.pipe()
     status_read, status_write = os.pipe()
     log = os.open(plan.log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    fds = (str(control_read), str(status_write), str(os.getpid()))
+    prefixes = ",".join(BACKENDS[plan.setting.backend].shm_prefixes)
+    told = (str(control_read), str(status_write), str(os.getpid()), prefixes)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-S", "-E", str(Path(supervisor.__file__)), *fds, "--", *plan.argv],
+            [sys.executable, "-S", "-E", str(Path(supervisor.__file__)), *told, "--", *plan.argv],
             env=_inherited() | plan.env | plan.key_env,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -168,8 +166,8 @@ def _spawn(plan: ServerPlan) -> _Supervised:
         for fd in (control_read, status_write, log):
             os.close(fd)
     with os.fdopen(status_read) as status:
-        told = status.readline().strip()
-    return _Supervised(process=process, control=control_write, pid=int(told) if told else process.pid)
+        pid = status.readline().strip()
+    return _Supervised(process=process, control=control_write, pid=int(pid) if pid else process.pid)
 
 
 async def _wait_ready(plan: ServerPlan, supervised: _Supervised, deadline: float) -> None:
@@ -205,14 +203,13 @@ def _ours(supervised: _Supervised) -> list[int]:
     return supervisor.below(supervised.process.pid)
 
 
-async def _end(plan: ServerPlan, supervised: _Supervised, shm_before: frozenset[str]) -> None:
-    """Kill what is left, wait for it, and clear shared memory."""
+async def _end(supervised: _Supervised) -> None:
+    """Kill what is left and wait for it; the supervisor itself is killed only where it does not end."""
     supervised.kill()
     if not await supervised.ended(KILL_WAIT_S):
         for pid in (*_ours(supervised), supervised.process.pid):
             _kill_if_there(pid)
         await supervised.ended(KILL_WAIT_S)
-    leftovers.unlink_own(BACKENDS[plan.setting.backend].shm_prefixes, shm_before)
 
 
 def _kill_if_there(pid: int) -> None:

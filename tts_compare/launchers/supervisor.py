@@ -1,13 +1,16 @@
 """The parent of one engine server: no process of the server outlives it, and it does not outlive tts-compare.
 
-Run as a program of its own with ``python -S -E supervisor.py CONTROL STATUS PARENT -- ARGV...``; standard library
-only. CONTROL and STATUS are inherited pipe ends, PARENT is the process that started it.
+Run as a program of its own with ``python -S -E supervisor.py CONTROL STATUS PARENT PREFIXES -- ARGV...``; standard
+library only. CONTROL and STATUS are inherited pipe ends, PARENT is the process that started it, PREFIXES are how the
+names in /dev/shm begin that the engine leaves behind, with commas between.
 
 - It leads a session and is a child subreaper, so every orphan of the server becomes its child and is found below it.
 - It ignores SIGTERM, SIGINT and SIGHUP: a Ctrl-C in the terminal reaches tts-compare, which stops the server in order.
 - ``T`` on CONTROL sends SIGTERM to the server. ``K`` or end of file on CONTROL, or the end of PARENT (a process that
   PARENT forked may hold the pipe open), kills everything below. So does the end of the server itself.
-- multiprocessing's resource tracker is killed last, after two seconds, so that it can unlink shared memory.
+- multiprocessing's resource tracker is killed last, after two seconds, so that it can unlink shared memory. Then what
+  came to /dev/shm under PREFIXES since the start, is our user's and is mapped by no living process, is unlinked: the
+  names hold no process id that could tell whose they are, but another server's are mapped while it lives.
 - Its exit status is the server's, 128 + N for a server that signal N ended. STATUS gets the server's process id.
 
 PR_SET_PDEATHSIG does not do this: it is cleared on fork, so vLLM's EngineCore and workers live on without it. What is
@@ -22,6 +25,7 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
+SHM = "/dev/shm"  # noqa: S108 - the engine's place, not ours
 TRACKER_GRACE_S = 2.0
 KILL_ROUNDS = 200
 
@@ -90,6 +94,38 @@ def kill_all(server: int) -> int | None:
     return status
 
 
+def present(prefixes: tuple[str, ...], shm: str = SHM) -> set[str]:
+    """Names in shared memory that begin with one of the prefixes."""
+    try:
+        return {name for name in os.listdir(shm) if prefixes and name.startswith(prefixes)}  # noqa: PTH208
+    except OSError:
+        return set()
+
+
+def mapped(shm: str = SHM) -> set[str]:
+    """Names in shared memory that a living process has mapped."""
+    names = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
+        try:
+            with open(f"/proc/{pid}/maps", errors="replace") as maps:  # noqa: PTH123
+                names |= {line.rstrip("\n").rpartition(shm + "/")[2] for line in maps if f" {shm}/" in line}
+        except OSError:
+            continue
+    return names
+
+
+def unlink_left(prefixes: tuple[str, ...], before: set[str], shm: str = SHM) -> None:
+    """Unlink what came since ``before`` and nobody holds."""
+    came = present(prefixes, shm) - before
+    for name in came - mapped(shm) if came else ():
+        path = os.path.join(shm, name)  # noqa: PTH118
+        try:
+            if os.stat(path).st_uid == os.getuid():  # noqa: PTH116
+                os.unlink(path)  # noqa: PTH108
+        except OSError:
+            continue
+
+
 def start(argv: list[str]) -> int:
     """Fork and run the server with the signals that were ignored here set back."""
     pid = os.fork()
@@ -147,6 +183,8 @@ def watch(server: int, control: int, parent: int) -> int | None:
 def main(arguments: list[str]) -> int:
     """See the module's docstring."""
     control, status_fd, parent = (int(argument) for argument in arguments[:3])
+    prefixes = tuple(filter(None, arguments[3].split(",")))
+    before = present(prefixes)
     argv = arguments[arguments.index("--") + 1 :]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -160,6 +198,7 @@ def main(arguments: list[str]) -> int:
         status = watch(server, control, parent)
     finally:  # whatever goes wrong here, nothing below is left
         killed = kill_all(server)
+    unlink_left(prefixes, before)
     if status is None:
         status = killed
     return 128 + signal.SIGKILL if status is None else status
