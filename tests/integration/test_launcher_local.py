@@ -238,6 +238,7 @@ def test_nothing_outlives_a_launcher_that_is_sigkilled(tmp_path: Path, marker: s
         gone = all_gone(set(started) - set(forked))
         for pid in forked:
             os.kill(pid, signal.SIGKILL)
+        assert all_gone(forked)
     assert gone
     assert not left_behind.exists()
 
