@@ -25,6 +25,7 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
         stage = replace(stage, backend=replace(backend, dialect=dialect))
         rows = await stage.sender("warmup", journal)(call, replace(key, attempt=attempt), scheduled_ns=None)
         journal.append(rows)
+        stage.gate.account(rows)
         error = rows[0].error
         other = dialect.after_refusal(error.message) if error is not None and error.kind == "http_4xx" else None
         if other is None:
