@@ -24,13 +24,14 @@ from tests.integration.launching import alive, all_gone, until, with_marker, wri
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Call, Device, Sampling, Setting
 from tts_compare.launchers import LAUNCHERS, Server, ServerPlan, probe_machine
-from tts_compare.launchers.supervisor import SHM, mapped
+from tts_compare.launchers.supervisor import left, present
 
 pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(900)]
 
 ENGINES = pytest.mark.parametrize("engine", ["vllm", "sglang"])
 RANKS = pytest.mark.parametrize("ranks", [1, 2], ids=["tp1", "tp2"])
 GONE_WITHIN_S = 15.0
+MADE = ("psm_", "sem.", "sgl", "torch_", "vllm")  # what engines and multiprocessing make in /dev/shm
 LONG = Call(max_tokens=1900, sampling=Sampling(temperature=1.0), prompt="Once upon a time")
 
 
@@ -48,14 +49,7 @@ class Case:
 
     def shm_left(self) -> set[str]:
         """What came since and nobody holds: other programs may run beside the test."""
-        return shm_names() - self.shm_before - mapped()
-
-
-def shm_names() -> set[str]:
-    """What engines and multiprocessing make in /dev/shm."""
-    return {
-        path.name for path in Path(SHM).iterdir() if path.name.startswith(("psm_", "sem.", "sgl", "torch_", "vllm"))
-    }
+        return left(MADE, set(self.shm_before))
 
 
 @pytest.fixture
@@ -78,14 +72,14 @@ def case(
     made = Case(
         plan=replace(plan, env=plan.env | {"TTS_TEST_MARKER": marker}),
         marker=marker,
-        shm_before=frozenset(shm_names()),
+        shm_before=frozenset(present(MADE)),
     )
     yield made
-    left = made.processes()
-    for pid in left:
+    remaining = made.processes()
+    for pid in remaining:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    assert left == []
+    assert remaining == []
 
 
 @contextlib.asynccontextmanager

@@ -102,26 +102,37 @@ def present(prefixes: tuple[str, ...], shm: str = SHM) -> set[str]:
         return set()
 
 
-def mapped(shm: str = SHM) -> set[str]:
-    """Names in shared memory that a living process has mapped."""
-    names = set()
+def held(shm: str = SHM) -> set[int]:
+    """Inodes in shared memory that a living process has mapped; a semaphore is mapped under another name than its own."""
+    inodes = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         try:
             with open(f"/proc/{pid}/maps", errors="replace") as maps:  # noqa: PTH123
-                names |= {line.rstrip("\n").rpartition(shm + "/")[2] for line in maps if f" {shm}/" in line}
+                inodes |= {int(line.split(None, 5)[4]) for line in maps if f" {shm}/" in line}
         except OSError:
             continue
-    return names
+    return inodes
+
+
+def left(prefixes: tuple[str, ...], before: set[str], shm: str = SHM) -> set[str]:
+    """Names that came since ``before``, are our user's, and that nobody holds."""
+    came, inodes = present(prefixes, shm) - before, held(shm)
+    found = set()
+    for name in came:
+        try:
+            status = os.stat(os.path.join(shm, name))  # noqa: PTH116, PTH118
+        except OSError:
+            continue
+        if status.st_uid == os.getuid() and status.st_ino not in inodes:
+            found.add(name)
+    return found
 
 
 def unlink_left(prefixes: tuple[str, ...], before: set[str], shm: str = SHM) -> None:
-    """Unlink what came since ``before`` and nobody holds."""
-    came = present(prefixes, shm) - before
-    for name in came - mapped(shm) if came else ():
-        path = os.path.join(shm, name)  # noqa: PTH118
+    """Unlink what is left."""
+    for name in left(prefixes, before, shm) if prefixes else ():
         try:
-            if os.stat(path).st_uid == os.getuid():  # noqa: PTH116
-                os.unlink(path)  # noqa: PTH108
+            os.unlink(os.path.join(shm, name))  # noqa: PTH108, PTH118
         except OSError:
             continue
 
