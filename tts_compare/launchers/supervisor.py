@@ -103,7 +103,7 @@ def present(prefixes: tuple[str, ...], shm: str = SHM) -> set[str]:
 
 
 def held(shm: str = SHM) -> set[int]:
-    """Inodes in shared memory that a living process has mapped; a semaphore is mapped under another name than its own."""
+    """Inodes in shared memory that living processes map; a semaphore is mapped under another name than its own."""
     inodes = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         try:
