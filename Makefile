@@ -10,7 +10,7 @@ ENGINES ?= vllm sglang
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
 	@echo 'make test          lint, types, all tests, real engines included'
-	@echo 'make test-engines  the tests that need many engine starts'
+	@echo 'make test-engines  the tests that need many starts, and the soak'
 
 setup: $(READY)
 
@@ -44,7 +44,7 @@ test: lint engines wheel
 	$(BIN)/pytest -m 'not many_starts'
 
 test-engines: engines
-	$(BIN)/pytest tests/engines -m many_starts
+	$(BIN)/pytest -m many_starts
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,6 +16,7 @@ from tests.integration.running import Bench, bench, engines_of, kill, rows_of, s
 from tts_compare.cli import main
 from tts_compare.domain import RowKey
 
+pytestmark = pytest.mark.many_starts
 KILLS = int(os.environ.get("TTS_COMPARE_KILLS", "50"))
 WORK = ("--backend=vllm", "--problems=30", "--budget=8,32", "--concurrency=2", "--max-restarts=200", "--quiet")
 

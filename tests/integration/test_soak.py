@@ -24,7 +24,7 @@ def soaked() -> dict[str, Any]:
     return found
 
 
-pytestmark = pytest.mark.timeout(120 + 60 * float(MINUTES))
+pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(120 + 60 * float(MINUTES))]
 
 
 def test_every_request_that_the_server_read_is_a_whole_row(soaked: dict[str, Any]) -> None:
