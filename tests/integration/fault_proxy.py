@@ -9,22 +9,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import socket
 import struct
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 
+class RateLimit:
+    """At most ``requests`` completions in any ``seconds``, as a provider's gateway counts them."""
+
+    def __init__(self, requests: int, seconds: float) -> None:
+        self._passed: deque[float] = deque(maxlen=requests)
+        self._seconds = seconds
+        self.refused = 0
+
+    def wait_s(self) -> float:
+        """Let one more pass and return 0, or return how long it has to wait."""
+        now = time.monotonic()
+        if len(self._passed) == self._passed.maxlen and now < self._passed[0] + self._seconds:
+            self.refused += 1
+            return self._passed[0] + self._seconds - now
+        self._passed.append(now)
+        return 0.0
+
+
 class FaultProxy:
     """Forwards to one server. ``faults``: what befalls the first attempts of the prompts, in turn; then nothing."""
 
-    def __init__(self, upstream: str, faults: Sequence[str] = ()) -> None:
+    def __init__(self, upstream: str, faults: Sequence[str] = (), limit: RateLimit | None = None) -> None:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or "", parts.port or 80)
         self._faults = list(faults)
+        self._limit = limit
         self._seen: set[bytes] = set()
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -98,6 +120,10 @@ class FaultProxy:
         try:
             while True:
                 head, body = await _request(reader)
+                wait_s = self._limit.wait_s() if self._limit and _is_completion(head) else 0.0
+                if wait_s:
+                    writer.write(_TOO_MANY % math.ceil(wait_s))
+                    continue
                 above.write(self._booked(head, body) + body)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -109,7 +135,7 @@ class FaultProxy:
 
     def _booked(self, head: bytes, body: bytes) -> bytes:
         """The head as it goes on: a completion's first attempt carries the fault whose turn it is."""
-        if not head.startswith(b"POST") or b"/completions" not in head.split(b"\r\n", 1)[0]:
+        if not _is_completion(head):
             return head
         digest = hashlib.sha256(body).digest()
         fault = self._faults.pop(0) if self._faults and digest not in self._seen else ""
@@ -132,6 +158,17 @@ class FaultProxy:
             reset(writer)
 
 
+_REFUSAL = b'{"error": {"message": "rate limit reached", "type": "rate_limit_error", "code": 429}}'
+_TOO_MANY = (
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: %%d\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(_REFUSAL), _REFUSAL)
+)
+
+
+def _is_completion(head: bytes) -> bool:
+    return head.startswith(b"POST") and b"/completions" in head.split(b"\r\n", 1)[0]
+
+
 async def _request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
     length = next(
@@ -150,9 +187,9 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 @contextmanager
-def fault_proxy(upstream: str, faults: Sequence[str] = ()) -> Iterator[FaultProxy]:
+def fault_proxy(upstream: str, faults: Sequence[str] = (), limit: RateLimit | None = None) -> Iterator[FaultProxy]:
     """A proxy for as long as the block runs."""
-    proxy = FaultProxy(upstream, faults)
+    proxy = FaultProxy(upstream, faults, limit)
     thread = threading.Thread(target=proxy.go_on, name="fault-proxy", daemon=True)
     thread.start()
     try:

@@ -26,7 +26,7 @@ def quickstart_command(arguments: Namespace) -> int:
         talk("a GPU is seen: DeepSeek-R1-Distill-Qwen-1.5B on 32 problems of MATH-500, budgets 1k and 4k")
     else:
         talk("no GPU is seen: both engines on the CPU, SmolLM2-135M-Instruct (135 million parameters, the smallest")
-        talk("model that solves some problems), 16 easy problems, budgets of 16 to 64 tokens cut from one pass")
+        talk("model that solves some problems), 16 easy problems, budgets of 8 to 32 tokens cut from one pass")
     install_engines([Request(engine=engine, device=device) for engine in ENGINES])
     status = run_asked(_asked(device, arguments.out))
     if device == "cuda":
