@@ -51,6 +51,7 @@ def driver(energies_mj: list[int]) -> SimpleNamespace:
     return SimpleNamespace(
         NVMLError=NVMLError,
         nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
         nvmlDeviceGetCount=lambda: len(energies_mj),
         nvmlDeviceGetHandleByIndex=lambda index: index,
         nvmlDeviceGetTotalEnergyConsumption=lambda index: energies_mj[index],

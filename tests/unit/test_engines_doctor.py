@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,10 +10,11 @@ import pytest
 from tts_compare.domain import Device
 from tts_compare.engines import doctor as module
 from tts_compare.engines.doctor import GIB, Diagnosis, doctor
-from tts_compare.engines.hardware import Gpu, free_disk_bytes, gpus
+from tts_compare.engines.hardware import free_disk_bytes
 from tts_compare.engines.registry import Installed, engines_dir, write_marker
+from tts_compare.gpus import Gpu, Gpus
 
-GPU = Gpu(name="NVIDIA H100", memory_bytes=80 * GIB, free_bytes=79 * GIB)
+GPU = Gpu(index=0, uuid="GPU-a000", name="NVIDIA H100", memory_bytes=80 * GIB, free_bytes=79 * GIB)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def here(
     monkeypatch: pytest.MonkeyPatch, *, gpu: tuple[Gpu, ...] = (), memory: int = 16 * GIB, disk: int = 99 * GIB
 ) -> None:
-    monkeypatch.setattr(module, "gpus", lambda: gpu)
+    monkeypatch.setattr(module, "find_gpus", lambda: Gpus(visible=gpu))
     monkeypatch.setattr(module, "detect_device", lambda: "cuda" if gpu else "cpu")
     monkeypatch.setattr(module, "free_memory_bytes", lambda: memory)
     monkeypatch.setattr(module, "free_disk_bytes", lambda _: disk)
@@ -136,34 +136,6 @@ def test_a_python_of_the_users_is_looked_at_once_and_never_deleted(tmp_path: Pat
     row = next(r for r in doctor({"vllm": str(mine)}, only=("vllm",)) if r.path == mine)
     assert (row.version, row.imports, row.error) == ("0.30.0", False, "ImportError: no")
     assert row.advice[0].startswith(f"mend vllm in {mine}")
-
-
-class NVMLError(Exception):
-    """As pynvml's."""
-
-
-def nvml(*, fails: bool = False, count: int = 1) -> Any:
-    """A fake of the part of pynvml that is used."""
-
-    def init() -> None:
-        if fails:
-            raise NVMLError
-
-    return SimpleNamespace(
-        NVMLError=NVMLError,
-        nvmlInit=init,
-        nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: count,
-        nvmlDeviceGetHandleByIndex=lambda i: i,
-        nvmlDeviceGetName=lambda _: b"NVIDIA H100",
-        nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(total=80 * GIB, free=79 * GIB),
-    )
-
-
-def test_gpus_are_those_the_driver_tells_and_none_without_a_driver() -> None:
-    assert gpus(nvml(count=2)) == (GPU, GPU)
-    assert gpus(nvml(count=0)) == ()
-    assert gpus(nvml(fails=True)) == ()
 
 
 def test_free_disk_is_asked_of_a_directory_that_is_yet_to_be_made(tmp_path: Path) -> None:

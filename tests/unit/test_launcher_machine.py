@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tts_compare.engines.hardware import detect_device
+from tts_compare.gpus import Gpus, find_gpus
 from tts_compare.launchers import manifest_facts, probe_machine
 from tts_compare.launchers.machine import memory_bytes, usable_cores
 
@@ -46,7 +49,7 @@ class FakeNvml:
         return b"NVIDIA A100"
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
-        return SimpleNamespace(total=(80 - 40 * handle) * GIB)
+        return SimpleNamespace(total=(80 - 40 * handle) * GIB, free=30 * GIB)
 
     def nvmlSystemGetDriverVersion(self) -> str:
         return "580.1"
@@ -78,6 +81,23 @@ def test_without_a_driver_or_with_no_visible_gpu_it_is_a_cpu_machine(monkeypatch
     assert (alone.device, alone.devices) == ("cpu", len(usable_cores()))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert probe_machine(nvml=FakeNvml()).device == "cpu"
+
+
+def test_the_engines_are_installed_for_the_device_that_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
+    assert detect_device() == probe_machine().device == "cuda"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert detect_device() == probe_machine().device == "cpu"
+
+
+def test_a_driver_that_refuses_to_tell_is_as_none() -> None:
+    class Refusing(FakeNvml):
+        def nvmlDeviceGetUUID(self, handle: int) -> str:
+            raise self.NVMLError("no permission")
+
+    nvml = Refusing()
+    assert find_gpus(nvml) == Gpus()
+    assert nvml.open == 0
 
 
 def test_asked_for_cpu_it_looks_at_no_gpu_and_asked_for_cuda_without_one_it_has_no_devices() -> None:

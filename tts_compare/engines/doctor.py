@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tts_compare.domain import Device
-from tts_compare.engines.hardware import Gpu, detect_device, free_disk_bytes, free_memory_bytes, gpus
+from tts_compare.engines.hardware import detect_device, free_disk_bytes, free_memory_bytes
 from tts_compare.engines.install import OFFLINE
 from tts_compare.engines.pip import pip_environment
 from tts_compare.engines.recipes import PINNED, recipe
 from tts_compare.engines.registry import EnginePython, data_dir, engines_dir, find_python, list_installed, read_marker
 from tts_compare.errors import UsageError
+from tts_compare.gpus import Gpu, find_gpus
 
 GIB = 1024**3
 _LOW_MEMORY_BYTES = 4 * GIB
@@ -144,7 +145,7 @@ def _examine(place: _Place) -> _Look:
 
 
 def _diagnosis(place: _Place, look: _Look) -> Diagnosis:
-    seen, memory, disk = gpus(), free_memory_bytes(), free_disk_bytes(data_dir())
+    seen, memory, disk = find_gpus().visible, free_memory_bytes(), free_disk_bytes(data_dir())
     advice = [*_engine_advice(place, look, gpu_here=bool(seen))]
     if memory < _LOW_MEMORY_BYTES:
         advice.append(f"only {memory / GIB:.1f} GiB of memory is free: an engine needs about 4")

@@ -7,13 +7,13 @@ Both count everything that runs on the device, not our engine alone. Sources: NV
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tts_compare.domain import Device
+from tts_compare.gpus import nvml_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +62,14 @@ def _packages(root: Path) -> dict[str, Counter]:
 
 
 def _gpus(nvml: Any) -> dict[str, Counter]:
-    if nvml is None:
-        try:
-            nvml = importlib.import_module("pynvml")
-        except ImportError:
+    with nvml_session(nvml) as library:
+        if library is None:
             return {}
-    try:
-        nvml.nvmlInit()
-        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-        return {
-            f"gpu{index}": Counter(joules=nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3)
-            for index, handle in enumerate(handles)
-        }
-    except nvml.NVMLError:  # no driver, or a GPU older than the counter (Volta)
-        return {}
+        try:
+            handles = [library.nvmlDeviceGetHandleByIndex(index) for index in range(library.nvmlDeviceGetCount())]
+            return {
+                f"gpu{index}": Counter(joules=library.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3)
+                for index, handle in enumerate(handles)
+            }
+        except library.NVMLError:  # a GPU older than the counter (Volta)
+            return {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 from pathlib import Path
 from typing import Any, Literal
 
 from tts_compare.backends import Machine
+from tts_compare.gpus import Gpus, find_gpus
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
@@ -20,20 +20,19 @@ def probe_machine(
 
     nvml: the pynvml module or a fake of it; imported where not given. root: of /proc and /sys.
     """
-    gpus = _gpus(nvml) if device != "cpu" else None
+    gpus = find_gpus(nvml) if device != "cpu" else Gpus()
     cores = usable_cores(root)
-    on_gpu = device == "cuda" or bool(gpus and gpus["names"])
-    names = tuple(gpus["names"]) if gpus else ()
+    on_gpu = device == "cuda" or bool(gpus.visible)
     return Machine(
         device="cuda" if on_gpu else "cpu",
-        devices=len(names) if on_gpu else len(cores),
+        devices=len(gpus.visible) if on_gpu else len(cores),
         memory_bytes=memory_bytes(root),
         cores=cores,
         cpu_model=_cpu_line(root, "model name") or platform.processor() or platform.machine(),
         features=tuple(f for f in FEATURES if f in _cpu_line(root, "flags").split()),
-        gpu_names=names,
-        gpu_memory_bytes=min(gpus["memory"]) if gpus and gpus["memory"] else None,
-        driver=gpus["driver"] if gpus else None,
+        gpu_names=tuple(gpu.name for gpu in gpus.visible),
+        gpu_memory_bytes=min((gpu.memory_bytes for gpu in gpus.visible), default=None),
+        driver=gpus.driver,
     )
 
 
@@ -71,44 +70,6 @@ def manifest_facts(machine: Machine) -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
-
-
-def _gpus(nvml: Any) -> dict[str, Any] | None:
-    """Names, memory and driver of the GPUs that CUDA_VISIBLE_DEVICES leaves; None without an NVIDIA driver."""
-    if nvml is None:
-        try:
-            nvml = importlib.import_module("pynvml")
-        except ImportError:
-            return None
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    try:
-        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-        known = [(str(index), _decoded(nvml.nvmlDeviceGetUUID(handle))) for index, handle in enumerate(handles)]
-        visible = [handle for handle, names in zip(handles, known, strict=True) if _is_visible(names)]
-        return {
-            "names": [_decoded(nvml.nvmlDeviceGetName(handle)) for handle in visible],
-            "memory": [int(nvml.nvmlDeviceGetMemoryInfo(handle).total) for handle in visible],
-            "driver": _decoded(nvml.nvmlSystemGetDriverVersion()),
-        }
-    except nvml.NVMLError:
-        return None
-    finally:
-        nvml.nvmlShutdown()
-
-
-def _is_visible(names: tuple[str, str]) -> bool:
-    stated = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if stated is None:
-        return True
-    index, uuid = names
-    return any(entry == index or (entry and uuid.startswith(entry)) for entry in map(str.strip, stated.split(",")))
-
-
-def _decoded(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else name
 
 
 def _cpu_line(root: Path, key: str) -> str:
