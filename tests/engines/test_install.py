@@ -156,7 +156,9 @@ def test_of_two_installers_at_once_one_builds_and_both_end_with_the_same_environ
     outputs = [p.communicate()[0] for p in (toy_installer(), toy_installer())]
     assert sum("its part" in output for output in outputs) == 1
     assert sum("waiting" in output for output in outputs) == 1
-    assert len({line for output in outputs for line in output.splitlines() if "installed" in line}) == 2
+    ends = [line.split()[1] for output in outputs for line in output.splitlines() if line.startswith("installed")]
+    assert len(ends) == 2
+    assert len(set(ends)) == 1
 
 
 @pytest.mark.parametrize("engine", PINNED)
