@@ -44,7 +44,7 @@ async def play(data: bytes, size: int, choices: int, stream: bool) -> None:  # n
         max_tokens=100,
         secrets=("a-secret",),
     )
-    broken = RequestError(kind="truncated_stream", message=str(exchange.error)) if exchange.error else None
+    broken = RequestError(kind="truncated_stream", message=exchange.failure[1]) if exchange.failure else None
     made = rows(attempt, stamps, reducer, headers=headers, status=exchange.status or None, broken=broken)
     if len(made) != choices or any(row.ok != (row.error is None) for row in made):
         raise AssertionError(made)

@@ -26,6 +26,7 @@ REDUCE_BYTES = 256 * 1024
 _INLINE_BYTES = 32 * 1024
 _SLACK_S = 0.25
 """Our transport tells of a limit itself, and must be the first to."""
+_READ = httpx.ByteStream(b"")
 _reducing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reduce")
 _PLAIN_HEADERS = {"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"}
 
@@ -123,7 +124,8 @@ class _Flight:
         self.stamps = Stamps()
         self.reducer: Reducer | None = None
         self.exchange: Exchange | None = None
-        self.response: httpx.Response | None = None
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
         self._head_timeout = asyncio.timeout(None)
         secrets = _secrets(client.headers)
         self.attempt = attempt_of(body, key=key, phase=phase, scheduled_ns=scheduled_ns, secrets=secrets)
@@ -138,7 +140,7 @@ class _Flight:
             timeout=httpx.Timeout(None, connect=self._limits.connect_s),
         )
         response = await self._head(request)
-        self.response = response
+        self.status, self.headers = response.status_code, response.headers
         self.exchange = response.extensions.get("exchange")
         reducer = self.reducer = Reducer(
             status=response.status_code,
@@ -155,6 +157,8 @@ class _Flight:
                     break
         finally:
             await response.aclose()
+            # httpx binds the stream to its response: without this each answer would wait for the collector.
+            response.stream = _READ
 
     def rows(self, broken: RequestError | None) -> tuple[RequestRecord, ...]:
         """Make the rows of what is known now."""
@@ -164,13 +168,12 @@ class _Flight:
             self.reducer.drain()
         if self.stamps.end_ns is None or broken is not None:
             self.stamps.end_ns = monotonic_ns()
-        response = self.response
         return rows(
             self.attempt,
             self.stamps,
             self.reducer,
-            headers=response.headers if response is not None else {},
-            status=response.status_code if response is not None else None,
+            headers=self.headers,
+            status=self.status,
             broken=broken,
             surplus=self.exchange is not None and self.exchange.surplus,
         )
@@ -234,15 +237,14 @@ _KINDS: tuple[tuple[type[Exception], ErrorKind], ...] = (
 
 def _error_of(error: Exception, flight: _Flight) -> RequestError:
     kind = next((kind for cause, kind in _KINDS if isinstance(error, cause)), None)
-    status = flight.response.status_code if flight.response is not None else None
     message = str(error) or type(error).__name__
     if kind is None and isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
         # httpx's own transport tells a lost connection as a protocol error.
         lost = isinstance(error, httpx.NetworkError) or "disconnected" in message or "closed" in message
-        kind = ("connect" if status is None else "truncated_stream") if lost else "malformed"
+        kind = ("connect" if flight.status is None else "truncated_stream") if lost else "malformed"
     if kind is None:
         kind, message = "malformed", f"{type(error).__name__}: {message}"
-    return RequestError(kind=kind, status=status, message=message)
+    return RequestError(kind=kind, status=flight.status, message=message)
 
 
 def attempt_of(

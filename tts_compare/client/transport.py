@@ -91,13 +91,18 @@ class StampingTransport(httpx.AsyncBaseTransport):
         stamps.connect_ns = monotonic_ns()
         loop = asyncio.get_running_loop()
         context = self._tls() if scheme == "https" else None
+        connection, connected = Connection(idle), False
         try:
             async with asyncio.timeout(limits.connect_s):
-                _, connection = await loop.create_connection(lambda: Connection(idle), host, port, ssl=context)
+                await loop.create_connection(lambda: connection, host, port, ssl=context)
+            connected = True
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection to {host}:{port} within {limits.connect_s:g} s") from error
         except (OSError, UnicodeError) as error:
             raise httpx.ConnectError(f"cannot connect to {host}:{port}: {error}") from error
+        finally:
+            if not connected:
+                connection.abort()  # it may have come about just as the time ran out
         return connection, False
 
     def _tls(self) -> ssl.SSLContext:

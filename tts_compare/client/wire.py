@@ -21,6 +21,9 @@ from tts_compare.client.limits import Limits, Stamps
 
 Read = tuple[int, bytes]
 """An instant (monotonic, ns) and what arrived at it."""
+Failure = tuple[type[httpx.TransportError], str]
+"""What broke an exchange off, to be raised: an exception that was raised holds the frames it went through, and with
+them the exchange, so that an exchange that held it would be a cycle for the collector."""
 
 FRAME_BYTES = 32 * 1024
 """So much may lie unframed: framing it takes about 0.1 ms, a pause no stamp notices."""
@@ -55,7 +58,7 @@ class Exchange:
         self.head_done = False
         self.ended = False
         self.surplus = False
-        self.error: httpx.TransportError | None = None
+        self.failure: Failure | None = None
         self._limits = limits
         self._stamps = stamps
         self._released = released
@@ -126,10 +129,10 @@ class Exchange:
                 if self.ended:  # what follows a complete answer is not part of it
                     self.surplus = True
                 else:
-                    self.fail(httpx.RemoteProtocolError(f"not an HTTP/1.1 answer: {error}"))
+                    self.fail(httpx.RemoteProtocolError, f"not an HTTP/1.1 answer: {error}")
                 break
         if not self.head_done and sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD_BYTES:
-            self.fail(httpx.RemoteProtocolError("the head of the answer is too long"))
+            self.fail(httpx.RemoteProtocolError, "the head of the answer is too long")
         if self.ended and self._parser is not None:
             self._release()
         if self.ended or self._body_bytes >= self._wanted_bytes:
@@ -148,13 +151,13 @@ class Exchange:
             return
         cause = str(error) if error else "closed by the server"
         where = "in the middle of the answer" if self.head_done else "before the answer"
-        self.fail(httpx.ReadError(f"connection lost {where}: {cause}"))
+        self.fail(httpx.ReadError, f"connection lost {where}: {cause}")
 
-    def fail(self, error: httpx.TransportError) -> None:
+    def fail(self, kind: type[httpx.TransportError], message: str) -> None:
         """End the exchange with an error, the connection with it."""
         if self.ended:
             return
-        self.error = error
+        self.failure = kind, message
         self._end(reusable=False)
         self._release()
         self._wake()
@@ -165,8 +168,9 @@ class Exchange:
         """Wait for status and headers; raises what went wrong before them."""
         while not self.head_done and not self.ended:
             await self._wait()
-        if self.error is not None and not self.head_done:
-            raise self.error
+        if self.failure is not None and not self.head_done:
+            kind, message = self.failure
+            raise kind(message)
 
     async def batches(self, at_least_bytes: int) -> AsyncIterator[list[Read]]:
         """Yield the body as it comes, in batches of at least so many bytes (the last one: the rest).
@@ -184,8 +188,9 @@ class Exchange:
             await self._wait()
         if self._body:
             yield self.take()
-        if self.error is not None:
-            raise self.error
+        if self.failure is not None:
+            kind, message = self.failure
+            raise kind(message)
 
     def take(self) -> list[Read]:
         """Hand over what has arrived of the body and was not handed over yet."""
@@ -197,7 +202,7 @@ class Exchange:
     def close(self) -> None:
         """Give the exchange up; before its end that costs the connection."""
         self.frame()
-        self.fail(httpx.ReadError("closed by the client"))
+        self.fail(httpx.ReadError, "closed by the client")
 
     # -- inside -----------------------------------------------------------------------------------------------
 
@@ -208,7 +213,7 @@ class Exchange:
     def _end(self, *, reusable: bool) -> None:
         self.ended = True
         self._reusable = reusable
-        self._stamps.end_ns = self._now if self.error is None else monotonic_ns()
+        self._stamps.end_ns = self._now if self.failure is None else monotonic_ns()
         self._timer.cancel()
 
     def _release(self) -> None:
@@ -227,14 +232,14 @@ class Exchange:
         finally:
             self._waiter = None
 
-    def _deadlines(self) -> list[tuple[int, httpx.TransportError]]:
+    def _deadlines(self) -> list[tuple[int, Failure]]:
         limits, begun = self._limits, self._begun_ns
-        total = (begun + int(limits.total_s * 1e9), TotalTimeout(f"no end of the answer within {limits.total_s:g} s"))
+        total = (begun + int(limits.total_s * 1e9), (TotalTimeout, f"no end of the answer within {limits.total_s:g} s"))
         if self._stamps.first_byte_ns is None:
             first = begun + int(limits.first_byte_s * 1e9)
-            return [total, (first, FirstByteTimeout(f"no byte of an answer within {limits.first_byte_s:g} s"))]
+            return [total, (first, (FirstByteTimeout, f"no byte of an answer within {limits.first_byte_s:g} s"))]
         idle = self._last_read_ns + int(limits.idle_s * 1e9)
-        return [total, (idle, IdleTimeout(f"nothing more of the answer for {limits.idle_s:g} s"))]
+        return [total, (idle, (IdleTimeout, f"nothing more of the answer for {limits.idle_s:g} s"))]
 
     def _next_tick_s(self) -> float:
         due = min(instant for instant, _ in self._deadlines())
@@ -246,9 +251,9 @@ class Exchange:
         if self.ended:
             return
         now = monotonic_ns()
-        passed = [(instant, error) for instant, error in self._deadlines() if instant <= now]
+        passed = [(instant, failure) for instant, failure in self._deadlines() if instant <= now]
         if passed:
-            self.fail(min(passed, key=lambda pair: pair[0])[1])
+            self.fail(*min(passed, key=lambda pair: pair[0])[1])
             return
         self._timer = asyncio.get_running_loop().call_later(self._next_tick_s(), self._tick)
 
@@ -263,8 +268,10 @@ class Connection(asyncio.Protocol):
         self.dead = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport, or close it where it comes too late."""
         self._transport = cast("asyncio.Transport", transport)
+        if self.dead:
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         """Stamp and keep; everything else can wait."""
@@ -299,9 +306,10 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once."""
         self.dead = True
-        if self._transport is not None:
+        transport, self._transport = self._transport, None  # uvloop's, given up while connecting, goes on holding us
+        if transport is not None:
             with contextlib.suppress(RuntimeError):  # the loop may be gone already
-                self._transport.abort()
+                transport.abort()
 
     def _release(self, reusable: bool) -> None:  # noqa: FBT001 - a callback with one fact
         self._exchange = None

@@ -25,17 +25,19 @@ async def _work() -> None:
         out.write(framed(message))
 
     async def run(job: Job) -> None:
-        rows = await send(
-            client,
-            path=job.path,
-            body=job.body,
-            key=job.key,
-            phase=job.phase,
-            scheduled_ns=job.scheduled_ns,
-            limits=job.limits,
-            on_cancel=lambda rows: post(Ended(job.id, rows)),
-        )
-        tasks.pop(job.id, None)
+        try:
+            rows = await send(
+                client,
+                path=job.path,
+                body=job.body,
+                key=job.key,
+                phase=job.phase,
+                scheduled_ns=job.scheduled_ns,
+                limits=job.limits,
+                on_cancel=lambda rows: post(Ended(job.id, rows)),
+            )
+        finally:
+            tasks.pop(job.id, None)
         post(Ended(job.id, rows))
 
     with contextlib.suppress(asyncio.IncompleteReadError):
