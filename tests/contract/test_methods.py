@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tts_compare.config import MethodSpec
 from tts_compare.domain import Call, Problem, RequestRecord, Sampling
+from tts_compare.experiment.journal import light
 from tts_compare.methods import METHODS, PROMPTS, Method, PromptTemplate
 from tts_compare.methods.resolve import Resolved, resolve
 from tts_compare.replay import Batches, Task
@@ -84,9 +85,15 @@ def start(this: Resolved, budget: int, prompt: PromptTemplate, *, exact: bool) -
 
 
 def played(
-    this: Resolved, budget: int, prompt: PromptTemplate, *, seed: int, exact: bool = False
+    this: Resolved,
+    budget: int,
+    prompt: PromptTemplate,
+    *,
+    seed: int,
+    exact: bool = False,
+    told: Callable[[RequestRecord], RequestRecord] = lambda row: row,
 ) -> tuple[list[tuple[Call, ...]], dict[int, int]]:
-    """Every batch of a plan played to its end, and the tokens each sample generated."""
+    """Every batch of a plan played to its end, and the tokens each sample generated. told: what it sees of a row."""
     rng = random.Random(seed)
     batches: list[tuple[Call, ...]] = []
     generated: dict[int, int] = {}
@@ -94,7 +101,7 @@ def played(
     rows: tuple[RequestRecord, ...] | None = None
     while len(batches) < 1000:
         try:
-            batch = next(plan) if rows is None else plan.send(rows)
+            batch = next(plan) if rows is None else plan.send(tuple(map(told, rows)))
         except StopIteration:
             return batches, generated
         batches.append(batch)
@@ -159,6 +166,18 @@ def test_the_same_rows_give_the_same_calls(
     for prompt in prompts_of(this.method):
         first, second = (played(this, 64, prompt, seed=seed, exact=exact) for _ in range(2))
         assert first == second
+
+
+@methods
+@given(samples=st.integers(2, 5), seed=st.integers(0, 2**16), exact=st.booleans())
+def test_the_light_rows_that_a_run_holds_give_the_same_calls(
+    name: str, stated: dict[str, str | int], samples: int, seed: int, exact: bool
+) -> None:
+    this = resolved(name, samples, stated)
+    for prompt in prompts_of(this.method):
+        whole = played(this, 64, prompt, seed=seed, exact=exact)
+        held = played(this, 64, prompt, seed=seed, exact=exact, told=lambda row: light(replace(row, method=name)))
+        assert held == whole
 
 
 @methods

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from dataclasses import replace
 
 import pytest
 
 from tts_compare.client import audit as audit_module
-from tts_compare.client.audit import Audit, LoopFigures, audit_of, doubts_of, trail_ms, watch
+from tts_compare.client.audit import (
+    MAX_SAMPLES,
+    Audit,
+    LoopFigures,
+    Probe,
+    audit_of,
+    doubts_of,
+    quantile,
+    trail_ms,
+    watch,
+)
 from tts_compare.domain import RequestRecord
 
 MS = 1_000_000
@@ -93,3 +104,17 @@ def test_a_machine_that_slept_is_seen_although_its_monotonic_clock_slept_too(mon
 
     (doubt,) = (d for d in doubts_of(asyncio.run(suspended())) if d.code == "client_stood_still")
     assert "30." in doubt.message
+
+
+def test_a_long_watch_keeps_a_bounded_number_of_lags_their_quantiles_and_the_longest() -> None:
+    draw = random.Random(1)
+    lags = [draw.expovariate(1.0) for _ in range(5 * MAX_SAMPLES)]
+    lags[1] = 900.0  # among the first to be thinned out
+    probe = Probe()
+    for lag in lags:
+        probe.note(lag)
+    kept = probe.figures().lags_ms
+    assert MAX_SAMPLES / 2 <= len(kept) < MAX_SAMPLES
+    assert kept[-1] == 900.0
+    for q in (0.5, 0.99):
+        assert quantile(kept, q) == pytest.approx(quantile(sorted(lags), q), rel=0.03)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from tts_compare.domain import Doubt, RequestRecord
 
 SAMPLE_S = 0.02
+MAX_SAMPLES = 2**16
+"""Lags that one probe keeps, 256 KB: every one of the first 22 minutes, then every second, every fourth, ..."""
 MAX_LAG_P99_MS = 10.0
 MAX_CPU_SHARE = 0.85
 MAX_SEND_LAG_P99_MS = 50.0
@@ -63,6 +65,8 @@ class Probe:
 
     def __init__(self) -> None:
         self._lags_ms = array("f")
+        self._longest_ms = 0.0
+        self._noted, self._stride = 0, 1
         self._cpu_s = time.process_time()
         self._begun_s = time.monotonic()
         self._slept_s = machine_sleep_s()
@@ -73,12 +77,24 @@ class Probe:
         while True:
             due = loop.time() + SAMPLE_S
             await asyncio.sleep(SAMPLE_S)
-            self._lags_ms.append(max(0.0, (loop.time() - due) * 1e3))
+            self.note(max(0.0, (loop.time() - due) * 1e3))
+
+    def note(self, lag_ms: float) -> None:
+        """Take one lag; the longest is always kept."""
+        self._longest_ms = max(self._longest_ms, lag_ms)
+        if self._noted % self._stride == 0:
+            self._lags_ms.append(lag_ms)
+            if len(self._lags_ms) == MAX_SAMPLES:
+                del self._lags_ms[1::2]
+                self._stride *= 2
+        self._noted += 1
 
     def figures(self) -> LoopFigures:
         """What was sampled so far in this process."""
+        lags_ms = sorted(self._lags_ms)
+        lags_ms[-1:] = [self._longest_ms] if lags_ms else []
         return LoopFigures(
-            lags_ms=tuple(sorted(self._lags_ms)),
+            lags_ms=tuple(lags_ms),
             cpu_s=time.process_time() - self._cpu_s,
             wall_s=time.monotonic() - self._begun_s,
             asleep_s=machine_sleep_s() - self._slept_s,

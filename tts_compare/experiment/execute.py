@@ -16,7 +16,7 @@ from tts_compare import store
 from tts_compare.admission import Purse
 from tts_compare.domain import RequestRecord
 from tts_compare.experiment.join import write_points
-from tts_compare.experiment.journal import Journal, without_timeline
+from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.judge import Judge
 from tts_compare.experiment.manifest import check_same, new_manifest
 from tts_compare.experiment.preflight import preflight
@@ -98,7 +98,7 @@ def take_up(new: dict[str, Any], old: dict[str, Any]) -> None:
 
 
 def _light_rows(run: store.RunDir) -> list[RequestRecord]:
-    return [without_timeline(row) for row in store.read_rows(run.records, RequestRecord)]
+    return [light(row) for row in store.read_rows(run.records, RequestRecord)]
 
 
 def _loop(state: Run, tell: Emit) -> None:

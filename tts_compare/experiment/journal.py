@@ -9,6 +9,7 @@ from typing import Any
 
 from tts_compare import store
 from tts_compare.domain import Doubt, RequestRecord, Timeline
+from tts_compare.methods import METHODS
 from tts_compare.reports.progress import Doubted, Emit
 
 
@@ -16,7 +17,7 @@ from tts_compare.reports.progress import Doubted, Emit
 class Journal:
     """The open files of one run.
 
-    records: every row so far, without its timeline, which a long run could not hold in memory.
+    records: every row so far, light: a long run could not hold texts and timelines in memory.
     """
 
     run: store.RunDir
@@ -29,7 +30,7 @@ class Journal:
     def append(self, rows: tuple[RequestRecord, ...]) -> None:
         """Keep the rows of one attempt: on disk before anything else."""
         self.rows.append(rows)
-        self.records.extend(without_timeline(row) for row in rows)
+        self.records.extend(light(row) for row in rows)
 
     def doubt(self, doubts: Iterable[Doubt]) -> None:
         """Keep doubts, each once."""
@@ -45,6 +46,8 @@ class Journal:
         store.write_json(self.run.manifest, self.manifest, private=self.private)
 
 
-def without_timeline(row: RequestRecord) -> RequestRecord:
-    """A row as light as a resumed run needs it."""
+def light(row: RequestRecord) -> RequestRecord:
+    """A row as a run needs it to go on, about 1 KB: with its text only where later calls of its method depend on it."""
+    if row.method in METHODS and not METHODS[row.method].reads_text:
+        return replace(row, timeline=Timeline(), text="", reasoning="", token_ids=None)
     return replace(row, timeline=Timeline())

@@ -12,7 +12,7 @@ from tts_compare import client as timed
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Call, Doubt, Problem, RequestRecord
 from tts_compare.experiment.counters import ServerFigures, contradictions, figures, ttft_growth
-from tts_compare.experiment.journal import Journal, without_timeline
+from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.negotiate import negotiated
 from tts_compare.experiment.stage import Stage
 from tts_compare.experiment.tasks import Point, Voice, tasks_of, unfinished, warm_up_problems
@@ -72,7 +72,7 @@ async def run_point(
     def keep(rows: tuple[RequestRecord, ...]) -> None:
         journal.append(rows)
         stage.gate.account(rows)
-        sent.extend(without_timeline(row) for row in rows)
+        sent.extend(light(row) for row in rows)
         emit(rows)
 
     gate: Callable[[Call], AbstractAsyncContextManager[None]] = stage.gate

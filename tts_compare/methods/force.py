@@ -162,6 +162,7 @@ METHOD = Method(
         "completion_answer": " The answer is",
     },
     reuses_prefix=True,
+    reads_text=True,
     needs_completions=True,
     most_generated=most_generated,
     most_context=most_context,

@@ -53,7 +53,8 @@ class Method:
     """One way to spend test-time compute.
 
     options: names and defaults. reuses_prefix: later calls begin with earlier tokens, so the prefix cache belongs
-    to the method. needs_completions: it writes into the model's turn, for which ``/v1/completions`` and the rendered
+    to the method. reads_text: later calls depend on what was written, not only on how earlier ones ended.
+    needs_completions: it writes into the model's turn, for which ``/v1/completions`` and the rendered
     chat template are needed. needs_chat: it makes sense for a chat prompt alone. single_pass: a response at a large
     budget holds those at smaller ones. least_samples: below that it is not the method. most_generated(budget,
     options): tokens one sample may generate in all. most_context(budget, options): tokens that may come after the
@@ -65,6 +66,7 @@ class Method:
     plan: PlanFunction
     options: Options = field(default_factory=dict)
     reuses_prefix: bool = False
+    reads_text: bool = False
     needs_completions: bool = False
     needs_chat: bool = False
     single_pass: bool = False
