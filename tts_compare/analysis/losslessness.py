@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _WORK = ("method", "budget", "load")
 _ANSWER = ("problem", "sample", "call", "repeat")
+_GRADED = ("problem", "sample", "repeat")
+Judged = Mapping[tuple[str, str, int, str], pl.DataFrame]
+"""Grades of a setting, method, budget and load."""
 
 
 def losslessness_frame(records: pl.DataFrame, grades: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:
@@ -40,7 +43,7 @@ def losslessness_frame(records: pl.DataFrame, grades: pl.DataFrame, manifest: Ma
         return pl.DataFrame(schema=schema)
     rows = last_attempts(measured_rows(records)).filter("ok")
     by_setting = {str(key[0]): part for key, part in rows.partition_by("setting", as_dict=True).items()}
-    judged = last_grades(grades.filter(pl.col("samples").is_null() & pl.col("cut_tokens").is_null()))
+    judged = _judged(grades)
     found = []
     for axis, a, b in setting_pairs(manifest):
         if SETTING_AXES[axis] and a in by_setting and b in by_setting:
@@ -51,7 +54,20 @@ def losslessness_frame(records: pl.DataFrame, grades: pl.DataFrame, manifest: Ma
     return pl.DataFrame(found, schema=schema, strict=False).with_columns(pl.selectors.float().fill_nan(None))
 
 
-def _pair_rows(base: dict[str, Any], part: pl.DataFrame, judged: pl.DataFrame) -> list[dict[str, Any]]:
+def _judged(grades: pl.DataFrame) -> Judged:
+    """Answers of whole responses that could be graded, by the work they belong to."""
+    known = last_grades(grades.filter(pl.col("samples").is_null() & pl.col("cut_tokens").is_null())).filter(
+        pl.col("correct").is_not_null()
+    )
+    return {
+        (str(setting), str(method), int(budget), str(load)): part.select("policy", *_GRADED, "correct")
+        for (setting, method, budget, load), part in known.partition_by(
+            "setting", "method", "record_budget", "load", as_dict=True
+        ).items()
+    }
+
+
+def _pair_rows(base: dict[str, Any], part: pl.DataFrame, judged: Judged) -> list[dict[str, Any]]:
     same = _identical(part)
     differing = part.filter(pl.Series(~same))
     firsts = [first for first in map(first_difference, differing.iter_rows(named=True)) if first is not None]
@@ -119,26 +135,21 @@ def _mean_interval(values: Floats) -> tuple[float, float, float]:
     return (mean, mean - width, mean + width)
 
 
-def _accuracies(base: Mapping[str, Any], part: pl.DataFrame, judged: pl.DataFrame) -> list[dict[str, Any]]:
+def _accuracies(base: Mapping[str, Any], part: pl.DataFrame, judged: Judged) -> list[dict[str, Any]]:
     """One row a policy: the paired accuracy difference over the same pairs of responses."""
-    own = judged.filter(
-        (pl.col("method") == base["method"])
-        & (pl.col("record_budget") == base["budget"])
-        & (pl.col("load") == base["load"])
-        & pl.col("correct").is_not_null()
+    sides = [judged.get((base[name], base["method"], base["budget"], base["load"])) for name in ("a", "b")]
+    if sides[0] is None or sides[1] is None:
+        return []
+    both = (
+        part.select(_GRADED)
+        .unique()
+        .join(sides[0], on=_GRADED)
+        .join(sides[1], on=["policy", *_GRADED], suffix="_b")
+        .group_by("policy", "problem")
+        .agg(pl.col("correct", "correct_b").mean(), count=pl.len())
     )
-    key = ["problem", "sample", "repeat"]
-    pairs = part.select(key).unique()
     found = []
-    for policy in own["policy"].unique().sort():
-        sides = [
-            own.filter((pl.col("policy") == policy) & (pl.col("setting") == base[name])).select(*key, "correct")
-            for name in ("a", "b")
-        ]
-        both = pairs.join(sides[0], on=key).join(sides[1], on=key, suffix="_b")
-        means = both.group_by("problem").agg(pl.col("correct", "correct_b").mean(), count=pl.len())
-        if means.height == 0:
-            continue
+    for (policy,), means in sorted(both.partition_by("policy", as_dict=True).items()):
         a, b = means["correct"].to_numpy(), means["correct_b"].to_numpy()
         difference, low, high = paired_difference(a, b, single=means["count"].max() == 1)
         found.append(

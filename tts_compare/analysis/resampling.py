@@ -80,11 +80,12 @@ def log_contrasts(contrasts: Sequence[Sequence[Term]], weights: Floats, *, confi
             narrow.append(i)
     for first in range(0, len(narrow), _BLOCK):
         block = narrow[first : first + _BLOCK]
-        moments = weights @ np.concatenate([_columns(contrasts[i]) for i in block]).T / weights.shape[1]
+        # One moment a row from here on: each step below then reads memory in order.
+        moments = np.concatenate([_columns(contrasts[i]) for i in block]) @ weights.T / weights.shape[1]
         at = 0
         for i in block:
             size = len(contrasts[i])
-            means, products = moments[:, at : at + size], moments[:, at + size : at + size * (size + 3) // 2]
+            means, products = moments[at : at + size], moments[at + size : at + size * (size + 3) // 2]
             variance = _variance_of_products(contrasts[i], means, products)
             found[i] = _estimate(contrasts[i], means, variance, confidence=confidence)
             at += size * (size + 3) // 2
@@ -126,13 +127,13 @@ def _signs(terms: Sequence[Term]) -> Floats:
 
 
 def _variance_of_products(terms: Sequence[Term], means: Floats, products: Floats) -> Floats:
-    """The influence's variance at each resample from the resampled products: (resamples,)."""
+    """The influence's variance at each resample, (resamples,), from means (terms, resamples) and their products."""
     signs = _signs(terms)
     first, second = np.triu_indices(len(signs))
     coefficients = np.where(first == second, 1.0, 2.0) * signs[first] * signs[second]
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = 1.0 / means
-        square = np.einsum("bj,bj,bj,j->b", products, inverse[:, first], inverse[:, second], coefficients)
+        square = coefficients @ (products * inverse[first] * inverse[second])
     # Each scaled term has mean 1 at its resample, so the influence's mean is the sum of the signs.
     return np.asarray(square - signs.sum() ** 2, dtype=np.float64)
 
@@ -140,11 +141,11 @@ def _variance_of_products(terms: Sequence[Term], means: Floats, products: Floats
 def _wide_moments(terms: Sequence[Term], weights: Floats) -> tuple[Floats, Floats]:
     """Resampled means and the influence's variance of a contrast of many terms, whose products would be too many."""
     signs, scaled, problems = _signs(terms), _scaled(terms), weights.shape[1]
-    means = weights @ scaled.T / problems
+    means = scaled @ weights.T / problems
     variance = np.empty(weights.shape[0])
     for first in range(0, weights.shape[0], 1000):
         own = slice(first, first + 1000)
-        influence = (signs / means[own]) @ scaled
+        influence = (signs[:, None] / means[:, own]).T @ scaled
         variance[own] = (weights[own] * influence**2).sum(axis=1) / problems - signs.sum() ** 2
     return means, variance
 
@@ -182,11 +183,11 @@ def _studentised(
     signs: Floats, means: Floats, variance: Floats, problems: int, confidence: float
 ) -> tuple[float, float]:
     """The outer quantiles of (theta - its estimate) / error over the resamples, both as positive distances."""
-    good = (means > 0).all(axis=1) & (variance > 1e-24)
+    good = (means > 0).all(axis=0) & (variance > 1e-24)
     least = t_quantile(0.5 + confidence / 2.0, problems - 1) if problems < _FEW or not good.any() else 0.0
     if not good.any():
         return (least, least)
-    t = (np.log(means[good]) @ signs) / np.sqrt(variance[good])
+    t = (signs @ np.log(means[:, good])) / np.sqrt(variance[good])
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(t, [tail, 1.0 - tail])
     return (max(least, -float(low)), max(least, float(high)))

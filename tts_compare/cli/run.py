@@ -13,7 +13,7 @@ from tts_compare.cli.overrides import Asked, asked_by
 from tts_compare.cli.terminal import console, talk
 
 if TYPE_CHECKING:
-    from tts_compare.experiment import Outcome
+    from tts_compare.experiment.execute import Outcome
 
 
 def run_command(arguments: Namespace) -> int:
@@ -24,7 +24,8 @@ def run_command(arguments: Namespace) -> int:
 def run_asked(asked: Asked) -> int:
     """Run, report, and say by the exit status whether all of it was done."""
     from tts_compare.cli.report import print_report
-    from tts_compare.experiment import execute, prepare
+    from tts_compare.experiment.execute import execute
+    from tts_compare.experiment.prepare import prepare
     from tts_compare.reports.live import watch
 
     experiment = asked.experiment()
