@@ -16,12 +16,13 @@ import msgspec
 
 from tts_compare.domain import Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
+from tts_compare.scores import Score
 
 if TYPE_CHECKING:
     import polars as pl
 
 FORMAT = 1
-Row = TypeVar("Row", RequestRecord, Grade)
+Row = TypeVar("Row", RequestRecord, Grade, Score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class RunDir:
     def grades(self) -> Path:
         """One row a (record, policy, cut) graded, and one a vote."""
         return self.path / "grades.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        """One row a response that a reward model was asked about, appended as it answers, never rewritten."""
+        return self.path / "scores.jsonl"
 
     @property
     def points(self) -> Path:
@@ -147,7 +153,7 @@ class RowLog:
         else:
             os.write(self._fd, b"\n")
 
-    def append(self, rows: Iterable[RequestRecord] | Iterable[Grade]) -> None:
+    def append(self, rows: Iterable[RequestRecord] | Iterable[Grade] | Iterable[Score]) -> None:
         """Write rows, each in full before this returns."""
         for row in rows:
             self._write(self._encoder.encode(row) + b"\n")

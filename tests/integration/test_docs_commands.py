@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.running import bench, rows_of
+from tests.integration.stub_reward import Reward, serving
 from tests.standin import model_directory
 from tts_compare.cli import main
 from tts_compare.cli.main import with_command
@@ -26,6 +27,8 @@ OWN_FLAGS = ("README.md", "configuration.md", "hosted.md", "faq.md", "reliabilit
 FOREIGN = {"--save-detailed", "--flag"}
 #: Names of commands in a sentence, not command lines.
 NAMES = ("tts-compare --help", "tts-compare COMMAND --help", "tts-compare engines install")
+#: Where the documentation says that a reward model is served.
+REWARD = "http://localhost:8000"
 RUNNABLE = ("plan", "report", "grade", "diff", "export", "import", "selftest", "completion")
 RUNS = ("RUN", "A", "B", *(f"runs/{name}" for name in ("NAME", "mine", "hosted", "old", "new", "a", "b")))
 
@@ -84,7 +87,14 @@ def test_it_is_a_command_line_that_the_program_takes(line: str, monkeypatch: pyt
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reward() -> Iterator[Reward]:
+    """A reward model that runs."""
+    with serving(Reward(rewarding=lambda _problem, response: 1 / (1 + len(response)))) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, reward: Reward) -> Path:
     """A directory in which the names that the documentation uses exist."""
     home = tmp_path_factory.mktemp("docs")
     table = bench(home / "bench")
@@ -93,6 +103,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in RUNS:
         (home / name).parent.mkdir(exist_ok=True)
         shutil.copytree(table.home / "run", home / name)
+    (home / "method.toml").write_text(f'[method_options.best_of_n]\nscores = "{reward.url}"\n')
+    flags = ("--method=best_of_n", "--samples=2", "--temperature=1", f"--config={home / 'method.toml'}")
+    assert main(table.argv("scored", "--backend=vllm", "--problems=2", "--budget=8", "--quiet", *flags)) == 0
+    shutil.copytree(table.home / "scored", home / "runs/scored", ignore=shutil.ignore_patterns("scores.jsonl"))
     model_directory(home).rename(home / "DIR")
     shutil.copy(ROOT / "tests" / "unit" / "foreign" / "vllm_bench.json", home / "vllm-bench.json")
     shutil.copy(ROOT / "tests" / "unit" / "foreign" / "vllm_bench.json", home / "FILE")
@@ -113,12 +127,13 @@ def runnable() -> list[str]:
 
 @pytest.mark.parametrize("line", runnable())
 def test_what_needs_no_engine_runs(
-    line: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    line: str, place: Path, reward: Reward, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setenv("COLUMNS", "100")
     problem = next(row.problem for row in rows_of(place / "RUN") if row.phase == "measured")
-    words = [{"PROBLEM": problem, "algebra/1": problem}.get(word, word) for word in words_of(line)]
+    stands_for = {"PROBLEM": problem, "algebra/1": problem, REWARD: reward.url}
+    words = [stands_for.get(word, word) for word in words_of(line)]
     status = main(words)
     said = capsys.readouterr()
     assert status == 0, said.err

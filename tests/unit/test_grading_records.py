@@ -195,6 +195,23 @@ def test_best_of_n_takes_the_best_score_and_the_weighted_one_the_best_sum(pool: 
         best_of_n_grades(grades, {})
 
 
+def test_samples_without_a_score_are_left_out_and_sizes_that_need_them_are_ungraded(pool: GraderPool) -> None:
+    grades = poll(pool, "3", "14", "14", "15")
+    scores = dict(zip(map(row_key, grades[:3]), (0.9, 0.5, 0.95), strict=True))
+    rows = best_of_n_grades(grades, scores, samples=4, partial=True)
+    assert [(row.samples, row.status, row.answer) for row in rows] == [
+        (1, "incorrect", "3"),
+        (2, "incorrect", "3"),
+        (4, "ungraded", None),
+    ]
+    assert [row.score for row in rows] == [pytest.approx(2 / 3), pytest.approx(2 / 3), None]
+    assert rows[2] == replace(rows[1], samples=4, status="ungraded", answer=None, group=None, score=None)
+    nothing = best_of_n_grades(grades, {}, samples=4, weighted=True, partial=True)
+    assert [(row.samples, row.status, row.layer) for row in nothing] == [
+        (m, "ungraded", "weighted_best_of_n") for m in (1, 2, 4)
+    ]
+
+
 def test_an_explanation_ends_with_the_status_and_the_layer(pool: GraderPool) -> None:
     target = next(iter(targets([record(r"so \boxed{14.0}")], PROBLEMS)))
     steps = explain(target.item, pool=pool)

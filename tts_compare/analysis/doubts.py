@@ -11,6 +11,7 @@ import polars as pl
 from tts_compare.analysis.labels import point_label
 from tts_compare.analysis.samples import call_rows, measured_rows, walls
 from tts_compare.analysis.schema import POINT_KEY
+from tts_compare.analysis.scoring import scoring_doubts
 from tts_compare.analysis.spot import TOLERANCE
 from tts_compare.domain import Doubt
 
@@ -36,6 +37,7 @@ def find_doubts(
     return (
         *stated,
         *_of_points(points),
+        *scoring_doubts(points, records, manifest),
         *_cold_start(calls),
         *_drift(calls),
         *_late_client(calls, records),

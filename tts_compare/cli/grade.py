@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shlex
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
 from tts_compare.cli.terminal import console, talk
-from tts_compare.errors import UsageError
+from tts_compare.errors import TTSCompareError, UsageError
 
 if TYPE_CHECKING:
     from tts_compare.domain import Grade
@@ -50,12 +52,16 @@ def _grade_responses(arguments: Namespace) -> int:
 def _regrade(arguments: Namespace, run: store.RunDir) -> int:
     from tts_compare.experiment.join import write_points
     from tts_compare.experiment.judge import Judge, write_grades
+    from tts_compare.experiment.score import with_scores
 
     manifest = store.read_manifest(run)
+    if arguments.scores:
+        with_scores(manifest, arguments.scores, key_env=arguments.scores_api_key_env)
     policy = arguments.policy or manifest["experiment"]["policy"]
     asked = arguments.grader or manifest["experiment"]["grader"]
     grader: Grader = "layered" if asked == "both" else asked
     with store.Lock(run), Judge(run, manifest, policy=policy, grader=grader, limit_s=arguments.timeout) as judge:
+        unasked = _score(arguments, run, manifest)
         grades = list(judge.grade_all())
         write_grades(run, grades)
         manifest["experiment"]["policy"] = policy
@@ -67,7 +73,36 @@ def _regrade(arguments: Namespace, run: store.RunDir) -> int:
             named = [(f"{a.setting} {a.problem}", a, b) for a, b in pairs if a.sample is not None]
         _tell_disagreements([row for row in named if row[1].status != row[2].status], both=True)
     _print_counts(grades)
+    if unasked is not None:
+        raise unasked
     return 0
+
+
+def _score(arguments: Namespace, run: store.RunDir, manifest: dict[str, Any]) -> TTSCompareError | None:
+    """Ask for the scores that are missing, only where the command line says whom: a run may be somebody else's.
+
+    Returns what went wrong, for grading goes on with what is there.
+    """
+    from tts_compare.experiment.score import endpoint_options, score_run, unscored
+    from tts_compare.reports.progress import Event, Said
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Said):
+            talk(event.text)
+
+    options = endpoint_options(manifest)
+    if options is None:
+        return None
+    if arguments.scores:
+        try:
+            asyncio.run(score_run(run, manifest, tell=tell))
+        except TTSCompareError as error:
+            return error
+    elif missing := len(unscored(run, manifest)):
+        again = ["tts-compare", "grade", str(run.path), "--scores", str(options["scores"])]
+        key = ["--scores-api-key-env", options["scores_api_key_env"]] if options["scores_api_key_env"] else []
+        talk(f"{missing} responses have no score; to ask the reward model: {shlex.join([*again, *key])}")
+    return None
 
 
 def _print_counts(grades: Iterable[Grade]) -> None:

@@ -194,6 +194,7 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "grade",
         "grade a finished run anew, or any file of answers",
         "examples:\n  tts-compare grade runs/a --policy final\n  tts-compare grade runs/a --explain algebra/1\n"
+        "  tts-compare grade runs/scored --scores http://localhost:8000        (best_of_n: asks for missing scores)\n"
         "  tts-compare grade --responses answers.jsonl > grades.jsonl",
     )
     add = parser.add_argument
@@ -202,6 +203,12 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--explain", metavar="PROBLEM", help="why the answers to one problem were judged as they were")
     add("--policy", choices=("any", "final", "forced"))
     add("--grader", choices=("layered", "math-verify", "both"))
+    add(
+        "--scores",
+        metavar="URL|FILE",
+        help="best_of_n: the reward model to ask for the scores that are missing, or a file of scores",
+    )
+    add("--scores-api-key-env", default="", metavar="VAR", help="the variable that holds the reward model's key")
     add("--kind", default="math", metavar="KIND", help="with --responses: math, integer, gsm8k, choice")
     add("--timeout", type=float, default=5.0, metavar="S", help="seconds an answer may take (5)")
     add("--no-color", action="store_true")

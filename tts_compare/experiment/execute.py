@@ -15,6 +15,7 @@ from typing import Any
 from tts_compare import store
 from tts_compare.admission import Purse
 from tts_compare.domain import RequestRecord
+from tts_compare.errors import TTSCompareError
 from tts_compare.experiment.join import write_points
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.judge import Judge
@@ -22,6 +23,7 @@ from tts_compare.experiment.manifest import check_same, new_manifest
 from tts_compare.experiment.preflight import preflight
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.experiment.run import Run
+from tts_compare.experiment.score import is_asked_with_key, score_run
 from tts_compare.experiment.servers import Fleet, find_pythons
 from tts_compare.reports.progress import Emit, LeftOut
 
@@ -58,6 +60,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
     pythons = find_pythons(prepared)
     preflight(prepared.settings, insecure=prepared.experiment.insecure)
     private = any(os.environ.get(s.api_key_env or "") or s.headers for s in prepared.settings)
+    private = is_asked_with_key(prepared.work) or private
     resumed = prepared.experiment.resume is not None and store.RunDir(path).manifest.is_file()
     run = store.open_run(path) if resumed else store.create(path, private=private)
     with store.Lock(run), store.RowLog(run.records, private=private) as rows:
@@ -118,6 +121,13 @@ def _loop(state: Run, tell: Emit) -> None:
             if task is not None:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
             await state.all_blocks(grade)
+            # The reward model is asked when nothing is timed any more, and may be the one thing that fails.
+            try:
+                await score_run(
+                    journal.run, journal.manifest, private=journal.private, insecure=experiment.insecure, tell=tell
+                )
+            except TTSCompareError as error:
+                state.stopped = state.stopped or str(error)
 
         journal.manifest["state"] = "interrupted"
         journal.save()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tts_compare import store
 from tts_compare.errors import RunError
 from tts_compare.experiment.judge import derived_budgets
+from tts_compare.experiment.score import endpoint_options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,8 +34,18 @@ def needs_timelines(manifest: Mapping[str, Any]) -> bool:
 
 def run_frames(run: store.RunDir) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Records, grades and manifest of one run."""
-    manifest = store.read_manifest(run)
+    manifest = with_scoring(run, store.read_manifest(run))
     return (*frames(run, optional=needs_timelines(manifest)), manifest)
+
+
+def with_scoring(run: store.RunDir, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with what ``scores.jsonl`` says of the scoring, by setting; nothing where no model was asked."""
+    from tts_compare.analysis.scoring import scoring_facts
+    from tts_compare.scores import Score
+
+    asked = endpoint_options(manifest) is not None
+    facts = scoring_facts(store.read_rows(run.scores, Score), manifest["settings"]) if asked else {}
+    return {**manifest, "scoring": facts}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +65,7 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     from tts_compare.analysis.analyse import analyse
     from tts_compare.analysis.slo import parse_slo
 
-    manifests = [store.read_manifest(run) for run in runs]
+    manifests = [with_scoring(run, store.read_manifest(run)) for run in runs]
     manifest = (
         manifests[0]
         if len(runs) == 1
@@ -81,11 +92,12 @@ def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[
     """One manifest for several runs, settings under ``<run>:<setting>``; the rest is the first run's."""
     first = dict(manifests[0][1])
     problems = {row["id"]: row for _, manifest in manifests for row in manifest["dataset"]["problems"]}
-    renamed: dict[str, Any] = {"settings": {}, "server_metrics": {}, "left_out": [], "failed": [], "doubts": []}
+    by_setting, lists = ("settings", "server_metrics", "scoring"), ("left_out", "failed", "doubts")
+    renamed: dict[str, Any] = {key: {} for key in by_setting} | {key: [] for key in lists}
     for name, manifest in manifests:
-        for key in ("settings", "server_metrics"):
-            renamed[key].update({f"{name}:{setting}": value for setting, value in manifest[key].items()})
-        for key in ("left_out", "failed", "doubts"):
+        for key in by_setting:
+            renamed[key].update({f"{name}:{setting}": value for setting, value in manifest.get(key, {}).items()})
+        for key in lists:
             renamed[key] += [
                 {**row, "setting": f"{name}:{row['setting']}"} if row.get("setting") else dict(row)
                 for row in manifest[key]
@@ -101,5 +113,5 @@ def write_points(run: store.RunDir, manifest: Mapping[str, Any]) -> None:
 
     records, grades = frames(run, optional=needs_timelines(manifest))
     if records.filter(phase="measured").height:
-        rows = points(records, grades, manifest).to_dicts()
+        rows = points(records, grades, with_scoring(run, manifest)).to_dicts()
         store.write_json(run.points, rows, private=run.private)

@@ -12,11 +12,13 @@ import msgspec
 
 from tts_compare import store
 from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey
-from tts_compare.errors import UsageError
+from tts_compare.errors import RunError, UsageError
 from tts_compare.grading.pool import GraderPool
 from tts_compare.grading.records import grade_records
 from tts_compare.grading.votes import best_of_n_grades, grouped, row_key, vote_grades
+from tts_compare.methods.best_of_n import is_endpoint
 from tts_compare.reports.progress import Emit, Graded
+from tts_compare.scores import Score
 
 if TYPE_CHECKING:
     from tts_compare.grading.judgement import Grader
@@ -91,9 +93,14 @@ class Judge:
                 yield from vote_grades(mine, samples=samples[method])
             elif method == "best_of_n":
                 options = options_of(self._manifest, method)
-                scores = scores_of(Path(str(options["scores"])), mine)
+                asked = is_endpoint(options["scores"])
+                scores = endpoint_scores(self._run) if asked else scores_of(Path(str(options["scores"])), mine)
                 yield from best_of_n_grades(
-                    mine, scores, weighted=bool(options.get("weighted")), samples=samples[method]
+                    mine,
+                    scores,
+                    weighted=bool(options.get("weighted")),
+                    samples=samples[method],
+                    partial=asked,
                 )
 
     def grade_all(self) -> Iterator[Grade]:
@@ -131,6 +138,14 @@ def derived_budgets(manifest: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def options_of(manifest: Mapping[str, Any], method: str) -> dict[str, Any]:
     """The options a method ran with."""
     return next((dict(item["options"]) for item in manifest["experiment"]["work"] if item["method"] == method), {})
+
+
+def endpoint_scores(run: store.RunDir) -> dict[RowKey, float]:
+    """What a reward model gave so far, by the key of the record. Raises RunError where several models did."""
+    rows = [row for row in store.read_rows(run.scores, Score) if row.score is not None]
+    if len({row.by for row in rows}) > 1:
+        raise RunError(f"{run.scores} holds scores that were made in several ways: move it away and score anew")
+    return {row.key: row.score for row in rows if row.score is not None}
 
 
 def scores_of(path: Path, grades: Sequence[Grade]) -> dict[RowKey, float]:

@@ -63,14 +63,22 @@ def vote_grades(grades: Iterable[Grade], *, samples: int | None = None) -> list[
 
 
 def best_of_n_grades(
-    grades: Iterable[Grade], scores: Mapping[RowKey, float], *, weighted: bool = False, samples: int | None = None
+    grades: Iterable[Grade],
+    scores: Mapping[RowKey, float],
+    *,
+    weighted: bool = False,
+    samples: int | None = None,
+    partial: bool = False,
 ) -> list[Grade]:
     """The best scored sample, or (weighted) the class of answers with the largest sum, of grouped sample grades.
 
-    scores: one a sample, by its key. Raises UsageError where one is missing.
+    scores: one a sample, by its key. partial: samples without one are left out, and sizes that are then too large
+    are ungraded; else UsageError is raised where one is missing.
     """
     rows: list[Grade] = []
-    for poll in _polls(grades):
+    layer = "weighted_best_of_n" if weighted else "best_of_n"
+    for whole in _polls(grades):
+        poll = [grade for grade in whole if not partial or row_key(grade) in scores]
         known = {id(grade): _score(grade, scores) for grade in poll}
 
         def choose(some: Sequence[Grade], known: Mapping[int, float] = known) -> Grade | None:
@@ -79,15 +87,11 @@ def best_of_n_grades(
                 return _first_of(some, weighted_choice([grade.group for grade in some], values))
             return some[max(range(len(some)), key=lambda at: values[at])]
 
-        rows.extend(
-            _rows(
-                poll,
-                "weighted_best_of_n" if weighted else "best_of_n",
-                choose,
-                _expected(poll, [known[id(grade)] for grade in poll], weighted=weighted),
-                samples,
-            )
-        )
+        expected = _expected(poll, [known[id(grade)] for grade in poll], weighted=weighted)
+        made = list(_rows(poll, layer, choose, expected, samples))
+        rows += made
+        missing = [m for m in sizes(len(whole), samples) if m not in {row.samples for row in made}]
+        rows += [_row(whole[0], layer, samples=m, status="ungraded") for m in missing]
     return rows
 
 
@@ -166,17 +170,18 @@ def _rows(
         chosen = choose(poll[:m])
         status: GradeStatus = chosen.status if chosen else "no_answer"
         yield replace(
-            poll[0],
-            sample=None,
-            call=0,
-            attempt=0,
-            samples=m,
-            status=status,
+            _row(poll[0], layer, samples=m, status=status),
             answer=chosen.answer if chosen else None,
             group=chosen.group if chosen else None,
-            layer=layer,
             score=score(m),
         )
+
+
+def _row(of: Grade, layer: str, *, samples: int, status: GradeStatus) -> Grade:
+    """A row of a poll, without an answer."""
+    return replace(
+        of, sample=None, call=0, attempt=0, samples=samples, status=status, answer=None, group=None, layer=layer
+    )
 
 
 def _expected(poll: Sequence[Grade], values: Sequence[float], *, weighted: bool) -> Callable[[int], float]:

@@ -52,8 +52,11 @@ class ChatTemplate:
         """Of the source."""
         return hashlib.sha256(self.source.encode()).hexdigest()
 
-    def render(self, messages: Messages) -> str:
-        """The prompt that ends where the model's turn begins. Raises UsageError where the template refuses."""
+    def render(self, messages: Messages, *, generation_prompt: bool = True) -> str:
+        """The prompt that ends where the model's turn begins, or without ``generation_prompt`` after the last message.
+
+        Raises UsageError where the template refuses.
+        """
         import jinja2
 
         try:
@@ -64,7 +67,7 @@ class ChatTemplate:
                     messages=[{"role": role, "content": content} for role, content in messages],
                     bos_token=self.bos_token,
                     eos_token=self.eos_token,
-                    add_generation_prompt=True,
+                    add_generation_prompt=generation_prompt,
                     tools=None,
                     documents=None,
                 )
