@@ -99,6 +99,13 @@ def test_a_key_is_handed_over_by_environment_or_not_at_all(backend: Backend) -> 
 
 
 @every_backend
+def test_the_cache_block_of_a_launched_engine_is_a_number_of_tokens(backend: Backend) -> None:
+    block = backend.block_tokens(setting_for(backend))
+    assert block is None if not backend.launched else block is not None and block >= 1
+    assert bool(backend.metrics.block) == backend.launched
+
+
+@every_backend
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_the_environment_is_strings_and_binds_one_core_list_a_rank(backend: Backend, device: str) -> None:
     setting = setting_for(backend, device=device, tensor_parallel=2, pipeline_parallel=2, threads_per_rank=3)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_compare.backends import BACKENDS, ModelFacts
 from tts_compare.backends.vllm import rank_cores
-from tts_compare.domain import Setting, Speculation
+from tts_compare.domain import Device, Setting, Speculation
 
 CPU = Setting(backend="vllm", model="/models/tiny", max_model_len=2048)
 VLLM, SGLANG = BACKENDS["vllm"], BACKENDS["sglang"]
@@ -79,6 +80,26 @@ def test_on_a_gpu_nothing_of_the_cpus_is_set() -> None:
     assert not {"--max-total-tokens", "--device"} & set(argv(gpu, "sglang"))
     assert SGLANG.env(gpu) == {}
     assert "OMP_NUM_THREADS" not in VLLM.env(gpu)
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "engine_args", "block"),
+    [
+        ("vllm", "cpu", (), 128),
+        ("vllm", "cuda", (), 16),
+        ("vllm", "cpu", ("--block-size", "32"), 32),
+        ("vllm", "cpu", ("--block_size=64", "--block-size=32", "--enforce-eager"), 32),
+        ("vllm", "cpu", ("--block-size",), 128),
+        ("vllm", "cpu", ("--block-size", "none"), 128),
+        ("sglang", "cuda", (), 1),
+        ("sglang", "cuda", ("--page-size", "64"), 64),
+        ("sglang", "cpu", ("--page-size=16",), 16),
+    ],
+)
+def test_the_cache_block_is_the_one_stated_last_or_the_engines_own(
+    engine: str, device: Device, engine_args: tuple[str, ...], block: int
+) -> None:
+    assert BACKENDS[engine].block_tokens(replace(CPU, device=device, engine_args=engine_args)) == block
 
 
 def test_sglangs_drafts_are_steps_of_one_branch_verified_with_one_token_more() -> None:

@@ -101,6 +101,10 @@ class OpenAI:
         """None: the key is the user's, not ours to set."""
         return None
 
+    def block_tokens(self, setting: Setting) -> int | None:
+        """None: its cache is its owner's."""
+        return None
+
     def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
         """It needs an address; speculation and parallelism are its owner's."""
         if not setting.base_url:

@@ -18,7 +18,8 @@ class MetricNames:
 
     A name that is absent from a scrape is unknown, not zero. ``accept_length`` and ``accept_rate`` are gauges over
     recent batches, which read 0 when speculation is off. ``queue_time`` and ``ttft`` name histograms of
-    seconds (``_sum``, ``_count``). ``requests`` may carry labels: sum them.
+    seconds (``_sum``, ``_count``). ``requests`` may carry labels: sum them. ``block`` is a gauge of the tokens in a KV
+    block; with ``block_labels`` it is a sample whose first label of these that is a number says so.
     """
 
     accepted_tokens: str | None = None
@@ -37,6 +38,8 @@ class MetricNames:
     requests: str | None = None
     queue_time: str | None = None
     ttft: str | None = None
+    block: str | None = None
+    block_labels: tuple[str, ...] = ()
 
 
 class StartupCause(NamedTuple):
@@ -103,6 +106,12 @@ class Backend(Protocol):
 
     def key_env(self, api_key: str) -> dict[str, str] | None:
         """Environment that makes the server ask for ``api_key``; None where it takes one on its command line alone."""
+
+    def block_tokens(self, setting: Setting) -> int | None:
+        """Tokens of a KV block, the unit of its prefix cache: as engine_args say, else its default; None if unknown.
+
+        Where several are possible the smallest, since what is cached is then never expected too low.
+        """
 
     def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
         """Why this setting cannot run here, or None."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from tts_compare.backends.causes import Rule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
+from tts_compare.backends.flags import stated_count
 from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, threads_per_rank
 from tts_compare.backends.payload import COMPLETIONS_PATH, engine_request
 from tts_compare.backends.protocol import MetricNames, StartupCause
@@ -49,6 +50,7 @@ METRICS = MetricNames(
     requests="sglang:num_requests_total",
     queue_time="sglang:queue_time_seconds",
     ttft="sglang:time_to_first_token_seconds",
+    block="sglang:page_size",
 )
 
 
@@ -102,6 +104,10 @@ class Sglang:
     def key_env(self, api_key: str) -> dict[str, str] | None:
         """None: it takes a key by flag or config file, and writes all of its arguments, the key too, to its log."""
         return None
+
+    def block_tokens(self, setting: Setting) -> int | None:
+        """``--page-size``, else 1; some attention kernels for GPUs make it larger."""
+        return stated_count(setting.engine_args, "--page-size") or 1
 
     def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
         """What no engine can, and speculation on a CPU."""

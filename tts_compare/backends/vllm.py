@@ -10,6 +10,7 @@ from typing import Any
 
 from tts_compare.backends.causes import Rule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
+from tts_compare.backends.flags import stated_count
 from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, threads_per_rank
 from tts_compare.backends.payload import engine_request
 from tts_compare.backends.protocol import MetricNames, StartupCause
@@ -17,6 +18,8 @@ from tts_compare.domain import Call, Setting
 
 # Head sizes its CPU attention has kernels for; with another one the engine starts, and dies on its first request.
 CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+# Its default KV blocks; a running server's own word, in its metrics, goes before them.
+BLOCK_TOKENS = {"cpu": 128, "cuda": 16}
 # The release from which the flags that add per-request figures to the usage chunk are known to exist.
 REQUEST_METRICS_SINCE = (0, 32)
 
@@ -56,6 +59,9 @@ METRICS = MetricNames(
     requests="vllm:request_success_total",
     queue_time="vllm:request_queue_time_seconds",
     ttft="vllm:time_to_first_token_seconds",
+    block="vllm:cache_config_info",
+    # Where hashes are of smaller pieces than blocks, a hit may end at one of them.
+    block_labels=("hash_block_size", "block_size"),
 )
 
 
@@ -117,6 +123,10 @@ class Vllm:
     def key_env(self, api_key: str) -> dict[str, str] | None:
         """``VLLM_API_KEY``; it guards the paths under /v1."""
         return {"VLLM_API_KEY": api_key}
+
+    def block_tokens(self, setting: Setting) -> int | None:
+        """``--block-size``, else 128 on a CPU and 16 on a GPU."""
+        return stated_count(setting.engine_args, "--block-size") or BLOCK_TOKENS[setting.device]
 
     def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
         """What no engine can, and head sizes without a CPU kernel."""
