@@ -171,6 +171,7 @@ def test_a_tokenizer_encodes_without_special_tokens_and_decodes_with_them(tmp_pa
     tokens = tokens_of(model(tmp_path, bos=True))
     assert tokens is not None
     assert tokens.encode("a") == (1,)
+    assert tokens.encode_prompt("a") == (0, 1)
     assert "<s>" in tokens.decode((0, 1))
 
 

@@ -15,10 +15,14 @@ _FILES = ("tokenizer_config.json", "chat_template.jinja", "tokenizer.json", "con
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """A model's tokenizer: text to ids and back, no special tokens added or dropped."""
+    """A model's tokenizer: text to ids and back, no special tokens added or dropped.
+
+    encode_prompt: with the special tokens that the tokenizer puts around a text, as an engine reads a completion.
+    """
 
     encode: Callable[[str], tuple[int, ...]]
     decode: Callable[[tuple[int, ...]], str]
+    encode_prompt: Callable[[str], tuple[int, ...]]
 
 
 def model_dir(model: str, *, revision: str | None = None) -> Path | None:
@@ -65,4 +69,7 @@ def tokens_of(directory: Path) -> Tokens | None:
     def decode(ids: tuple[int, ...]) -> str:
         return str(tokenizer.decode(list(ids), skip_special_tokens=False))
 
-    return Tokens(encode=encode, decode=decode)
+    def encode_prompt(text: str) -> tuple[int, ...]:
+        return tuple(tokenizer.encode(text, add_special_tokens=True).ids)
+
+    return Tokens(encode=encode, decode=decode, encode_prompt=encode_prompt)
