@@ -71,6 +71,22 @@ def model_directory(directory: Path, **config: object) -> Path:
     return home
 
 
+def tokenizer_file(directory: Path, texts: Sequence[str]) -> Path:
+    """A ``tokenizer.json`` that cuts these texts as the embedded server does, each piece a token of its own."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    from tts_compare.selftest import tokens
+
+    pieces = dict.fromkeys(piece for text in texts for piece in tokens.pieces(text))
+    tokenizer = Tokenizer(models.WordLevel({piece: at for at, piece in enumerate(["<unk>", *pieces])}, "<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(
+        Regex(r" ?[\x21-\x7e]{1,4}|[\x00-\x20\x7f]|[^\x00-\x7f]"), "isolated"
+    )
+    path = directory / "tokenizer.json"
+    tokenizer.save(str(path))
+    return path
+
+
 def replies_file(directory: Path, problems: Sequence[tuple[str, str]], *, correct_rate: float = 1.0) -> Path:
     """Replies that box each problem's answer after some words: (text of the problem, answer)."""
     path = directory / "replies.jsonl"

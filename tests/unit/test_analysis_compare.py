@@ -309,6 +309,59 @@ def test_what_rows_show_becomes_a_doubt(column: str, value: pl.Expr, code: str) 
     assert found[code].advice
 
 
+@pytest.mark.parametrize("caching", [True, False])
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ([(900, 900), (10, 20)], None),
+        ([(None, 900)], None),
+        (
+            [(901, 900), (10, 20)],
+            "901 prompt tokens came from the prefix cache, where the point's own prompts explain 900",
+        ),
+        (
+            [(5, 0), (7, 3), (1, 1)],
+            "12 prompt tokens came from the prefix cache, where the point's own prompts explain 3",
+        ),
+    ],
+)
+def test_more_cached_tokens_than_the_points_prompts_explain_are_one_doubt_and_a_large_share_alone_is_none(
+    figures: list[tuple[int | None, int]], said: str | None, caching: bool
+) -> None:
+    run = make_run(World(problems=20))
+    (setting,) = run.manifest["settings"]
+    run.manifest["settings"][setting]["prefix_caching"] = caching
+    run.manifest["server_metrics"][setting] = [
+        {"phase": "measured", "prefix": {"observed_tokens": seen, "expected_tokens": expected}}
+        for seen, expected in figures
+    ] + [{"phase": "spot_check", "prefix": {"observed_tokens": 10**6, "expected_tokens": 0}}]
+    records = run.records.with_columns(cached_tokens=pl.col("prompt_tokens"))
+    doubts = analysed(Run(records=records, grades=run.grades, manifest=run.manifest), 100).doubts
+    hits = [doubt for doubt in doubts if doubt.code == "prefix_cache_hits"]
+    assert [doubt.message.split(":")[0] for doubt in hits] == ([said] if said else [])
+
+
+@pytest.mark.parametrize("prefix", [{"observed_tokens": 5, "expected_tokens": None, "unknown": "why"}, None])
+def test_where_the_expected_hits_are_not_known_the_cached_share_decides(prefix: dict[str, Any] | None) -> None:
+    run = make_run(World(problems=20))
+    (setting,) = run.manifest["settings"]
+    run.manifest["settings"][setting]["prefix_caching"] = True
+    run.manifest["server_metrics"][setting] = [
+        {"phase": "measured", "prefix": {"observed_tokens": 0, "expected_tokens": 9}},
+        {"phase": "measured", "prefix": prefix},
+    ]
+
+    def found(share: float) -> Doubt | None:
+        cached = (pl.col("prompt_tokens") * share).cast(pl.Int64)
+        records = run.records.with_columns(cached_tokens=cached)
+        return codes(Run(records=records, grades=run.grades, manifest=run.manifest)).get("prefix_cache_hits")
+
+    assert found(0.4) is None
+    over_half = found(0.9)
+    assert over_half is not None
+    assert "% of the prompt tokens came from the prefix cache" in over_half.message
+
+
 def test_requests_sent_late_in_an_open_loop_are_the_clients_fault() -> None:
     run = make_run(World(problems=20, load="r2.5"))
     records = run.records.with_columns(scheduled_ns=pl.col("sent_ns") - 10**8)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from tts_compare.analysis.cache_hits import cache_hits
 from tts_compare.analysis.labels import point_label
 from tts_compare.analysis.samples import call_rows, measured_rows, walls
 from tts_compare.analysis.schema import POINT_KEY
@@ -22,7 +23,6 @@ _DRIFT = 0.05
 _SPREAD = 0.05
 _LATE_S = 0.05
 _TRUNCATED = 0.2
-_CACHED_SHARE = 0.5
 
 
 def find_doubts(
@@ -41,7 +41,7 @@ def find_doubts(
         *_cold_start(calls),
         *_drift(calls),
         *_late_client(calls, records),
-        *_cache_hits(calls, manifest),
+        *cache_hits(calls, manifest),
         *_interrupted(records),
         *_spread(calls),
         *_spot_checks(spot),
@@ -226,24 +226,6 @@ def _late_client(calls: pl.DataFrame, records: pl.DataFrame) -> list[Doubt]:
         "tokens_estimated",
         "{} responses came without token counts; a text chunk was counted as one token",
         "ask the server for usage (stream_options.include_usage)",
-    )
-
-
-def _cache_hits(calls: pl.DataFrame, manifest: Mapping[str, Any]) -> list[Doubt]:
-    """Prompt tokens served from a prefix cache: any where it is off, over half of them where it is on."""
-    settings = manifest.get("settings") or {}
-    shares = calls.group_by("setting").agg(share=pl.col("cached_tokens").sum() / pl.col("prompt_tokens").sum())
-    rows = [
-        {"setting": setting, "figure": 100.0 * share}
-        for setting, share in shares.drop_nulls().rows()
-        if share > (_CACHED_SHARE if (settings.get(setting) or {}).get("prefix_caching") else 0.0)
-    ]
-    frame = pl.DataFrame(rows, schema={"setting": pl.String, "figure": pl.Float64})
-    return _per_setting(
-        frame,
-        "prefix_cache_hits",
-        "{:.0f} % of the prompt tokens came from the prefix cache: times to the first token are too good",
-        "flush the cache before each point, or switch prefix caching off",
     )
 
 

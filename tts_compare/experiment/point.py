@@ -10,37 +10,45 @@ from typing import Any
 
 from tts_compare import client as timed
 from tts_compare.backends import BACKENDS
-from tts_compare.domain import Call, Doubt, Problem, RequestRecord
+from tts_compare.domain import Call, Doubt, Problem, RequestRecord, RowKey
 from tts_compare.experiment.counters import ServerFigures, contradictions, figures, ttft_growth
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.negotiate import negotiated
+from tts_compare.experiment.prefix import PrefixFigures, block_told, prefix_figures
 from tts_compare.experiment.stage import Stage
 from tts_compare.experiment.tasks import Point, Voice, tasks_of, unfinished, warm_up_problems
 from tts_compare.launchers.energy import read_energy, used_j
 from tts_compare.methods import METHODS
 from tts_compare.pacing import Concurrent, parse_load
-from tts_compare.replay import Replay, known_rows, replay
+from tts_compare.replay import Replay, Send, known_rows, replay
 from tts_compare.scrape import Counters, scrape
 
 WARM_UP_TOKENS = 32
 
 
-async def warm_up(stage: Stage, points: Sequence[Point], voice: Voice, journal: Journal) -> Stage:
-    """Send requests that are not among the problems, as many at once as the loads will: first ones are slow.
+def warm_up_calls(points: Sequence[Point], voice: Voice) -> tuple[tuple[Call, RowKey], ...]:
+    """Requests that are not among the problems, two more than the loads will have at once.
 
-    They go through the first method's first call, so the path that is warm is the one that is measured. Returns the
-    stage as it is to be used: a hosted endpoint's refusals of single fields are learnt here.
+    They are the first method's first call, so the path that is warm is the one that is measured.
     """
     works = [point.work for point in points]
     width = max((load.n for work in works if isinstance(load := parse_load(work.load), Concurrent)), default=1)
     budget = min(WARM_UP_TOKENS, *(work.budget for work in works))
     short = replace(works[0], budget=budget, samples=METHODS[works[0].method].least_samples, spot_check=False)
     point = replace(points[0], work=short)
-    first, *others = [(next(task.start())[0], task.key) for task in tasks_of(point, warm_up_problems(width + 2), voice)]
+    return tuple((next(task.start())[0], task.key) for task in tasks_of(point, warm_up_problems(width + 2), voice))
+
+
+async def warm_up(stage: Stage, calls: Sequence[tuple[Call, RowKey]], journal: Journal) -> Stage:
+    """Send them, the most at once that the loads will: first requests are slow.
+
+    Returns the stage as it is to be used: a hosted endpoint's refusals of single fields are learnt here.
+    """
+    first, *others = calls
     stage = await negotiated(stage, *first, journal)
     send = stage.sender("warmup", journal)
-    for calls in (others[:1], others[1:]):
-        for rows in await asyncio.gather(*(send(call, key, scheduled_ns=None) for call, key in calls)):
+    for batch in (others[:1], others[1:]):
+        for rows in await asyncio.gather(*(send(call, key, scheduled_ns=None) for call, key in batch)):
             journal.append(rows)
             stage.gate.account(rows)
     return stage
@@ -54,20 +62,23 @@ async def run_point(
     journal: Journal,
     *,
     emit: Callable[[tuple[RequestRecord, ...]], None],
+    warm: Sequence[Call] = (),
 ) -> None:
     """Do what is missing of one point; every attempt is a row before the next begins.
 
-    Raises ServerGoneError when the server died, BudgetReachedError when the purse is empty.
+    warm: prompts of the warm-up, which are in the prefix cache where it cannot be emptied. Raises ServerGoneError when
+    the server died, BudgetReachedError when the purse is empty.
     """
     seed = point.work.sampling.seed
     known = known_rows([row for row in journal.records if point.owns(row)], phase=point.phase)
     tasks = unfinished(tasks_of(point, problems, voice), known)
     if not tasks:
         return
-    await _flush(stage, journal)
+    flushed = await _flush(stage, journal)
     before = await _counters(stage)
     energy = read_energy(stage.setting.device)
     sent: list[RequestRecord] = []
+    calls: dict[str, Call] = {}
 
     def keep(rows: tuple[RequestRecord, ...]) -> None:
         journal.append(rows)
@@ -76,7 +87,9 @@ async def run_point(
         emit(rows)
 
     gate: Callable[[Call], AbstractAsyncContextManager[None]] = stage.gate
-    send = stage.sender(point.phase, journal)
+    send: Send = stage.sender(point.phase, journal)
+    if stage.setting.prefix_caching:
+        send = _remembering(send, calls)
     how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=known, seed=seed)
     async with timed.watch() as probe:
         await replay(tasks, load=parse_load(point.work.load, seed=seed), how=how)
@@ -85,12 +98,40 @@ async def run_point(
     seen = figures(before, after, stage.backend.metrics)
     others = await stage.workers.figures() if stage.workers else ()
     audit = probe.audit(sent, server_ttft_s=ttft_growth(before, after, stage.backend.metrics), others=others)
-    journal.manifest["server_metrics"].setdefault(point.setting, []).append(metrics_row(point, seen, audit, energy_j))
+    told = block_told(after, stage.backend.metrics)
+    # Long prompts take seconds to tokenise, and servers of other settings may be timed meanwhile.
+    prefix = await asyncio.to_thread(
+        prefix_figures,
+        sent,
+        calls,
+        caching=stage.setting.prefix_caching or not stage.backend.launched,  # a hosted cache is its owner's
+        spelling=voice.spelling,
+        block_tokens=told or stage.backend.block_tokens(stage.setting),
+        hit_tokens=seen.prefix_hits,
+        before=() if flushed else warm,
+    )
+    row = metrics_row(point, seen, prefix, audit, energy_j)
+    journal.manifest["server_metrics"].setdefault(point.setting, []).append(row)
     journal.doubt(contradictions(seen, sent, point.setting))
     journal.doubt(timed.doubts_of(audit, setting=point.setting))
 
 
-def metrics_row(point: Point, seen: ServerFigures, audit: timed.Audit, energy_j: float | None) -> dict[str, Any]:
+def _remembering(post: Send, calls: dict[str, Call]) -> Send:
+    """Sends, and keeps by request id a call of that prompt, one for all samples: rows do not hold their prompts."""
+    once: dict[object, Call] = {}
+
+    async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
+        rows = await post(call, key, scheduled_ns=scheduled_ns)
+        alike = once.setdefault((call.messages, call.prompt, call.prompt_token_ids), call)
+        calls.update((row.request_id, alike) for row in rows)
+        return rows
+
+    return send
+
+
+def metrics_row(
+    point: Point, seen: ServerFigures, prefix: PrefixFigures, audit: timed.Audit, energy_j: float | None
+) -> dict[str, Any]:
     """One point's counters for the manifest; the names on top are those the analysis sums over repeats."""
     return {
         "method": point.work.method,
@@ -102,6 +143,8 @@ def metrics_row(point: Point, seen: ServerFigures, audit: timed.Audit, energy_j:
         "accepted_tokens": seen.accepted_tokens,
         "draft_steps": seen.drafts,
         "prefix_hit_tokens": seen.prefix_hits,
+        "prefix_expected_tokens": prefix.expected_tokens,
+        "prefix": asdict(prefix),
         "server": asdict(seen),
         "client": asdict(audit),
     }
@@ -112,13 +155,16 @@ async def _counters(stage: Stage) -> Counters | None:
     return await scrape(stage.client, stage.root(path)) if path else None
 
 
-async def _flush(stage: Stage, journal: Journal) -> None:
-    """Empty the prefix cache, so that no point finds another's prompts; a server that does not is doubted."""
+async def _flush(stage: Stage, journal: Journal) -> bool:
+    """Empty the prefix cache, so that no point finds another's prompts; a server that does not is doubted.
+
+    Returns whether the server says that it did.
+    """
     import httpx
 
     path = BACKENDS[stage.setting.backend].flush_path
     if path is None or not stage.setting.prefix_caching:
-        return
+        return False
     try:
         answer = await stage.client.post(stage.root(path), timeout=30.0)
         done = answer.status_code == 200
@@ -135,3 +181,4 @@ async def _flush(stage: Stage, journal: Journal) -> None:
                 )
             ]
         )
+    return done

@@ -16,7 +16,8 @@ from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, wo
 from tts_compare.launchers import probe_machine
 from tts_compare.methods import METHODS, PromptTemplate, load_prompt
 from tts_compare.methods.lengths import longest_prompt
-from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
+from tts_compare.methods.model_files import Tokens, chat_template, model_dir, tokens_of
+from tts_compare.methods.spelling import Spelling
 
 #: Problems in published sets, for a plan made where they cannot be read.
 PUBLISHED_SIZE = {"math500": 500}
@@ -131,15 +132,26 @@ def _fitted(
 
 def _voice(setting: Setting, works: Sequence[Work], prompt: PromptTemplate, *, fetch: bool) -> Voice:
     """With the model's own chat template and tokenizer where a method writes into the model's turn."""
-    if not fetch or not any(METHODS[item.method].needs_completions for item in works):
+    writes = any(METHODS[item.method].needs_completions for item in works)
+    if not fetch or not (writes or setting.prefix_caching):
         return Voice(prompt=prompt)
     directory = model_dir(setting.model, revision=setting.revision)
     tokens = tokens_of(directory) if directory else None
-    encode = tokens.encode if tokens else None
-    if prompt.kind != "chat":
-        return Voice(prompt=prompt, encode=encode)
+    spelling = _spelling(setting, prompt, tokens) if setting.prefix_caching else None
+    encode = tokens.encode if tokens and writes else None
+    if prompt.kind != "chat" or not writes:
+        return Voice(prompt=prompt, encode=encode, spelling=spelling)
     template = chat_template(setting.model, revision=setting.revision)
-    return Voice(prompt=prompt, render=template.render, encode=encode, template=template.source)
+    return Voice(prompt=prompt, render=template.render, encode=encode, template=template.source, spelling=spelling)
+
+
+def _spelling(setting: Setting, prompt: PromptTemplate, tokens: Tokens | None) -> Spelling:
+    """A model without a chat template can still be asked: its prompts' tokens are then not known."""
+    try:
+        template = chat_template(setting.model, revision=setting.revision) if prompt.kind == "chat" else None
+    except UsageError:
+        template = None
+    return Spelling(tokens=tokens, render=template.render if template else None)
 
 
 def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:

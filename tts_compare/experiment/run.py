@@ -14,7 +14,7 @@ from tts_compare.domain import RequestRecord
 from tts_compare.errors import StartError
 from tts_compare.experiment.devices import lane_count, visible_devices
 from tts_compare.experiment.journal import Journal
-from tts_compare.experiment.point import run_point, warm_up
+from tts_compare.experiment.point import run_point, warm_up, warm_up_calls
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.experiment.servers import Fleet, serving
 from tts_compare.experiment.tasks import Point, tasks_of, unfinished
@@ -126,9 +126,11 @@ class Run:
 
         async with serving(self.fleet, block.setting, self.journal, purse=self.purse, devices=devices) as stage:
             tell(progress.ServerReady(setting=block.setting.id, at_s=monotonic()))
-            stage = await warm_up(stage, points, voice, self.journal)  # noqa: PLW2901 - as negotiated
+            warm = warm_up_calls(points, voice)
+            stage = await warm_up(stage, warm, self.journal)  # noqa: PLW2901 - as negotiated
+            prompts = [call for call, _ in warm]
             for point in points:
-                await run_point(stage, point, problems, voice, self.journal, emit=emit)
+                await run_point(stage, point, problems, voice, self.journal, emit=emit, warm=prompts)
                 self.journal.save()
 
     def _fail(self, setting: str, cause: str, log: str, advice: str) -> None:

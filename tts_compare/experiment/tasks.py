@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from tts_compare.domain import Phase, Problem, RequestRecord, RowKey, Work
 from tts_compare.methods import METHODS, Encode, PromptTemplate, Render
+from tts_compare.methods.spelling import Spelling
 from tts_compare.replay import Batches, Known, Task, choice_keys
 
 WARM_UP = (
@@ -22,12 +23,14 @@ class Voice:
     """How problems are put to a model.
 
     render, encode: for methods that write into its turn. template: the chat template's text, where we render it.
+    spelling: how prompts become tokens, where what the prefix cache holds is to be known.
     """
 
     prompt: PromptTemplate
     render: Render | None = None
     encode: Encode | None = None
     template: str | None = None
+    spelling: Spelling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

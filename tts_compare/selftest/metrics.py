@@ -44,7 +44,7 @@ class Counters:
     ttft: Histogram = field(default_factory=Histogram)
     e2e: Histogram = field(default_factory=Histogram)
 
-    def text(self, model: str, *, draft_tokens: int) -> str:
+    def text(self, model: str, *, draft_tokens: int, block_tokens: int) -> str:
         """Render all of it; counters of speculation exist only where ``draft_tokens`` are proposed a step."""
         label = f'engine="0",model_name="{model}"'
         counters = {
@@ -64,6 +64,8 @@ class Counters:
         lines: list[str] = []
         for name, value in counters.items():
             lines += [f"# TYPE {name} counter", f"{name}{{{label}}} {value}.0"]
+        lines += ["# TYPE vllm:cache_config_info gauge"]
+        lines += [f'vllm:cache_config_info{{block_size="{block_tokens}",engine="0",hash_block_size="None"}} 1.0']
         lines += ["# TYPE vllm:request_success_total counter"]
         lines += [f'vllm:request_success_total{{{label},finished_reason="stop"}} {self.requests}.0']
         for name, value in {"vllm:num_requests_running": self.running, "vllm:num_requests_waiting": 0}.items():
@@ -74,15 +76,16 @@ class Counters:
 
 
 class PrefixCache:
-    """Remembers prompts in blocks of tokens, as an engine's prefix cache does."""
+    """Remembers prompts in blocks of tokens, as an engine's prefix cache does; ``kept``: it never forgets."""
 
-    def __init__(self, block_tokens: int = 16) -> None:
-        self._block_tokens = block_tokens
+    def __init__(self, block_tokens: int = 16, *, kept: bool = False) -> None:
+        self.block_tokens = block_tokens
+        self._kept = kept
         self._seen: set[int] = set()
 
     def hit(self, ids: Sequence[int]) -> int:
         """Return how many leading tokens were seen before, in whole blocks, and remember all of them."""
-        size, prefix, prefixes = self._block_tokens, 0, []
+        size, prefix, prefixes = self.block_tokens, 0, []
         for begin in range(0, len(ids) - size, size):
             prefix = hash((prefix, *ids[begin : begin + size]))
             prefixes.append(prefix)
@@ -92,4 +95,5 @@ class PrefixCache:
 
     def clear(self) -> None:
         """Forget."""
-        self._seen.clear()
+        if not self._kept:
+            self._seen.clear()

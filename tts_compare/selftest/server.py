@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--stamp", action="store_true", help='put "sent_ns", the instant it was sent, into every chunk')
     flags.add_argument("--request-metrics", action="store_true", help="vLLM's per-request metrics in the usage chunk")
     flags.add_argument("--prefix-caching", action="store_true", help="and prompt_tokens_details in the usage")
+    flags.add_argument("--keeps-cache", action="store_true", help="say that the cache was emptied, and do not")
     flags.add_argument("--tls-cert", type=Path)
     flags.add_argument("--tls-key", type=Path)
     return flags
@@ -74,6 +75,7 @@ def options_of(args: argparse.Namespace) -> Options:
         stamp=args.stamp,
         request_metrics=args.request_metrics,
         prefix_caching=args.prefix_caching,
+        keeps_cache=args.keeps_cache,
         any_model=args.any_model,
     )
 

@@ -40,6 +40,7 @@ class Options:
     stamp: bool = False
     request_metrics: bool = False
     prefix_caching: bool = False
+    keeps_cache: bool = False
     any_model: bool = False
 
 
@@ -49,7 +50,7 @@ class Service:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._counters = Counters()
-        self._cache = PrefixCache()
+        self._cache = PrefixCache(kept=options.keeps_cache)
         self._draw = random.Random(options.seed)  # noqa: S311 - faults, not secrets
         self._truths: OrderedDict[str, Truth] = OrderedDict()
         self._refused_once: set[int] = set()
@@ -72,7 +73,8 @@ class Service:
             yield "keep"
         elif path == "/metrics":
             draft = options.pace.tokens_per_chunk - 1
-            text = self._counters.text(options.model, draft_tokens=draft)
+            blocks = self._cache.block_tokens
+            text = self._counters.text(options.model, draft_tokens=draft, block_tokens=blocks)
             yield plain(200, text.encode(), kind="text/plain; version=0.0.4; charset=utf-8")
             yield "keep"
         else:
