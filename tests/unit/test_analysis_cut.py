@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.analysis.cut import cut
+from tts_compare.analysis.cut import cut, cut_only_at
 from tts_compare.analysis.cuts import cut_frame
 from tts_compare.analysis.schema import record_schema
 from tts_compare.domain import Timeline
@@ -46,6 +46,17 @@ def test_a_cut_never_holds_more_than_the_budget_and_grows_with_it(
     smaller, larger = cut(line(entries), budget), cut(line(entries), budget + 1)
     assert smaller.tokens <= min(budget, sum(e[1] for e in entries))
     assert (smaller.tokens, smaller.chars, smaller.us) <= (larger.tokens, larger.chars, larger.us)
+
+
+@given(ENTRIES, st.lists(st.integers(0, 40), max_size=4))
+def test_entries_joined_between_budgets_are_cut_alike_at_them(
+    entries: list[tuple[int, int, int]], budgets: list[int]
+) -> None:
+    joined = cut_only_at(line(entries), budgets)
+    assert len(joined.tokens) <= min(len(entries), len(set(budgets)) + 1)
+    for budget in (*budgets, 10**6):
+        own, whole = cut(joined, budget), cut(line(entries), budget)
+        assert (own.tokens, own.chars, own.inside_chunk) == (whole.tokens, whole.chars, whole.inside_chunk)
 
 
 @given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tts_compare import store
+from tts_compare.analysis.cut import cut_only_at
 from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey
 from tts_compare.errors import RunError, UsageError
 from tts_compare.grading.pool import GraderPool
@@ -53,8 +55,9 @@ class Judge:
 
     def grade(self, setting: str, tell: Emit | None = None) -> list[Grade]:
         """Grades, classes and votes of one setting's rows as they stand in the file."""
-        rows = [row for row in store.read_rows(self._run.records, RequestRecord) if row.setting == setting]
         budgets = derived_budgets(self._manifest)
+        read = store.read_rows(self._run.records, RequestRecord)
+        rows = [_without_instants(row, budgets) for row in read if row.setting == setting]
         grades = list(
             grade_records(
                 rows,
@@ -120,6 +123,11 @@ def write_grades(run: store.RunDir, grades: Iterable[Grade]) -> None:
     with store.RowLog(scratch, private=run.private) as log:
         log.append(grades)
     scratch.replace(run.grades)
+
+
+def _without_instants(row: RequestRecord, budgets: Mapping[str, Sequence[int]]) -> RequestRecord:
+    """A row as grading reads it: whole timelines of a setting would take 56 bytes a token in memory."""
+    return replace(row, timeline=cut_only_at(row.timeline, budgets.get(row.method, ())), token_ids=None)
 
 
 def problems_of(manifest: Mapping[str, Any]) -> dict[str, Problem]:
