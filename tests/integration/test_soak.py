@@ -38,8 +38,13 @@ def test_every_kind_of_failure_befell_it(soaked: dict[str, Any]) -> None:
     assert set(soaked["kinds"]) >= expected | {"ok", "malformed", "in_band", "empty", "connect"}
 
 
-def test_memory_is_flat(soaked: dict[str, Any]) -> None:
+def test_memory_is_flat_as_it_is_and_as_it_is_held(soaked: dict[str, Any]) -> None:
     assert soaked["growth"] < 0.05, soaked
+    assert soaked["held_growth"] < 0.05, soaked
+
+
+def test_nothing_waits_for_the_collector_of_cycles(soaked: dict[str, Any]) -> None:
+    assert soaked["collected"] < 1
 
 
 def test_no_task_descriptor_or_process_is_left(soaked: dict[str, Any]) -> None:
