@@ -215,7 +215,7 @@ def read_frame(path: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
     data = path.read_bytes() if path.exists() else b""
     if data and not data.endswith(b"\n"):
         data = data[: data.rfind(b"\n") + 1]
-    if not data.strip():
+    if not data or data.isspace():
         return pl.DataFrame(schema=dict(schema))
     inner: dict[str, dict[str, Any]] = {}
     columns: dict[str, pl.Expr] = {}
