@@ -99,6 +99,14 @@ def test_a_wrong_key_is_told_before_anything_is_spent(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_name_that_a_gateway_reads_is_not_refused_for_not_being_listed(tmp_path: Path) -> None:
+    with endpoint(tmp_path / "server", "--any-model", key=None) as url:
+        assert main(argv(url, tmp_path / "run", f"--model=re2-{MODEL}")) == 0
+        assert main(argv(url, tmp_path / "typo", "--model=hosted-modle")) == 2
+    doubts = json.loads((tmp_path / "run" / "manifest.json").read_text())["doubts"]
+    assert "model_not_listed" in {doubt["code"] for doubt in doubts}
+
+
 def test_an_endpoint_without_a_key_gets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with endpoint(tmp_path / "server", key=None) as url:

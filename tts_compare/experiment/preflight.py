@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from tts_compare.domain import Setting, model_slug
 from tts_compare.errors import UsageError
-from tts_compare.launchers.attach import base_url_of
+from tts_compare.launchers.attach import base_url_of, listed_part
 
 TIMEOUT_S = 15.0
 
@@ -18,7 +18,7 @@ TIMEOUT_S = 15.0
 def preflight(settings: Iterable[Setting], *, insecure: bool = False) -> None:
     """Raises UsageError, naming what to do, for the first endpoint that cannot be used.
 
-    An endpoint without ``/models``, or with an empty list, is taken at its word.
+    An endpoint without ``/models``, or with an empty list, is taken at its word; so is a name around a listed one.
     """
     for setting in settings:
         if setting.base_url is not None:
@@ -54,7 +54,8 @@ def _check(setting: Setting, *, insecure: bool) -> None:
             raise UsageError(f"{address} answers {error.status_code}: the key is {state}; {advice}") from None
         except (openai.APIStatusError, openai.APIResponseValidationError):
             return
-    if names and not {setting.model, model_slug(setting.model)} & set(names):
+    listed = bool({setting.model, model_slug(setting.model)} & set(names))
+    if names and not listed and listed_part(setting.model, names) is None:
         raise UsageError(
             f"{address} serves {', '.join(names[:5])}, not {setting.model}: give one of these with --model"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class AttachLauncher:
             setting=setting,
             trusted=trusted,
             engine_version=version if isinstance(version, str) else None,
-            doubts=doubts_of(setting, told, trusted),
+            doubts=(*doubts_of(setting, told, trusted), *_unlisted(setting, model, models)),
         )
 
 
@@ -106,9 +106,35 @@ def _served(models: probe.Models | None, base_url: str, setting: Setting, served
     for name in asked:
         if name in models.names:
             return name
+    if setting.backend == "openai" and listed_part(setting.model, models.names):
+        return setting.model
     some = ", ".join(models.names[:5])
     raise StartError(
         f"{base_url} serves {some}, not {setting.model}", log=NO_LOG, advice="give one of these as --model"
+    )
+
+
+def listed_part(model: str, names: Iterable[str]) -> str | None:
+    """The longest listed NAME where ``model`` is of the form ``x-NAME`` or ``NAME:x``; None where it is not.
+
+    A gateway that routes by the rest of the name (optillm: ``re2-NAME``; OpenRouter: ``NAME:floor``) lists NAME alone.
+    """
+    parts = (name for name in names if model.endswith(f"-{name}") or model.startswith(f"{name}:"))
+    return max(parts, key=len, default=None)
+
+
+def _unlisted(setting: Setting, model: str, models: probe.Models | None) -> tuple[Doubt, ...]:
+    """A doubt where the endpoint's list does not hold the name that is sent."""
+    part = listed_part(model, models.names) if models else None
+    if models is None or part is None or model in models.names:
+        return ()
+    return (
+        Doubt(
+            code="model_not_listed",
+            message=f"the endpoint lists {part}, not {model}: what it makes of the rest of the name is its own",
+            advice="see its documentation for names of that form; a name it does not know fails every request",
+            setting=setting.id,
+        ),
     )
 
 
