@@ -132,6 +132,61 @@ def test_without_any_count_a_chunk_of_text_is_one_estimated_token() -> None:
     assert row.ok
 
 
+# What llama-cpp-python 0.3.36 streamed where the model ended at once: no usage, though it was asked for.
+ENDED_AT_ONCE = b"""\
+data: {"id": "cmpl-1", "object": "text_completion", "created": 1795633601, "model": "m", "choices": [{"text": "", \
+"index": 0, "logprobs": null, "finish_reason": "stop"}]}
+
+data: [DONE]
+
+"""
+
+
+def test_an_answer_that_ended_at_once_and_uncounted_is_its_end_token_and_has_a_latency() -> None:
+    (row,) = reduce([(10, ENDED_AT_ONCE)])
+    assert (row.ok, row.text, row.completion_tokens, row.tokens_source) == (True, "", 1, "estimated")
+    assert row.last_token_ns == 10 * MS
+
+
+# What llama.cpp's llama-server (of llama-cpp-python 0.3.36) streamed for a chat of two choices, other fields left out.
+TWO_CHOICES = b"""\
+data: {"choices":[{"finish_reason":null,"index":1,"delta":{"role":"assistant","content":null}}]}
+
+data: {"choices":[{"finish_reason":null,"index":1,"delta":{"content":"Hello"}}]}
+
+data: {"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}]}
+
+data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":"Hello"}}]}
+
+data: {"choices":[{"finish_reason":null,"index":1,"delta":{"content":" there"}}]}
+
+data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":" there"}}]}
+
+data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":"!"}}]}
+
+data: {"choices":[{"finish_reason":"length","index":1,"delta":{}}]}
+
+data: {"choices":[],"usage":{"completion_tokens":2,"prompt_tokens":33,"total_tokens":35,\
+"prompt_tokens_details":{"cached_tokens":26}}}
+
+data: {"choices":[{"finish_reason":"stop","index":0,"delta":{}}]}
+
+data: {"choices":[],"usage":{"completion_tokens":4,"prompt_tokens":33,"total_tokens":37,\
+"prompt_tokens_details":{"cached_tokens":26}}}
+
+data: [DONE]
+
+"""
+
+
+def test_a_usage_behind_each_choice_is_that_choices_own() -> None:
+    first, second = reduce([(10, TWO_CHOICES)], n=2)
+    assert (first.completion_tokens, second.completion_tokens) == (4, 2)
+    assert (first.text, second.text) == ("Hello there!", "Hello there")
+    assert {first.tokens_source, second.tokens_source} == {"usage"}
+    assert (first.prompt_tokens, first.cached_tokens) == (33, 26)
+
+
 def test_reasoning_under_both_names_is_one_text() -> None:
     row = one((10, chat(None, reasoning="ab", reasoning_content="ab")), (20, chat("c", finish="stop")), (20, last(2)))
     assert (row.reasoning, row.text) == ("ab", "c")

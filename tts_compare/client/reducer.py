@@ -37,6 +37,7 @@ class Reducer:
         self.whole = b""
         self.last_ns = 0
         self._max_tokens = max_tokens
+        self._just_ended: Choice | None = None
         self._events: EventSplitter | None = None
         self._is_whole = status != 200
         self._sniffed = b""
@@ -141,13 +142,17 @@ class Reducer:
                 running = usage.completion_tokens
             else:
                 self.final_usage = usage
+                if self._just_ended is not None:
+                    self._just_ended.own_total = usage.completion_tokens
         if chunk.metrics:
             self.metrics |= metrics_of(chunk.metrics)
+        self._just_ended = None
         for part in choices:
             choice = self.choices.get(part.index)
             if choice is None:
                 choice = self.choices[part.index] = Choice()
             choice.add(now, part, running)
+            self._just_ended = choice if part.finish_reason else None
 
 
 def preview(data: bytes) -> str:

@@ -25,7 +25,7 @@ class Choice:
     """What has come of one choice so far, kept compact: 20 bytes a chunk, and its text.
 
     at: instants (ns); counts: the server's running count of tokens after the chunk, UNKNOWN where it gave none;
-    chars: characters of reasoning + text it brought.
+    chars: characters of reasoning + text it brought. own_total: tokens by a usage event right behind its last chunk.
     """
 
     at: array[int] = field(default_factory=lambda: array("q"))
@@ -38,6 +38,7 @@ class Choice:
     text: str = ""
     reasoning: str = ""
     finish_reason: str | None = None
+    own_total: int | None = None
     first_content_ns: int | None = None
     repeated: bool = False
     _answers: list[str] = field(default_factory=list)
@@ -146,6 +147,8 @@ def resolve(choice: Choice, total: int | None, *, hidden_tokens: int = 0) -> Res
     else:
         reached = sum(gains)
         estimated = [i for i in range(begun, len(gains)) if choice.chars[i]]
+        if not estimated and not reached and gains:
+            estimated = [len(gains) - 1]  # it ended at once: the end-of-sequence token, which has no text
         for i in estimated:
             gains[i] = 1
         total = reached + len(estimated)
@@ -245,11 +248,15 @@ def first_answer_ns(choice: Choice, resolved: Resolved) -> int | None:
 def shares(choices: list[Choice], total: int | None) -> list[int | None]:
     """Share the one usage of an n > 1 request among its choices; each is known where the server counted per choice.
 
+    llama.cpp's server sends a chat's usage once a choice, right behind the choice's last chunk, and no sum.
     What the counts leave over goes, one each, to choices that stopped by themselves (an uncounted end-of-sequence
     token); where nothing was counted the choices share by chunks of text, or by characters if that does not add up.
     """
     if total is None or len(choices) == 1:
         return [total] * len(choices)
+    own = [choice.own_total for choice in choices]
+    if None not in own:
+        return own
     counts = [choice.count for choice in choices]
     if any(counts):
         left = total - sum(counts)
