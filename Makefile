@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang
 
-.PHONY: help setup quickstart engines lint unit wheel test test-engines test-kills clean
+.PHONY: help setup quickstart engines lint unit wheel test audit sbom lock test-engines test-kills clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
 	@echo 'make test          lint, types, all tests, real engines included'
 	@echo 'make test-engines  the tests that need many starts, and the soak'
+	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
 
 setup: $(READY)
 
@@ -52,6 +53,23 @@ test-engines: engines
 
 test-kills: engines
 	$(BIN)/pytest $(SIGKILLED)_in_mid_stream $(SIGKILLED)_while_loading
+
+# In an environment of their own: in ours they would be part of what they look at.
+TOOLS := $(VENV)/tools
+
+$(TOOLS)/.ready:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet 'pip-audit>=2.7' 'cyclonedx-bom>=4.5'
+	@touch $@
+
+audit: setup $(TOOLS)/.ready
+	$(BIN)/python tests/check_advisories.py $(TOOLS)/bin/pip-audit $(AUDIT)
+
+sbom: setup $(TOOLS)/.ready
+	$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --output-file sbom.json --pyproject pyproject.toml $(BIN)/python
+
+lock: setup
+	$(BIN)/python -m pip lock --quiet --output pylock.toml .
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
