@@ -13,6 +13,9 @@ import pytest
 from gguf import GGMLQuantizationType, GGUFWriter, dequantize, quantize
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from tts_compare.engines import models, safetensors
 from tts_compare.engines.gguf_model import convert, rows_by_half
@@ -152,8 +155,6 @@ def test_a_gguf_file_becomes_a_hugging_face_directory_with_every_weight_in_its_p
 
 
 def test_the_tokenizer_written_merges_splits_digits_and_keeps_control_tokens_whole(tmp_path: Path) -> None:
-    from tokenizers import Tokenizer
-
     write_gguf(tmp_path / "m.gguf", np.random.default_rng(3))
     convert(tmp_path / "m.gguf", tmp_path)
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
@@ -171,8 +172,11 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TTS_COMPARE_DATA", str(tmp_path / "data"))
     home = models.models_dir() / models.QUICKSTART_MODEL
     home.mkdir(parents=True)
-    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+    for name in ("tokenizer_config.json", "generation_config.json"):
         (home / name).write_text(name)
+    tokenizer = Tokenizer(BPE({"Ċ": 0, "ĊĊ": 1, "x": 2}, [("Ċ", "Ċ")]))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.save(str(home / "tokenizer.json"))
     return home
 
 
@@ -186,7 +190,17 @@ def test_a_tiny_model_is_the_same_bytes_each_time_and_other_bytes_for_another_se
     )
     assert one.read_bytes() == two.read_bytes() != other.read_bytes()
     assert 10e6 < one.stat().st_size < 14e6
-    assert (tmp_path / "a" / "tokenizer.json").read_text() == "tokenizer.json"
+    assert (tmp_path / "a" / "tokenizer_config.json").read_text() == "tokenizer_config.json"
+
+
+def test_a_tiny_model_splits_text_as_engines_do_for_its_architecture_and_keeps_the_vocabulary(
+    prepared: Path, tmp_path: Path
+) -> None:
+    home = models.make_tiny_model(Path("/nowhere"), tmp_path / "m", layers=1)
+    one, other = (Tokenizer.from_file(str(place / "tokenizer.json")) for place in (prepared, home))
+    assert one.encode("\n\nx").tokens == ["Ċ", "Ċ", "x"]
+    assert other.encode("\n\nx").tokens == ["ĊĊ", "x"]
+    assert one.get_vocab() == other.get_vocab()
 
 
 @pytest.mark.parametrize(("heads", "kv_heads"), [(2, 2), (4, 2), (3, 3)])

