@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.conftest import CACHE_BLOCK
 from tests.integration.running import grades_of, rows_of
 from tts_compare.cli import main
 from tts_compare.launchers import Server
+from tts_compare.methods import METHODS
 
 KEY = "TTS_COMPARE_TEST_KEY"
 PROBLEMS = 3
@@ -87,6 +89,13 @@ def test_the_method_runs_whole(
     assert all(sum(row.timeline.tokens) == row.completion_tokens for row in rows)
     points = json.loads((run / "points.json").read_text())
     assert all(point["latency_mean_s"] > 0 and point["n"] == PROBLEMS for point in points)
+    if METHODS[method].reuses_prefix:
+        (told,) = json.loads((run / "manifest.json").read_text())["server_metrics"][rows[0].setting]
+        prefix = told["prefix"]
+        assert (prefix["unknown"], prefix["block_tokens"]) == (None, CACHE_BLOCK[name])
+        assert 0 < prefix["observed_tokens"] <= prefix["expected_tokens"]
+        assert prefix["observed_tokens"] == told["prefix_hit_tokens"]
+        assert "prefix_cache_hits" not in {code for point in points for code in point["doubts"]}
     if rows_each == SAMPLES:
         assert {grade.samples for grade in grades_of(run) if grade.sample is None} == {1, 2, 4}
 

@@ -106,6 +106,7 @@ def test_each_engines_metrics_tell_the_block_that_it_runs_with(shared_data: Path
     [
         ('vllm:cache_config_info{block_size="64",hash_block_size="16"} 1\n', 16),
         ('vllm:cache_config_info{block_size="64",hash_block_size="None"} 1\n', 64),
+        ('vllm:cache_config_info{block_size="64",cache_hit_alignment_tokens="32",hash_block_size="16"} 1\n', 32),
         ('vllm:cache_config_info{block_size="None"} 1\n', None),
         ("other 1\n", None),
     ],

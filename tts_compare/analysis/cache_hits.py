@@ -53,7 +53,7 @@ def _unexplained(figures: list[tuple[int, int]]) -> str | None:
     if not more:
         return None
     seen, expected = (sum(column) for column in zip(*more, strict=True))
-    return f"{seen} prompt tokens came from the prefix cache, where the point's own prompts explain {expected}"
+    return f"{seen} prompt tokens came from the prefix cache, {expected} were expected"
 
 
 def _large(share: float, manifest: Mapping[str, Any], setting: str) -> str | None:

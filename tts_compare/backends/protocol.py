@@ -108,10 +108,7 @@ class Backend(Protocol):
         """Environment that makes the server ask for ``api_key``; None where it takes one on its command line alone."""
 
     def block_tokens(self, setting: Setting) -> int | None:
-        """Tokens of a KV block, the unit of its prefix cache: as engine_args say, else its default; None if unknown.
-
-        Where several are possible the smallest, since what is cached is then never expected too low.
-        """
+        """Tokens of a KV block, the unit of its prefix cache: as engine_args say, else its default; None if unknown."""
 
     def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
         """Why this setting cannot run here, or None."""

@@ -60,8 +60,8 @@ METRICS = MetricNames(
     queue_time="vllm:request_queue_time_seconds",
     ttft="vllm:time_to_first_token_seconds",
     block="vllm:cache_config_info",
-    # Where hashes are of smaller pieces than blocks, a hit may end at one of them.
-    block_labels=("hash_block_size", "block_size"),
+    # The first is what a hit is rounded down to; hashes may be of smaller pieces than blocks, and hits may end there.
+    block_labels=("cache_hit_alignment_tokens", "hash_block_size", "block_size"),
 )
 
 
