@@ -132,6 +132,22 @@ def test_an_endpoint_without_price_and_devices_is_doubted() -> None:
     assert "price_missing" in only(hosted)["doubts"]
 
 
+def test_a_price_without_counted_prompts_is_no_cost_and_no_cached_share() -> None:
+    uncounted = row("a", 0, 0.5, 2.0, 16, prompt_tokens=None, tokens_source="estimated")
+    facts = {"s": {"devices": None, "price": {"input": 1.0, "output": 10.0}}}
+    found = only(run_of([uncounted], [grade("a", "correct")], settings=facts))
+    assert found["usd_per_problem"] is None
+    assert "cost_unknown" in found["doubts"]
+    assert not {"price_missing", "prefix_cache_hits"} & set(found["doubts"])
+
+
+def test_a_point_of_failures_alone_has_no_cost_of_zero() -> None:
+    failed = row("a", 0, 0.5, 2.0, 16) | dict.fromkeys(("prompt_tokens", "completion_tokens", "finish_reason"))
+    facts = {"s": {"devices": None, "price": {"input": 1.0, "output": 10.0}}}
+    found = only(run_of([failed | {"error_kind": "http_4xx"}], [], settings=facts))
+    assert (found["failed"], found["usd_per_problem"], found["gpu_s_per_problem"]) == (1, None, None)
+
+
 def test_flops_count_the_prompt_the_tokens_and_their_context() -> None:
     model = {"m": {"parameters": 1000, "num_layers": 2, "num_heads": 4, "head_dim": 8}}
     found = only(run_of([row("a", 0, 0.5, 2.0, 3), row("b", 2, 0.5, 2.0, 3)], [], models=model))
@@ -248,6 +264,18 @@ def test_a_smaller_budget_is_derived_from_the_longer_response() -> None:
     assert small["gpu_s_per_problem"] == pytest.approx(2 * 3.0 / 2)
     assert small["gpu_s_per_token"] == pytest.approx(2 * 3.0 / 7)
     assert small["wall_s"] is None
+    assert small["prefix_short_share"] == 1 / 8, "b's second chunk passes the budget with its first token"
+    assert found[1024]["prefix_short_share"] is None
+
+
+def test_a_budget_derived_from_answers_in_one_piece_is_doubted() -> None:
+    whole = {"timeline_us": [3_000_000], "timeline_tokens": [6], "timeline_chars": [24]}
+    rows = [row("a", 0, 3.0, 3.0, 6, **whole), row("b", 3, 3.0, 3.0, 6, **whole)]
+    grades = [grade(p, "correct", cut_tokens=cut) for p in "ab" for cut in (None, 4)]
+    found = {r["budget"]: r for r in table(run_of(rows, grades)).iter_rows(named=True)}
+    assert found[4]["prefix_short_share"] == 1.0
+    assert "derived_short" in found[4]["doubts"]
+    assert "derived_short" not in found[1024]["doubts"]
 
 
 def test_a_derived_bill_at_concurrency_is_not_known_and_its_latency_is_doubted() -> None:

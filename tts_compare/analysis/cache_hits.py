@@ -18,7 +18,9 @@ def cache_hits(calls: pl.DataFrame, manifest: Mapping[str, Any]) -> list[Doubt]:
     Where it was known what its points' own prompts explain, more than that is one; else any prompt token from the cache
     where it is off, and over half of them where it is on.
     """
-    shares = calls.group_by("setting").agg(share=pl.col("cached_tokens").sum() / pl.col("prompt_tokens").sum())
+    share_of_prompts = pl.col("cached_tokens").sum() / pl.col("prompt_tokens").sum()
+    # An endpoint that counts no prompt tokens makes 0 / 0 of it: nothing is known to have been cached.
+    shares = calls.group_by("setting").agg(share=share_of_prompts.fill_nan(0.0))
     found = []
     for setting, share in shares.sort("setting").rows():
         figures = _figures(manifest, setting)

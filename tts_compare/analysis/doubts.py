@@ -23,6 +23,7 @@ _DRIFT = 0.05
 _SPREAD = 0.05
 _LATE_S = 0.05
 _TRUNCATED = 0.2
+_SHORT = 0.1
 
 
 def find_doubts(
@@ -34,9 +35,10 @@ def find_doubts(
         Doubt(**{name: row.get(name) for name in ("code", "message", "setting")}, advice=row.get("advice") or "")
         for row in manifest.get("doubts") or []
     )
+    priced = frozenset(name for name, facts in (manifest.get("settings") or {}).items() if facts.get("price"))
     return (
         *stated,
-        *_of_points(points),
+        *_of_points(points, priced),
         *scoring_doubts(points, records, manifest),
         *_cold_start(calls),
         *_drift(calls),
@@ -64,7 +66,7 @@ def with_codes(points: pl.DataFrame, doubts: tuple[Doubt, ...]) -> pl.DataFrame:
     return points.with_columns(pl.Series("doubts", codes, dtype=pl.List(pl.String)))
 
 
-def _of_points(points: pl.DataFrame) -> list[Doubt]:
+def _of_points(points: pl.DataFrame, priced: frozenset[str]) -> list[Doubt]:
     """Doubts that a point's own row shows, one a kind; ``setting`` is told where it is only one."""
     tests: tuple[tuple[str, Callable[[dict[str, Any]], bool], str, str], ...] = (
         (
@@ -99,6 +101,12 @@ def _of_points(points: pl.DataFrame) -> list[Doubt]:
             'measure each budget with curve = "per-budget", or use concurrency 1',
         ),
         (
+            "derived_short",
+            lambda r: (r["prefix_short_share"] or 0.0) > _SHORT,
+            "derived from chunks of many tokens: prefixes end more than a tenth short of the budget",
+            'measure each budget with curve = "per-budget"',
+        ),
+        (
             "truncated",
             lambda r: (r["truncated_share"] or 0.0) > _TRUNCATED,
             "more than a fifth of the responses were cut by the budget",
@@ -106,9 +114,15 @@ def _of_points(points: pl.DataFrame) -> list[Doubt]:
         ),
         (
             "price_missing",
-            lambda r: r["usd_per_problem"] is None and r["gpu_s_per_problem"] is None and r["devices"] is None,
+            lambda r: _costless(r) and r["setting"] not in priced,
             "no price and no devices are known, so nothing can be said of cost",
             "give --price IN/OUT",
+        ),
+        (
+            "cost_unknown",
+            lambda r: _costless(r) and r["setting"] in priced and (r["failed"] or 0) < r["outcomes"],
+            "the endpoint does not count the tokens of prompts, so its price says nothing of cost",
+            "compare its cost by an endpoint that sends usage",
         ),
         (
             "few_problems",
@@ -126,6 +140,10 @@ def _of_points(points: pl.DataFrame) -> list[Doubt]:
             setting = settings.pop() if len(settings) == 1 else None
             found.append(Doubt(code=code, message=message, advice=advice, setting=setting, points=tuple(labels)))
     return found
+
+
+def _costless(row: dict[str, Any]) -> bool:
+    return row["usd_per_problem"] is None and row["gpu_s_per_problem"] is None and row["devices"] is None
 
 
 def _per_setting(frame: pl.DataFrame, code: str, message: str, advice: str) -> list[Doubt]:

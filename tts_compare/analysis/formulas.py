@@ -19,6 +19,7 @@ FORMULAS: Mapping[str, str] = {
     "n_compared": "problems completed and graded in every point of the same load and policy",
     "failed": "answers without a successful last attempt of every call",
     "ungraded": "answers the grader could not judge",
+    "prefix_short_share": "derived points: tokens left out because the budget fell inside a chunk / the budget",
     "truncated_share": "answers cut by the budget / answers sent",
     "failed_share": "failed / answers sent",
     "ungraded_share": "ungraded / answers sent",

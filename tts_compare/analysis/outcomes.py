@@ -22,10 +22,21 @@ _FIGURES = (
     "processed",
     "attended",
     "tokens",
+    "short_tokens",
     "prompt_tokens",
     "cached_tokens",
 )
-_SUMS = ("request_s", "decode_s", "decode_tokens", "processed", "attended", "tokens", "prompt_tokens", "cached_tokens")
+_SUMS = (
+    "request_s",
+    "decode_s",
+    "decode_tokens",
+    "processed",
+    "attended",
+    "tokens",
+    "short_tokens",
+    "prompt_tokens",
+    "cached_tokens",
+)
 #: Columns of the outcomes frame. correct is in [0, 1], null where failed or ungraded; a vote's sample is null.
 #: work_share: which part of the problem's requests the outcome stands for, m / k for a vote of m among k.
 OUTCOME_COLUMNS = (
@@ -42,7 +53,6 @@ OUTCOME_COLUMNS = (
     "ungraded",
     "truncated",
     "estimated",
-    "inside_chunk",
     "sent_ns",
     "work_share",
     *_FIGURES,
@@ -59,7 +69,7 @@ def outcomes(records: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: 
     calls = of.call_rows(rows)
     whole = of.whole_samples(calls).with_columns(
         cut_tokens=pl.lit(None, dtype=pl.Int64),
-        inside_chunk=pl.lit(value=False),
+        short_tokens=pl.lit(0, dtype=pl.Int64),
         truncated=pl.col("truncated").cast(pl.Float64),
     )
     judged = last_grades(grades)
@@ -165,7 +175,6 @@ def _vote_outcomes(answers: pl.DataFrame, votes: pl.DataFrame, judged: pl.DataFr
         pl.col("provenance").first(),
         pl.col("budget").first(),
         pl.col("sent_ns").min(),
-        pl.col("inside_chunk").any(),
         pl.col("estimated").any(),
         pl.col("correct").first(),
         ok=enough,

@@ -90,8 +90,8 @@ def _sums(outcomes: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFrame:
     fine = pl.col("ok")
     graded = pl.col("correct").is_not_null().any()
     bill = pl.col("bill_gpu_s").sum()
-    known_bill = pl.when(pl.col("bill_gpu_s").filter(fine).null_count() == 0).then(bill)
-    known_usd = pl.when(pl.col("usd").filter(fine).null_count() == 0).then(pl.col("usd").sum())
+    known_bill = pl.when(_is_known("bill_gpu_s")).then(bill)
+    known_usd = pl.when(_is_known("usd")).then(pl.col("usd").sum())
     per_correct = pl.when(right.sum() > 0).then(1.0 / right.sum())
     bounds_hi = (right + (pl.col("failed") | pl.col("ungraded")).cast(pl.Float64)).mean()
     tokens = pl.col("tokens").sum()
@@ -107,6 +107,9 @@ def _sums(outcomes: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFrame:
             pl.col("work_share").first(),
             pl.col("devices").first(),
             biased=((pl.col("provenance") == "derived") & (pl.col("load") != "c1")).any(),
+            prefix_short_share=pl.when(pl.col("provenance").first() == "derived").then(
+                pl.col("short_tokens").filter(fine).sum() / (pl.col("budget") * pl.col("samples")).filter(fine).sum()
+            ),
             n=pl.col("problem").n_unique(),
             outcomes=pl.len(),
             failed=pl.col("failed").sum(),
@@ -145,6 +148,11 @@ def _sums(outcomes: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFrame:
             .otherwise("tokens_sum"),
         )
     )
+
+
+def _is_known(column: str) -> pl.Expr:
+    """Whether every complete outcome has the figure, and any outcome at all: a sum of nothing known is not 0."""
+    return (pl.col(column).filter("ok").null_count() == 0) & (pl.col(column).count() > 0)
 
 
 def _quantile_row(key: tuple[object, ...], part: pl.DataFrame) -> dict[str, Any]:

@@ -145,6 +145,7 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
 def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
     """One row a (sample, cut_tokens): what the prefix took, from the timeline of the longer response.
 
+    short_tokens: tokens that the prefix is short of the budget, because that falls inside a chunk.
     cuts: the columns of ``cuts.cut_frame``. ``truncated`` is whether the response was longer than the budget.
     """
     joined = calls.filter(pl.col("call") == 0).join(cuts, on=list(RECORD_KEY), how="inner")
@@ -152,7 +153,6 @@ def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
     return joined.select(
         *(pl.col("budget").alias("record_budget") if c == "record_budget" else c for c in SAMPLE_KEY),
         "cut_tokens",
-        "inside_chunk",
         "ok",
         "sent_ns",
         "ttft_s",
@@ -164,6 +164,7 @@ def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
         decode_s=latency - pl.col("ttft_s"),
         **_compute(pl.col("cut_length")),
         tokens=pl.col("cut_length"),
+        short_tokens=pl.when("inside_chunk").then(pl.col("cut_tokens") - pl.col("cut_length")).otherwise(0),
         prompt_tokens="prompt_charged",
         cached_tokens="cached_charged",
         truncated=(pl.col("completion_tokens") > pl.col("cut_tokens")) | pl.col("truncated"),

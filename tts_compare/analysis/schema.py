@@ -121,6 +121,7 @@ POINT_COLUMNS: tuple[str, ...] = (
     *POINT_KEY,
     "provenance",  # "measured" | "derived"
     "biased",  # a derived latency at concurrency above 1
+    "prefix_short_share",
     "n",  # problems sent
     "outcomes",  # answers sent for: problems x samples x repeats; one vote is one
     "n_compared",  # problems completed and graded in every point of the same load and policy, 0 where left out
