@@ -104,8 +104,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, reward: Reward) -> Path:
         (home / name).parent.mkdir(exist_ok=True)
         shutil.copytree(table.home / "run", home / name)
     (home / "method.toml").write_text(f'[method_options.best_of_n]\nscores = "{reward.url}"\n')
-    flags = ("--method=best_of_n", "--samples=2", "--temperature=1", f"--config={home / 'method.toml'}")
-    assert main(table.argv("scored", "--backend=vllm", "--problems=2", "--budget=8", "--quiet", *flags)) == 0
+    best = ("--method=best_of_n", "--samples=2", "--temperature=1", f"--config={home / 'method.toml'}")
+    assert main(table.argv("scored", "--backend=vllm", "--problems=2", "--budget=8", "--quiet", *best)) == 0
     shutil.copytree(table.home / "scored", home / "runs/scored", ignore=shutil.ignore_patterns("scores.jsonl"))
     model_directory(home).rename(home / "DIR")
     shutil.copy(ROOT / "tests" / "unit" / "foreign" / "vllm_bench.json", home / "vllm-bench.json")
