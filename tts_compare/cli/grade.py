@@ -83,7 +83,8 @@ def _score(arguments: Namespace, run: store.RunDir, manifest: dict[str, Any]) ->
 
     Returns what went wrong, for grading goes on with what is there.
     """
-    from tts_compare.experiment.score import endpoint_options, score_run, unscored
+    from tts_compare.experiment.judge import endpoint_options
+    from tts_compare.experiment.score import score_run, unscored
     from tts_compare.reports.progress import Event, Said
 
     def tell(event: Event) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
 from tts_compare.errors import RunError
-from tts_compare.experiment.judge import derived_budgets
-from tts_compare.experiment.score import endpoint_options
+from tts_compare.experiment.judge import derived_budgets, endpoint_options
 
 if TYPE_CHECKING:
     import polars as pl

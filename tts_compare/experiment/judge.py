@@ -18,6 +18,7 @@ from tts_compare.errors import RunError, UsageError
 from tts_compare.grading.pool import GraderPool
 from tts_compare.grading.records import grade_records
 from tts_compare.grading.votes import best_of_n_grades, grouped, row_key, vote_grades
+from tts_compare.methods import METHODS
 from tts_compare.methods.best_of_n import is_endpoint
 from tts_compare.reports.progress import Emit, Graded
 from tts_compare.scores import Score
@@ -154,6 +155,12 @@ def endpoint_scores(run: store.RunDir) -> dict[RowKey, float]:
     if len({row.by for row in rows}) > 1:
         raise RunError(f"{run.scores} holds scores that were made in several ways: move it away and score anew")
     return {row.key: row.score for row in rows if row.score is not None}
+
+
+def endpoint_options(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The options of a run whose responses a reward model scores; None for any other run."""
+    options = {**METHODS["best_of_n"].options, **options_of(manifest, "best_of_n")}
+    return options if is_endpoint(options["scores"]) else None
 
 
 def scores_of(path: Path, grades: Sequence[Grade]) -> dict[RowKey, float]:

@@ -13,7 +13,7 @@ from typing import Any
 from tts_compare import store
 from tts_compare.domain import RequestRecord, Work
 from tts_compare.errors import RunError, UsageError
-from tts_compare.experiment.judge import options_of, problems_of
+from tts_compare.experiment.judge import endpoint_options, problems_of
 from tts_compare.grading.records import targets
 from tts_compare.methods import METHODS
 from tts_compare.methods.best_of_n import is_endpoint
@@ -26,12 +26,6 @@ from tts_compare.scoring.forms import Render
 
 _METHOD = "best_of_n"
 _TOLD_EVERY_S = 10.0
-
-
-def endpoint_options(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The options of a run whose responses a reward model scores; None for any other run."""
-    options = {**METHODS[_METHOD].options, **options_of(manifest, _METHOD)}
-    return options if is_endpoint(options["scores"]) else None
 
 
 def with_scores(manifest: dict[str, Any], scores: str, *, key_env: str = "") -> None:
