@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang
 
-.PHONY: help setup quickstart engines lint unit wheel test audit sbom lock test-engines test-kills clean
+.PHONY: help setup quickstart engines lint unit wheel test audit sbom lock test-engines clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
@@ -44,15 +44,8 @@ wheel: setup
 test: lint engines wheel
 	$(BIN)/pytest -m 'not many_starts'
 
-# A launcher SIGKILLed with a real engine below it: the newest check of shared memory has passed with stand-ins only, so
-# these two stand apart until a whole run on a quiet machine has been seen; then they belong to test-engines.
-SIGKILLED := tests/engines/test_launcher_kills.py::test_nothing_is_left_of_a_launcher_sigkilled
-
 test-engines: engines
-	$(BIN)/pytest -m many_starts --deselect $(SIGKILLED)_in_mid_stream --deselect $(SIGKILLED)_while_loading
-
-test-kills: engines
-	$(BIN)/pytest $(SIGKILLED)_in_mid_stream $(SIGKILLED)_while_loading
+	$(BIN)/pytest -m many_starts
 
 # In an environment of their own: in ours they would be part of what they look at.
 TOOLS := $(VENV)/tools
