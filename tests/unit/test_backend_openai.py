@@ -42,6 +42,7 @@ def test_only_standard_fields_are_sent() -> None:
         ("Unsupported parameter: 'top_p' is not supported with this model.", {"top_p": False}),
         ("stream_options: Extra inputs are not permitted", {"stream_options": False}),
         ("body.seed: extra fields not permitted", {"seed": False}),
+        ("Unsupported value: 'stream' does not support true with this model.", {"stream": False}),
         ("Only one completion choice is allowed: 'n' must be 1", {"n": False}),
     ],
 )

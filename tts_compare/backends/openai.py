@@ -26,12 +26,13 @@ _NAMED = {
     "top_p": r"\btop_p\b",
     "seed": r"\bseed\b",
     "n": r"['\"`]n['\"`]",
+    "stream": r"['\"`]stream['\"`]",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """Which standard fields an endpoint takes."""
+    """Which standard fields an endpoint takes; ``stream``: whether its answers are asked for as streams."""
 
     tokens_field: TokensField = "max_tokens"
     temperature: bool = True
@@ -39,6 +40,7 @@ class Dialect:
     seed: bool = True
     n: bool = True
     stream_options: bool = True
+    stream: bool = True
 
     def after_refusal(self, message: str) -> Dialect | None:
         """The dialect to try next, after a 400 that names a field; None where it names none that we can do without."""
@@ -119,7 +121,7 @@ class OpenAI:
         path, prompt = prompt_part(call)
         sampling = call.sampling
         field = dialect.tokens_field if path == CHAT_PATH else "max_tokens"
-        body: dict[str, Any] = {"model": model, **prompt, field: call.max_tokens, "stream": True}
+        body: dict[str, Any] = {"model": model, **prompt, field: call.max_tokens, "stream": dialect.stream}
         if dialect.n and call.n != 1:
             body["n"] = call.n
         if dialect.temperature:
@@ -128,7 +130,7 @@ class OpenAI:
             body["top_p"] = sampling.top_p
         if dialect.seed:
             body["seed"] = sampling.seed
-        if dialect.stream_options:
+        if dialect.stream and dialect.stream_options:
             body["stream_options"] = {"include_usage": True}
         return path, body
 

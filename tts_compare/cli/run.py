@@ -54,8 +54,8 @@ def _status(outcome: Outcome, *, strict: bool, doubts: int) -> int:
         talk(f"{outcome.stopped}; go on with: {again}")
     for setting, cause in outcome.failed.items():
         talk(f"failed: {setting}: {cause}")
-    for setting in outcome.barren:
-        talk(f"no successful request: {setting}")
+    for setting, error in outcome.barren.items():
+        talk(f"no successful request: {setting}{f': {error}' if error else ''}")
     if strict and doubts:
         talk(f"--strict: {doubts} doubts")
     return 0 if outcome.done and not (strict and doubts) else 1

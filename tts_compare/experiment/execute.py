@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -35,13 +36,13 @@ _KEPT = ("created", "clock", "server_metrics", "deaths", "command")
 class Outcome:
     """How a run ended. failed: settings whose server did not start or kept dying, with the cause.
 
-    barren: settings without one successful request. stopped: why it ended before its work was done. measured: whether
-    there is a row to report.
+    barren: settings without one successful request, with the error that most of their requests met. stopped: why it
+    ended before its work was done. measured: whether there is a row to report.
     """
 
     run: store.RunDir
     failed: dict[str, str]
-    barren: tuple[str, ...]
+    barren: dict[str, str]
     stopped: str | None
     measured: bool
 
@@ -82,10 +83,26 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         return Outcome(
             run=run,
             failed=state.failed,
-            barren=tuple(s.id for s in prepared.settings if s.id not in successes | set(state.failed)),
+            barren={
+                s.id: _commonest_error(
+                    row for row in journal.records if row.setting == s.id and row.phase == "measured"
+                )
+                for s in prepared.settings
+                if s.id not in successes | set(state.failed)
+            },
             stopped=state.stopped,
             measured=any(row.phase == "measured" for row in journal.records),
         )
+
+
+def _commonest_error(rows: Iterable[RequestRecord]) -> str:
+    """The error of most rows, as it is told; empty where nothing was sent."""
+    errors = Counter(
+        f"{row.error.kind}{f' {row.error.status}' if row.error.status else ''}: {row.error.message}"
+        for row in rows
+        if row.error
+    )
+    return errors.most_common(1)[0][0] if errors else ""
 
 
 def take_up(new: dict[str, Any], old: dict[str, Any]) -> None:

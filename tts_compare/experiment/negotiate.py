@@ -5,35 +5,57 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from tts_compare.backends import Dialect, OpenAI, dialect_for
-from tts_compare.domain import Call, Doubt, RowKey
+from tts_compare.domain import Call, Doubt, RequestRecord, RowKey
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.stage import Stage
 
 _MOST_REFUSALS = 6
+_ONE_TOKEN_CHARS = 16
 
 
 async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) -> Stage:
     """The stage with the dialect its endpoint takes, found by sending one warm-up request; others as they are.
 
-    A refusal that names no field we can do without is left for the requests themselves to show.
+    A refusal that names no field we can do without is left for the requests themselves to show. An endpoint that
+    streams an uncounted answer in one piece is asked for a whole one: where that has usage, nothing is lost and the
+    counts are won.
     """
     backend = stage.backend
     if not isinstance(backend, OpenAI):
         return stage
     dialect = backend.dialect or dialect_for(stage.server.endpoint.model)
     for attempt in range(_MOST_REFUSALS):
-        stage = replace(stage, backend=replace(backend, dialect=dialect))
-        rows = await stage.sender("warmup", journal)(call, replace(key, attempt=attempt), scheduled_ns=None)
-        journal.append(rows)
-        stage.gate.account(rows)
-        error = rows[0].error
+        row = await _tried(_speaking(stage, backend, dialect), call, replace(key, attempt=attempt), journal)
+        error = row.error
         other = dialect.after_refusal(error.message) if error is not None and error.kind == "http_4xx" else None
         if other is None:
             break
         dialect = other
+    if dialect.stream and _in_one_piece(row):
+        whole = replace(dialect, stream=False)
+        again = await _tried(_speaking(stage, backend, whole), call, replace(key, attempt=row.attempt + 1), journal)
+        dialect = whole if again.ok and again.tokens_source == "usage" else dialect
+    stage = _speaking(stage, backend, dialect)
     journal.manifest["settings"][stage.setting.id]["dialect"] = asdict(dialect)
     journal.doubt(_unstated(dialect, stage.setting.id))
     return stage
+
+
+def _speaking(stage: Stage, backend: OpenAI, dialect: Dialect) -> Stage:
+    return replace(stage, backend=replace(backend, dialect=dialect))
+
+
+async def _tried(stage: Stage, call: Call, key: RowKey, journal: Journal) -> RequestRecord:
+    rows = await stage.sender("warmup", journal)(call, key, scheduled_ns=None)
+    journal.append(rows)
+    stage.gate.account(rows)
+    return rows[0]
+
+
+def _in_one_piece(row: RequestRecord) -> bool:
+    """Whether an uncounted answer of surely several tokens came in one chunk."""
+    chars = row.timeline.chars
+    return row.ok and row.tokens_source == "estimated" and len(chars) == 1 and chars[0] > _ONE_TOKEN_CHARS
 
 
 def _unstated(dialect: Dialect, setting: str) -> tuple[Doubt, ...]:
