@@ -72,14 +72,28 @@ def usd(price: Price, *, prompt_tokens: int, completion_tokens: int, cached_toke
     return (dear + completion_tokens * price.output) / 1e6
 
 
-def request_usd(price: Price, rows: Sequence[RequestRecord]) -> float:
-    """Dollars of one request from its rows: its prompt once, and the tokens of all its choices."""
+def request_usd(price: Price, rows: Sequence[RequestRecord], *, prompt_most: int = 0) -> float:
+    """Dollars of one request from its rows: its prompt once, and the tokens of all its choices.
+
+    Where an answer began and nobody counted, the most is charged: the budget for a choice's tokens, ``prompt_most`` for
+    the prompt's, with the budget for what later calls of a method put into it.
+    """
+    first = rows[0]
+    given = first.prompt_tokens
+    if given is None:
+        began = any(row.completion_tokens for row in rows)
+        given = prompt_most + (first.budget if first.call else 0) if began else 0
     return usd(
         price,
-        prompt_tokens=rows[0].prompt_tokens or 0,
-        cached_tokens=rows[0].cached_tokens or 0,
-        completion_tokens=sum(row.completion_tokens or 0 for row in rows),
+        prompt_tokens=given,
+        cached_tokens=first.cached_tokens or 0,
+        completion_tokens=sum(_charged_tokens(row) for row in rows),
     )
+
+
+def _charged_tokens(row: RequestRecord) -> int:
+    made = row.completion_tokens or 0
+    return max(made, row.budget) if made and row.tokens_source == "estimated" else made
 
 
 class Purse:
@@ -109,7 +123,10 @@ class Purse:
 
 
 class Gate:
-    """Lets requests of one setting through: its rates, its concurrency, and what a purse still holds."""
+    """Lets requests of one setting through: its rates, its concurrency, and what a purse still holds.
+
+    prompt_most: as in ``request_usd``.
+    """
 
     def __init__(
         self,
@@ -117,9 +134,11 @@ class Gate:
         *,
         price: Price | None = None,
         purse: Purse | None = None,
+        prompt_most: int = 0,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._rates, self._price, self._purse, self._clock = rates, price, purse, clock
+        self._prompt_most = prompt_most
         self._sent: deque[tuple[int, int]] = deque()
         self._turn = asyncio.Lock()
         self._room = asyncio.Semaphore(rates.max_concurrency) if rates.max_concurrency else None
@@ -158,4 +177,4 @@ class Gate:
     def account(self, rows: Sequence[RequestRecord]) -> None:
         """Charge the rows of one request."""
         if self._purse and self._price and rows:
-            self._purse.pay(request_usd(self._price, rows))
+            self._purse.pay(request_usd(self._price, rows, prompt_most=self._prompt_most))

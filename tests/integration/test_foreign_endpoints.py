@@ -161,6 +161,18 @@ def test_llama_cpp_pythons_uncounted_chunks_stay_a_stream_of_estimated_tokens(tm
     assert not {"prefix_cache_hits", "derived_short"} & doubts
 
 
+def test_an_uncounted_answer_is_charged_at_its_most_where_dollars_are_bounded(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with saying(PYTHON_MODELS, PYTHON_STREAM) as url:
+        flags = (f"--model={PATH}", "--budget=1000", "--price=0/1000")
+        assert compare(url, run, *flags, "--budget-usd=2.5") == 1
+        kept = [row for row in rows_of(run) if row.phase == "measured"]
+        assert len(kept) == 2, "1 USD a request, whatever it made, and a little for warming up"
+        assert main(["run", f"--resume={run}", "--budget-usd=2.5"]) == 1
+    again = [row for row in rows_of(run) if row.phase == "measured"]
+    assert again == kept, "a run that is taken up counts what it spent in the same way"
+
+
 def test_llama_cpps_usage_is_taken_and_its_cache_doubted(tmp_path: Path) -> None:
     with saying(CPP_MODELS, CPP_STREAM) as url:
         assert compare(url, tmp_path / "run", "--model=smollm2", "--budget=2") == 0

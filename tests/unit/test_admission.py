@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.admission import BudgetReachedError, Gate, Purse, Rates, usd, wait_ns, worst_case_tokens
-from tts_compare.domain import Call, Price, Sampling
+from tts_compare.admission import BudgetReachedError, Gate, Purse, Rates, request_usd, usd, wait_ns, worst_case_tokens
+from tts_compare.domain import Call, Price, RequestError, RequestRecord, Sampling
 
 MINUTE_NS = 60 * 10**9
 
@@ -99,3 +99,28 @@ def test_cached_input_is_charged_at_its_own_price() -> None:
 
 def test_all_choices_of_a_request_count_towards_its_worst_case() -> None:
     assert worst_case_tokens(call(max_tokens=10, n=4))[1] == 40
+
+
+@pytest.mark.parametrize(
+    ("changes", "charged"),
+    [
+        ({"prompt_tokens": 7, "completion_tokens": 3, "tokens_source": "usage"}, 7 + 3),
+        ({"completion_tokens": 3, "tokens_source": "usage"}, 100 + 3),
+        ({"completion_tokens": 3, "tokens_source": "estimated"}, 100 + 64),
+        ({"completion_tokens": 3, "tokens_source": "estimated", "call": 1}, 100 + 64 + 64),
+        ({"error": RequestError(kind="http_4xx", status=404)}, 0),
+    ],
+)
+def test_what_nobody_counted_is_charged_at_its_most(changes: dict[str, object], charged: int) -> None:
+    base: dict[str, object] = {
+        "setting": "s",
+        "method": "m",
+        "budget": 64,
+        "load": "c1",
+        "problem": "p",
+        "phase": "measured",
+    }
+    base |= dict.fromkeys(("sample", "call", "repeat", "attempt"), 0) | {"request_id": "r"}
+    row = RequestRecord(**base | changes)  # type: ignore[arg-type]
+    price = Price(input=1e6, output=1e6)
+    assert request_usd(price, [row], prompt_most=100) == pytest.approx(charged)

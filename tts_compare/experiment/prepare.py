@@ -52,6 +52,11 @@ class Prepared:
         return len(self.dataset.problems) or min(self.experiment.problems or published, published)
 
     @property
+    def prompt_most(self) -> int:
+        """Tokens of the longest prompt at most, for endpoints that count none."""
+        return longest_prompt(self.dataset.problems, self.prompt).most if self.dataset.problems else 0
+
+    @property
     def blocks(self) -> tuple[Block, ...]:
         """The server starts, in turn."""
         return order(self.settings, self.experiment.repeats)

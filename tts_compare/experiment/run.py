@@ -146,7 +146,8 @@ class Run:
         for row in self.journal.records:
             if row.setting in prices:
                 requests.setdefault(row.request_id, []).append(row)
-        return sum(request_usd(prices[rows[0].setting], rows) for rows in requests.values())
+        most = self.prepared.prompt_most
+        return sum(request_usd(prices[rows[0].setting], rows, prompt_most=most) for rows in requests.values())
 
     def planned(self) -> progress.Planned:
         """The work still to do, for the live view: requests a setting, over all its starts."""

@@ -100,7 +100,7 @@ async def serving(
                 client=client,
                 post=workers.send if workers else partial(timed.send, client, limits=limits),
                 backend=BACKENDS[setting.backend],
-                gate=Gate(rates, price=setting.price, purse=purse),
+                gate=Gate(rates, price=setting.price, purse=purse, prompt_most=fleet.prepared.prompt_most),
                 workers=workers,
             )
     finally:
