@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tts_compare.config import MethodSpec
 from tts_compare.domain import Call, Problem, RequestRecord, Sampling
 from tts_compare.experiment.journal import light
-from tts_compare.methods import METHODS, PROMPTS, Method, PromptTemplate
+from tts_compare.methods import METHODS, PROMPTS, Method, PromptTemplate, Tokens
 from tts_compare.methods.resolve import Resolved, resolve
 from tts_compare.replay import Batches, Task
 
@@ -38,8 +38,11 @@ def render(messages: tuple[tuple[str, str], ...]) -> str:
     return "".join(f"<{role}>{content}" for role, content in messages) + "<assistant><think>\n"
 
 
-def encode(text: str) -> tuple[int, ...]:
-    return tuple(text.encode())
+TOKENS = Tokens(
+    encode=lambda text: tuple(text.encode()),
+    decode=lambda ids: bytes(ids).decode(),
+    encode_prompt=lambda text: (0, *text.encode()),
+)
 
 
 def answers(call: Call, rng: random.Random, *, exact: bool) -> tuple[RequestRecord, ...]:
@@ -80,7 +83,7 @@ def start(this: Resolved, budget: int, prompt: PromptTemplate, *, exact: bool) -
         prompt=prompt,
         options=this.options,
         render=render,
-        encode=encode if exact else None,
+        tokens=TOKENS if exact else None,
     )
 
 

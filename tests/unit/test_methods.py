@@ -10,7 +10,7 @@ import pytest
 from tts_compare.config import MethodSpec
 from tts_compare.domain import Call, Problem, RequestError, RequestRecord, Sampling
 from tts_compare.errors import UsageError
-from tts_compare.methods import METHODS, PROMPTS, Plan
+from tts_compare.methods import METHODS, PROMPTS, Plan, Tokens
 from tts_compare.methods.no_thinking import prefilled
 from tts_compare.methods.resolve import resolve
 
@@ -34,7 +34,15 @@ def render(messages: tuple[tuple[str, str], ...]) -> str:
     return "|".join(content for _, content in messages) + "|A:"
 
 
-def plan(name: str, *, prompt: str = "math", samples: int = 1, encode: Any = None, **options: Any) -> Plan:
+BOS = 0
+TOKENS = Tokens(
+    encode=lambda text: tuple(text.encode()),
+    decode=lambda ids: bytes(ids).decode(),
+    encode_prompt=lambda text: (BOS, *text.encode()),
+)
+
+
+def plan(name: str, *, prompt: str = "math", samples: int = 1, tokens: Tokens | None = None, **options: Any) -> Plan:
     method = METHODS[name]
     return method.plan(
         PROBLEM,
@@ -44,7 +52,7 @@ def plan(name: str, *, prompt: str = "math", samples: int = 1, encode: Any = Non
         prompt=PROMPTS[prompt],
         options={**method.options, **options},
         render=render,
-        encode=encode,
+        tokens=tokens,
     )
 
 
@@ -105,18 +113,18 @@ def test_force_only_goes_on_where_the_answer_was_being_written() -> None:
     assert second.prompt == f"{first.prompt}I think</think> The answer"
 
 
-def test_force_continues_in_token_ids_where_the_engine_gave_them() -> None:
-    steps = plan("force", encode=lambda text: tuple(text.encode()))
+def test_force_continues_in_token_ids_from_those_the_engine_read_the_prompt_as() -> None:
+    steps = plan("force", tokens=TOKENS)
     first = only(next(steps))
     second = only(steps.send(said("x" * 100, 100, "length", ids=tuple(range(100)))))
     assert first.prompt is not None
     assert second.prompt is None
     closing = "\n</think>\n\n**Final Answer**\n\nThe final answer is"
-    assert second.prompt_token_ids == (*first.prompt.encode(), *range(100), *closing.encode())
+    assert second.prompt_token_ids == (BOS, *first.prompt.encode(), *range(100), *closing.encode())
 
 
 def test_force_falls_back_to_text_where_ids_do_not_cover_the_tokens() -> None:
-    steps = plan("force", encode=lambda text: tuple(text.encode()))
+    steps = plan("force", tokens=TOKENS)
     next(steps)
     second = only(steps.send(said("thought", 100, "length", ids=(1, 2, 3))))
     assert second.prompt_token_ids is None

@@ -6,7 +6,7 @@ import pytest
 
 from tts_compare.domain import Call, Sampling
 from tts_compare.errors import UsageError
-from tts_compare.methods.model_files import Tokens
+from tts_compare.methods import Tokens
 from tts_compare.methods.prompts import Messages
 from tts_compare.methods.spelling import Spelling, spell
 

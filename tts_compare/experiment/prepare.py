@@ -14,9 +14,9 @@ from tts_compare.experiment.models import check_model, facts_of
 from tts_compare.experiment.tasks import Voice
 from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, work
 from tts_compare.launchers import probe_machine
-from tts_compare.methods import METHODS, PromptTemplate, load_prompt
+from tts_compare.methods import METHODS, PromptTemplate, Tokens, load_prompt
 from tts_compare.methods.lengths import longest_prompt
-from tts_compare.methods.model_files import Tokens, chat_template, model_dir, tokens_of
+from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
 from tts_compare.methods.spelling import Spelling
 
 #: Problems in published sets, for a plan made where they cannot be read.
@@ -143,11 +143,10 @@ def _voice(setting: Setting, works: Sequence[Work], prompt: PromptTemplate, *, f
     directory = model_dir(setting.model, revision=setting.revision)
     tokens = tokens_of(directory) if directory else None
     spelling = _spelling(setting, prompt, tokens) if setting.prefix_caching else None
-    encode = tokens.encode if tokens and writes else None
     if prompt.kind != "chat" or not writes:
-        return Voice(prompt=prompt, encode=encode, spelling=spelling)
+        return Voice(prompt=prompt, tokens=tokens, spelling=spelling)
     template = chat_template(setting.model, revision=setting.revision)
-    return Voice(prompt=prompt, render=template.render, encode=encode, template=template.source, spelling=spelling)
+    return Voice(prompt=prompt, render=template.render, tokens=tokens, template=template.source, spelling=spelling)
 
 
 def _spelling(setting: Setting, prompt: PromptTemplate, tokens: Tokens | None) -> Spelling:

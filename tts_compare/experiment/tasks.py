@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tts_compare.domain import Phase, Problem, RequestRecord, RowKey, Work
-from tts_compare.methods import METHODS, Encode, PromptTemplate, Render
+from tts_compare.methods import METHODS, PromptTemplate, Render, Tokens
 from tts_compare.methods.spelling import Spelling
 from tts_compare.replay import Batches, Known, Task, choice_keys
 
@@ -22,13 +22,13 @@ WARM_UP = (
 class Voice:
     """How problems are put to a model.
 
-    render, encode: for methods that write into its turn. template: the chat template's text, where we render it.
+    render, tokens: for methods that write into its turn. template: the chat template's text, where we render it.
     spelling: how prompts become tokens, where what the prefix cache holds is to be known.
     """
 
     prompt: PromptTemplate
     render: Render | None = None
-    encode: Encode | None = None
+    tokens: Tokens | None = None
     template: str | None = None
     spelling: Spelling | None = None
 
@@ -80,7 +80,7 @@ def _task(point: Point, problem: Problem, voice: Voice) -> Task:
             prompt=voice.prompt,
             options=dict(work.options),
             render=voice.render,
-            encode=voice.encode,
+            tokens=voice.tokens,
         )
 
     return Task(key=point.key(problem.id), start=start)

@@ -6,7 +6,7 @@ A new method is one module here and one line in ``METHODS``; the contract tests 
 from __future__ import annotations
 
 from tts_compare.methods import best_of_n, force, no_thinking, truncate, vote
-from tts_compare.methods.method import Encode, Method, Options, OptionValue, Plan, Render
+from tts_compare.methods.method import Method, Options, OptionValue, Plan, Render, Tokens
 from tts_compare.methods.prompts import PROMPTS, PromptTemplate, load_prompt
 
 METHODS: dict[str, Method] = {
@@ -16,12 +16,12 @@ METHODS: dict[str, Method] = {
 __all__ = [
     "METHODS",
     "PROMPTS",
-    "Encode",
     "Method",
     "OptionValue",
     "Options",
     "Plan",
     "PromptTemplate",
     "Render",
+    "Tokens",
     "load_prompt",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tts_compare.domain import Call, Problem, RequestRecord, Sampling
 from tts_compare.errors import UsageError
-from tts_compare.methods.method import Encode, Method, Options, Plan, Render, rendered, seeded
+from tts_compare.methods.method import Method, Options, Plan, Render, Tokens, rendered, seeded
 from tts_compare.methods.prompts import PromptTemplate
 
 
@@ -30,9 +30,9 @@ class _Turn:
         ids = self.ids + record.token_ids if known and self.ids is not None and record.token_ids is not None else None
         return replace(self, written=self.written + record.full_text, ids=ids)
 
-    def injected(self, text: str, encode: Encode | None) -> _Turn:
+    def injected(self, text: str, tokens: Tokens | None) -> _Turn:
         """With what we write into the model's turn."""
-        ids = None if self.ids is None or encode is None else self.ids + (encode(text) if text else ())
+        ids = None if self.ids is None or tokens is None else self.ids + (tokens.encode(text) if text else ())
         return replace(self, written=self.written + text, ids=ids)
 
     def kept(self, end: int) -> _Turn:
@@ -61,11 +61,11 @@ def plan(
     prompt: PromptTemplate,
     options: Options,
     render: Render | None = None,
-    encode: Encode | None = None,
+    tokens: Tokens | None = None,
 ) -> Plan:
     """Sample after sample: the thinking, then if it did not end within the budget, the answer."""
     start = rendered(problem, prompt=prompt, render=render, method="force")
-    turn = _Turn(start=start, ids=encode(start) if encode else None)
+    turn = _Turn(start=start, ids=tokens.encode_prompt(start) if tokens else None)
     for sample in range(samples):
         yield from _sample(
             turn,
@@ -74,7 +74,7 @@ def plan(
             sampling=seeded(sampling, sample),
             prompt=prompt,
             options=options,
-            encode=encode,
+            tokens=tokens,
         )
 
 
@@ -86,7 +86,7 @@ def _sample(
     sampling: Sampling,
     prompt: PromptTemplate,
     options: Options,
-    encode: Encode | None,
+    tokens: Tokens | None,
 ) -> Plan:
     left, number, waits = budget, 0, int(options["waits"])
     while True:
@@ -100,10 +100,10 @@ def _sample(
         if waits == 0:
             return
         waits -= 1
-        turn = turn.kept(_thinking_end(turn.written, prompt, options)).injected(str(options["wait"]), encode)
+        turn = turn.kept(_thinking_end(turn.written, prompt, options)).injected(str(options["wait"]), tokens)
     if record.finish_reason == "stop" or _answered(turn.written, prompt):
         return
-    turn = turn.injected(_closing(turn.written, prompt, options), encode)
+    turn = turn.injected(_closing(turn.written, prompt, options), tokens)
     yield (turn.call(int(options["answer_tokens"]), sampling, sample, number),)
 
 

@@ -17,12 +17,24 @@ Render = Callable[[Messages], str]
 Encode = Callable[[str], tuple[int, ...]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """A model's tokenizer: text to ids and back, no special tokens added or dropped.
+
+    encode_prompt: with the special tokens that the tokenizer puts around a text, as an engine reads a completion.
+    """
+
+    encode: Encode
+    decode: Callable[[tuple[int, ...]], str]
+    encode_prompt: Encode
+
+
 class PlanFunction(Protocol):
     """Plans one problem: yields the calls to send at once, is sent their final rows, and ends when it has enough.
 
     The rows come in the order of the calls, a call of ``n`` choices giving ``n`` in the order of the choices.
-    budget: cap on generated tokens of one sample. samples: how many. prompt, render, encode: the template, the
-    model's chat template (messages to prompt) and its tokenizer (text to ids, no special tokens added).
+    budget: cap on generated tokens of one sample. samples: how many. prompt, render, tokens: the template, the
+    model's chat template (messages to prompt) and its tokenizer.
     The same arguments and rows give the same calls.
     """
 
@@ -36,7 +48,7 @@ class PlanFunction(Protocol):
         prompt: PromptTemplate,
         options: Options,
         render: Render | None = None,
-        encode: Encode | None = None,
+        tokens: Tokens | None = None,
     ) -> Plan: ...
 
 

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from tts_compare.errors import UsageError
 from tts_compare.methods.chat_template import ChatTemplate
+from tts_compare.methods.method import Tokens
 
 _FILES = ("tokenizer_config.json", "chat_template.jinja", "tokenizer.json", "config.json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    """A model's tokenizer: text to ids and back, no special tokens added or dropped.
-
-    encode_prompt: with the special tokens that the tokenizer puts around a text, as an engine reads a completion.
-    """
-
-    encode: Callable[[str], tuple[int, ...]]
-    decode: Callable[[tuple[int, ...]], str]
-    encode_prompt: Callable[[str], tuple[int, ...]]
 
 
 def model_dir(model: str, *, revision: str | None = None) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tts_compare.domain import Call, Problem, Sampling
-from tts_compare.methods.method import Encode, Method, Options, Plan, Render, rendered, seeded
+from tts_compare.methods.method import Method, Options, Plan, Render, Tokens, rendered, seeded
 from tts_compare.methods.prompts import PromptTemplate
 
 
@@ -23,7 +23,7 @@ def plan(
     prompt: PromptTemplate,
     options: Options,
     render: Render | None = None,
-    encode: Encode | None = None,
+    tokens: Tokens | None = None,
 ) -> Plan:
     """One completion a sample, one after the other."""
     start = prefilled(rendered(problem, prompt=prompt, render=render, method="no_thinking"), options)

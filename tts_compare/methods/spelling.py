@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from tts_compare.domain import Call
 from tts_compare.errors import UsageError
-from tts_compare.methods.method import Encode, Render
-from tts_compare.methods.model_files import Tokens
+from tts_compare.methods.method import Encode, Render, Tokens
 
 Ids = tuple[int, ...]
 

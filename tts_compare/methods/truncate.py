@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tts_compare.domain import Problem, Sampling
-from tts_compare.methods.method import Encode, Method, Options, Plan, Render, opening
+from tts_compare.methods.method import Method, Options, Plan, Render, Tokens, opening
 from tts_compare.methods.prompts import PromptTemplate
 
 
@@ -16,7 +16,7 @@ def plan(
     prompt: PromptTemplate,
     options: Options,
     render: Render | None = None,
-    encode: Encode | None = None,
+    tokens: Tokens | None = None,
 ) -> Plan:
     """One call a sample, one after the other: samples are repetitions, and must not be a load on each other."""
     for sample in range(samples):

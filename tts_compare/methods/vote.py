@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tts_compare.domain import Problem, Sampling
 from tts_compare.errors import UsageError
-from tts_compare.methods.method import Encode, Method, Options, Plan, Render, opening
+from tts_compare.methods.method import Method, Options, Plan, Render, Tokens, opening
 from tts_compare.methods.prompts import PromptTemplate
 
 REQUESTS = ("separate", "one")
@@ -19,7 +19,7 @@ def plan(
     prompt: PromptTemplate,
     options: Options,
     render: Render | None = None,
-    encode: Encode | None = None,
+    tokens: Tokens | None = None,
 ) -> Plan:
     """All samples at once: a request each with a seed of its own, or one request of ``n`` choices."""
     if options["requests"] == "one":
