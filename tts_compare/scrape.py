@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,25 @@ def change(before: Counters | None, after: Counters | None, name: str | None) ->
     if end is None or before is None:
         return None
     return end - (total(before, name) or 0.0)
+
+
+def changes(before: Counters | None, after: Counters | None) -> dict[str, tuple[float | None, float | None]]:
+    """Every sample whose value is another afterwards, under its name with its labels; None where it did not
+    exist or was no number.
+    """
+    found: dict[str, tuple[float | None, float | None]] = {}
+    for name in sorted({*(before or ()), *(after or ())}):
+        ends = [side.get(name, {}) if side else {} for side in (before, after)]
+        for labels in sorted({*ends[0], *ends[1]}):
+            first, last = (_finite(side.get(labels)) for side in ends)
+            if first != last:
+                stated = ",".join(f'{key}="{value}"' for key, value in labels)
+                found[f"{name}{{{stated}}}" if stated else name] = (first, last)
+    return found
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def change_by(before: Counters | None, after: Counters | None, name: str | None, label: str) -> dict[str, float]:

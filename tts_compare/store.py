@@ -252,6 +252,19 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any], *, private: boo
         ) from error
 
 
+def read_list(path: Path) -> list[Any]:
+    """A JSON file of rows; empty where there is none. Raises RunError where it holds something else."""
+    if not path.exists():
+        return []
+    try:
+        rows = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    if not isinstance(rows, list):
+        raise RunError(f"{path} is not a list of rows")
+    return rows
+
+
 def read_manifest(run: RunDir) -> dict[str, Any]:
     """The manifest. Raises RunError where it is not one of ours."""
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.running import bench, engines_of, grades_of, kill, rows_of, start, wait_until
+from tts_compare import store
 from tts_compare.cli import main
 from tts_compare.domain import RequestRecord, RowKey
 
@@ -73,6 +74,16 @@ def test_warm_up_requests_are_not_among_the_problems_and_not_in_the_points(grid_
     assert warm
     assert not warm & known
     assert not {grade.problem for grade in grades_of(run)} & warm
+
+
+def test_the_servers_own_samples_are_kept_around_every_point(grid_run: tuple[Path, int]) -> None:
+    run = store.open_run(grid_run[0])
+    manifest = store.read_manifest(run)
+    for setting, rows in manifest["server_metrics"].items():
+        kept = store.read_list(run.server_metrics(setting))
+        names = ("method", "budget", "load", "repeat", "phase")
+        assert [[row[name] for name in names] for row in kept] == [[row[name] for name in names] for row in rows]
+        assert all(row["samples"] for row in kept)
 
 
 @pytest.mark.parametrize("form", ["console", "markdown", "latex", "json", "csv"])

@@ -22,6 +22,16 @@ def test_a_counter_that_first_appears_in_between_began_at_zero() -> None:
     assert by == {"0": 6.0, "1": 2.0}
 
 
+def test_what_changed_is_kept_under_the_servers_own_names() -> None:
+    nan = "a_gauge NaN\n"
+    assert scrape.changes(scrape.parse(BEFORE + nan), scrape.parse(AFTER + nan)) == {
+        'a_total{engine="0"}': (3.0, 5.0),
+        'new_total{position="0"}': (None, 6.0),
+        'new_total{position="1"}': (None, 2.0),
+    }
+    assert scrape.changes(None, scrape.parse("b_total 1\n")) == {"b_total": (None, 1.0)}
+
+
 @pytest.mark.parametrize("name", ["missing_total", None])
 def test_what_is_absent_is_unknown_not_zero(name: str | None) -> None:
     assert scrape.change(scrape.parse(BEFORE), scrape.parse(AFTER), name) is None

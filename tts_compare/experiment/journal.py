@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from time import monotonic
 from typing import Any
@@ -40,6 +40,11 @@ class Journal:
             if row not in known:
                 known.append(row)
                 self.tell(Doubted(doubt=doubt, at_s=monotonic()))
+
+    def keep_metrics(self, setting: str, row: Mapping[str, Any]) -> None:
+        """Keep what a server's own samples were around a point, beside its log."""
+        path = self.run.server_metrics(setting)
+        store.write_json(path, [*store.read_list(path), dict(row)], private=self.private)
 
     def save(self) -> None:
         """Put the manifest on disk as it is now."""

@@ -21,7 +21,7 @@ from tts_compare.launchers.energy import read_energy, used_j
 from tts_compare.methods import METHODS
 from tts_compare.pacing import Concurrent, parse_load
 from tts_compare.replay import Replay, Send, known_rows, replay
-from tts_compare.scrape import Counters, scrape
+from tts_compare.scrape import Counters, changes, scrape
 
 WARM_UP_TOKENS = 32
 
@@ -112,6 +112,9 @@ async def run_point(
     )
     row = metrics_row(point, seen, prefix, audit, energy_j)
     journal.manifest["server_metrics"].setdefault(point.setting, []).append(row)
+    about = {name: row[name] for name in ("method", "budget", "load", "repeat", "phase")}
+    if after is not None:
+        journal.keep_metrics(point.setting, {**about, "samples": changes(before, after)})
     journal.doubt(contradictions(seen, sent, point.setting))
     journal.doubt(timed.doubts_of(audit, setting=point.setting))
 
