@@ -33,7 +33,7 @@ _ANY_SPECIAL = re.compile("|".join(map(re.escape, _SPECIAL)))
 
 @dataclass(frozen=True, slots=True)
 class LatexReport:
-    """``table*`` environments; the preamble needs ``\\usepackage{booktabs}``."""
+    """``table*`` environments; the preamble needs ``\\usepackage{booktabs,graphicx}``."""
 
     suffix: str = ".tex"
 
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
 
 def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
     labels = sheets.name_settings(analysis)
-    yield r"% \usepackage{booktabs}"
+    yield r"% \usepackage{booktabs,graphicx}"
     for group in sheets.group_points(analysis):
         for title, columns in (("Accuracy and latency", sheets.SPEED), ("Accuracy and cost", sheets.COST)):
             sheet = sheets.points_sheet(
@@ -67,6 +67,8 @@ def _table(sheet: sheets.Sheet, caption: str) -> Iterator[str]:
     yield r"\begin{table*}[t]"
     yield r"\centering\small"
     yield rf"\caption{{{escape(caption)}. {' '.join(map(escape, ends))}}}"
+    # Only a table wider than the text is made smaller.
+    yield r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
     yield rf"\begin{{tabular}}{{{''.join('l' if i in sheet.left else 'r' for i in range(len(sheet.heads)))}}}"
     yield r"\toprule"
     for part in range(2):
@@ -80,5 +82,5 @@ def _table(sheet: sheets.Sheet, caption: str) -> Iterator[str]:
             cells[1] = rf"\textbf{{{cells[1]}}}"
         yield " & ".join(cells) + r" \\"
     yield r"\bottomrule"
-    yield r"\end{tabular}"
+    yield r"\end{tabular}}"
     yield r"\end{table*}"
