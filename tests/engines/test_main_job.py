@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -14,12 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.running import rows_of, start, wait_until
+from tests.integration.running import kill, rows_of, start, wait_until
 from tts_compare.cli import main
 
 pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(2400)]
 PROBLEMS = 40
-KILLS = int(os.environ.get("TTS_COMPARE_ENGINE_KILLS", "2"))
+KILLS = int(os.environ.get("TTS_COMPARE_ENGINE_KILLS", "3"))
+BUDGET = 64 if KILLS < 10 else 256
+VICTIMS = ("program", "engine", "both")
 
 
 def test_the_grid_of_both_engines_runs_and_what_the_cpu_cannot_do_is_left_out(
@@ -65,6 +68,16 @@ def engine_processes(model: Path) -> list[psutil.Process]:
     return found
 
 
+def servers_of(model: Path) -> list[psutil.Process]:
+    """The same without their supervisors, whom nothing outlives but what they supervise."""
+    found = []
+    for process in engine_processes(model):
+        with contextlib.suppress(psutil.Error):
+            if not any(word.endswith("supervisor.py") for word in process.cmdline()):
+                found.append(process)
+    return found
+
+
 def test_killed_at_random_moments_no_engine_is_left_and_the_run_taken_up_is_whole(
     tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -74,18 +87,25 @@ def test_killed_at_random_moments_no_engine_is_left_and_the_run_taken_up_is_whol
         f"--model={tiny_model}",
         "--dataset=quickstart",
         f"--problems={PROBLEMS}",
-        "--budget=64",
+        f"--budget={BUDGET}",
+        "--max-restarts=200",
         "--quiet",
         f"--resume={run}",
     ]
     children: set[psutil.Process] = set()
-    for _ in range(KILLS):
-        process = start(argv)
-        until = time.monotonic() + rng.uniform(1.0, 60.0)
+    for number in range(KILLS):
+        process, victim = start(argv), VICTIMS[number % len(VICTIMS)]
+        # Squared: most of a start is waiting, and moments in it are much alike.
+        until = time.monotonic() + 1.0 + 45.0 * rng.random() ** 2
         while time.monotonic() < until and process.poll() is None:
             children.update(_descendants(process.pid))
             time.sleep(0.2)
         children.update(_descendants(process.pid))
+        if victim != "program":
+            kill(servers_of(tiny_model))
+        if victim == "engine":  # the program is left to notice, and to start it again
+            time.sleep(rng.uniform(0.0, 3.0))
+            children.update(_descendants(process.pid))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
         gone = wait_until(lambda: not [child for child in children if child.is_running()], 15)
