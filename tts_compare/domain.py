@@ -231,6 +231,11 @@ class RowKey:
     repeat: int = 0
     attempt: int = 0
 
+    @classmethod
+    def of(cls, row: object) -> RowKey:
+        """The key that a row holds among its own fields. Raises AttributeError where it lacks one."""
+        return cls(**{name: getattr(row, name) for name in cls.__slots__})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
@@ -304,17 +309,7 @@ class RequestRecord:
     @property
     def key(self) -> RowKey:
         """The key of the row."""
-        return RowKey(
-            setting=self.setting,
-            method=self.method,
-            budget=self.budget,
-            load=self.load,
-            problem=self.problem,
-            sample=self.sample,
-            call=self.call,
-            repeat=self.repeat,
-            attempt=self.attempt,
-        )
+        return RowKey.of(self)
 
     @property
     def ok(self) -> bool:

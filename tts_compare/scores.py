@@ -50,14 +50,4 @@ class Score:
     @property
     def key(self) -> RowKey:
         """The key of the record that was scored."""
-        return RowKey(
-            setting=self.setting,
-            method=self.method,
-            budget=self.budget,
-            load=self.load,
-            problem=self.problem,
-            sample=self.sample,
-            call=self.call,
-            repeat=self.repeat,
-            attempt=self.attempt,
-        )
+        return RowKey.of(self)

@@ -99,17 +99,7 @@ def row_key(grade: Grade) -> RowKey:
     """The key of the record behind a sample's grade. Raises UsageError for a vote, which has none."""
     if grade.sample is None:
         raise UsageError("a vote is not a sample: it has no record of its own")
-    return RowKey(
-        setting=grade.setting,
-        method=grade.method,
-        budget=grade.budget,
-        load=grade.load,
-        problem=grade.problem,
-        sample=grade.sample,
-        call=grade.call,
-        repeat=grade.repeat,
-        attempt=grade.attempt,
-    )
+    return RowKey.of(grade)
 
 
 def _polls(grades: Iterable[Grade]) -> list[Poll]:
