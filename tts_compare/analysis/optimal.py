@@ -120,10 +120,11 @@ def _differs(drawn: Resampled, able: NDArray[np.intp], by_tokens: tuple[int, ...
     differs = np.zeros(min(_DIFFERS_RESAMPLES, drawn.accuracy.shape[0] - 1), dtype=bool)
     for axis in ("latency", "cost"):
         x = drawn.axes[axis][1 : _DIFFERS_RESAMPLES + 1]
-        if not np.isfinite(x[:, list(by_tokens)]).all():
+        chosen = x[:, list(by_tokens)]
+        if not (np.isfinite(chosen) & (chosen > 0)).all():
             continue
         least = np.nanmin(x[:, able], axis=1)
-        mean = np.exp(np.log(x[:, list(by_tokens)]).mean(axis=1))
+        mean = np.exp(np.log(chosen).mean(axis=1))
         differs |= mean > MATERIAL * least
     return float(differs.mean()) if differs.size else math.nan
 
