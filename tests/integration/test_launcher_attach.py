@@ -17,7 +17,7 @@ from tests.integration.launching import STUB, until
 from tts_compare.domain import Setting
 from tts_compare.errors import StartError
 from tts_compare.launchers import free_port, plan_server
-from tts_compare.launchers.attach import AttachedServer, AttachLauncher, listed_part
+from tts_compare.launchers.attach import AttachedServer, AttachLauncher
 from tts_compare.launchers.ports import can_bind
 
 Run = Callable[..., str]
@@ -78,14 +78,6 @@ def test_a_hosted_name_around_a_listed_one_is_sent_as_it_is_with_a_doubt(run_stu
 def test_an_engine_attached_to_serves_only_what_it_lists(run_stub: Run) -> None:
     with pytest.raises(StartError, match="serves stub, not re2-stub"):
         attach(setting_at(run_stub(), model="re2-stub"))
-
-
-@pytest.mark.parametrize(
-    ("model", "part"),
-    [("bon-gpt-4o", "gpt-4o"), ("gpt-4o:floor", "gpt-4o"), ("re2-x-gpt-4o", "x-gpt-4o"), ("gpt-4o-min", None)],
-)
-def test_a_name_is_around_a_listed_one_only_with_a_prefix_or_a_variant(model: str, part: str | None) -> None:
-    assert listed_part(model, ("gpt-4o", "x-gpt-4o", "o")) == part
 
 
 def test_a_model_path_is_found_under_its_last_name(run_stub: Run) -> None:

@@ -332,7 +332,7 @@ def test_a_model_that_cannot_be_found_out_has_to_be_named(answer: httpx.Response
 
 
 def test_a_key_is_sent_where_there_is_one_and_follows_no_redirect() -> None:
-    keyed, bare = open_client("k"), open_client(None)
+    keyed, bare = open_client("http://rm", "k"), open_client("http://rm", None)
     assert keyed.headers["Authorization"] == "Bearer k"
     assert "Authorization" not in bare.headers
     assert not keyed.follow_redirects

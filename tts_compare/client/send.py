@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from tts_compare.client.reducer import Reducer
 from tts_compare.client.transport import StampingTransport
 from tts_compare.client.wire import Exchange, FirstByteTimeout, IdleTimeout, Read, TotalTimeout
 from tts_compare.domain import Endpoint, ErrorKind, Phase, RequestError, RequestRecord, RowKey
+from tts_compare.untimed import is_proxied, tls_context
 
 REDUCE_BYTES = 256 * 1024
 """A stream's reads are reduced on a thread once there are so many bytes of them."""
@@ -50,9 +50,9 @@ def open_client(
     if endpoint.api_key:
         headers["Authorization"] = f"Bearer {endpoint.api_key}"
     timeout = httpx.Timeout(None, connect=limits.connect_s)
-    proxied = _is_proxied(base)
+    proxied = is_proxied(endpoint.base_url)
+    context = tls_context(insecure=insecure) if base.scheme == "https" else None
     if transport == "own" and not proxied:
-        context = httpx.create_ssl_context(verify=not insecure) if base.scheme == "https" else None
         own = StampingTransport(limits=limits, ssl_context=context)
         return httpx.AsyncClient(
             base_url=base.copy_with(query=None),
@@ -68,7 +68,8 @@ def open_client(
         headers=headers,
         timeout=timeout,
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-        verify=not insecure,
+        verify=context or True,
+        trust_env=proxied,
         follow_redirects=False,
     )
 
@@ -279,10 +280,3 @@ def _secrets(headers: httpx.Headers) -> tuple[str, ...]:
     """Everything a caller put into a header may be a secret; the scheme before a credential is none."""
     values = [value for name, value in headers.items() if name.lower() not in _PLAIN_HEADERS]
     return tuple(value.rsplit(" ", 1)[-1] for value in values if len(value.rsplit(" ", 1)[-1]) >= 8)
-
-
-def _is_proxied(url: httpx.URL) -> bool:
-    proxies = urllib.request.getproxies_environment()
-    named = proxies.get(url.scheme) or proxies.get("all")
-    host = f"{url.host}:{url.port}" if url.port else url.host
-    return bool(named) and not urllib.request.proxy_bypass(host)

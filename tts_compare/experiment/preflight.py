@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from tts_compare.domain import Setting, model_slug
+from tts_compare.domain import Setting
 from tts_compare.errors import UsageError
-from tts_compare.launchers.attach import base_url_of, listed_part
+from tts_compare.launchers.attach import base_url_of
+from tts_compare.launchers.model_names import name_to_send
+from tts_compare.untimed import is_proxied, tls_context
 
 TIMEOUT_S = 15.0
 
@@ -26,16 +28,21 @@ def preflight(settings: Iterable[Setting], *, insecure: bool = False) -> None:
 
 
 def _check(setting: Setting, *, insecure: bool) -> None:
+    import httpx
     import openai
 
     address = base_url_of(setting.base_url or "")
+    url = httpx.URL(address)
     key = os.environ.get(setting.api_key_env or "", "")
     # The package insists on a key; an endpoint that asks for none ignores this one, and none is sent to it.
     unsigned = {} if key else {"Authorization": openai.Omit()}
     with (
-        openai.DefaultHttpxClient(verify=not insecure, follow_redirects=False) as transport,
+        openai.DefaultHttpxClient(
+            verify=tls_context(insecure=insecure), trust_env=is_proxied(address), follow_redirects=False
+        ) as transport,
         openai.OpenAI(
-            base_url=address,
+            base_url=str(url.copy_with(query=None)),
+            default_query=dict(url.params),
             api_key=key or "none",
             default_headers=dict(setting.headers),
             timeout=TIMEOUT_S,
@@ -54,8 +61,7 @@ def _check(setting: Setting, *, insecure: bool) -> None:
             raise UsageError(f"{address} answers {error.status_code}: the key is {state}; {advice}") from None
         except (openai.APIStatusError, openai.APIResponseValidationError):
             return
-    listed = bool({setting.model, model_slug(setting.model)} & set(names))
-    if names and not listed and listed_part(setting.model, names) is None:
+    if name_to_send(setting, names) is None:
         raise UsageError(
             f"{address} serves {', '.join(names[:5])}, not {setting.model}: give one of these with --model"
         )

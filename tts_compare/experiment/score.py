@@ -83,7 +83,7 @@ async def score_run(
     key = key_of(options)
     before = [row for row in _scores(run) if row.score is not None]
     root, key_env, secrets = root_of(options["scores"]), options["scores_api_key_env"], (key,) if key else ()
-    async with open_client(key, insecure=insecure) as client:
+    async with open_client(root, key, insecure=insecure) as client:
         model, api = await discover(
             client,
             root,

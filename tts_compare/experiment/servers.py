@@ -37,6 +37,7 @@ class Fleet:
             model=self.prepared.facts[setting.model],
             visible_devices=devices,
             deadline_s=self.prepared.experiment.limits.start_s,
+            insecure=self.prepared.experiment.insecure,
         )
 
 

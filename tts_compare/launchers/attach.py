@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from tts_compare.backends import BACKENDS
 from tts_compare.domain import Doubt, Endpoint, Setting
 from tts_compare.errors import StartError
 from tts_compare.launchers import probe
+from tts_compare.launchers.model_names import name_to_send, unlisted
 from tts_compare.launchers.protocol import ServerPlan
+from tts_compare.untimed import open_client
 
 NO_LOG = "none: the server is not ours"
 CHECKABLE = (
@@ -63,9 +65,11 @@ class AttachLauncher:
         base_url = base_url_of(setting.base_url)
         backend = BACKENDS[setting.backend]
         key = plan.api_key or os.environ.get(setting.api_key_env or "") or None
-        async with probe.http_client(key, setting.headers) as client:
+        async with open_client(
+            base_url, timeout=probe.TIMEOUT_S, api_key=key, headers=setting.headers, insecure=plan.insecure
+        ) as client:
             models = await probe.models_of(client, base_url)
-            model = _served(models, base_url, setting, plan.served_name)
+            model = _served(models, base_url, setting)
             url = root_of(base_url) + backend.version_path if backend.version_path else None
             info = await probe.json_of(client, url) if url else {}
         told = dict(backend.reported(info))
@@ -78,14 +82,15 @@ class AttachLauncher:
             setting=setting,
             trusted=trusted,
             engine_version=version if isinstance(version, str) else None,
-            doubts=(*doubts_of(setting, told, trusted), *_unlisted(setting, model, models)),
+            doubts=(*doubts_of(setting, told, trusted), *unlisted(setting, models.names if models else ())),
         )
 
 
 def base_url_of(address: str) -> str:
     """``address`` with the path ``/v1`` where it has no path of its own: ``http://h:8000`` becomes ``http://h:8000/v1``."""
-    address = address.rstrip("/")
-    return address if "/" in address.partition("://")[2] else f"{address}/v1"
+    before, mark, query = address.partition("?")
+    before = before.rstrip("/")
+    return (before if "/" in before.partition("://")[2] else f"{before}/v1") + mark + query
 
 
 def root_of(base_url: str) -> str:
@@ -93,49 +98,20 @@ def root_of(base_url: str) -> str:
     return base_url.removesuffix("/v1")
 
 
-def _served(models: probe.Models | None, base_url: str, setting: Setting, served_name: str) -> str:
-    """The name to send. An endpoint without ``/models`` is taken at its word."""
+def _served(models: probe.Models | None, base_url: str, setting: Setting) -> str:
+    """The name to send."""
     if models is None:
         raise StartError(f"nothing answers at {base_url}", log=NO_LOG, advice="check the address and that it runs")
     if models.status in (401, 403):
         advice = f"set {setting.api_key_env or 'an API key'}"
         raise StartError(f"{base_url} answers {models.status}: the key is missing or wrong", log=NO_LOG, advice=advice)
-    asked = (setting.model, served_name)
-    if not models.names:
-        return setting.model
-    for name in asked:
-        if name in models.names:
-            return name
-    if setting.backend == "openai" and listed_part(setting.model, models.names):
-        return setting.model
-    some = ", ".join(models.names[:5])
-    raise StartError(
-        f"{base_url} serves {some}, not {setting.model}", log=NO_LOG, advice="give one of these as --model"
-    )
-
-
-def listed_part(model: str, names: Iterable[str]) -> str | None:
-    """The longest listed NAME where ``model`` is of the form ``x-NAME`` or ``NAME:x``; None where it is not.
-
-    A gateway that routes by the rest of the name (optillm: ``re2-NAME``; OpenRouter: ``NAME:floor``) lists NAME alone.
-    """
-    parts = (name for name in names if model.endswith(f"-{name}") or model.startswith(f"{name}:"))
-    return max(parts, key=len, default=None)
-
-
-def _unlisted(setting: Setting, model: str, models: probe.Models | None) -> tuple[Doubt, ...]:
-    """A doubt where the endpoint's list does not hold the name that is sent."""
-    part = listed_part(model, models.names) if models else None
-    if models is None or part is None or model in models.names:
-        return ()
-    return (
-        Doubt(
-            code="model_not_listed",
-            message=f"the endpoint lists {part}, not {model}: what it makes of the rest of the name is its own",
-            advice="see its documentation for names of that form; a name it does not know fails every request",
-            setting=setting.id,
-        ),
-    )
+    name = name_to_send(setting, models.names)
+    if name is None:
+        some = ", ".join(models.names[:5])
+        raise StartError(
+            f"{base_url} serves {some}, not {setting.model}", log=NO_LOG, advice="give one of these as --model"
+        )
+    return name
 
 
 def doubts_of(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...]) -> tuple[Doubt, ...]:

@@ -17,6 +17,7 @@ from tts_compare.domain import Doubt, Endpoint
 from tts_compare.errors import StartError
 from tts_compare.launchers import ports, probe, supervisor
 from tts_compare.launchers.protocol import ServerPlan
+from tts_compare.untimed import open_client
 
 if TYPE_CHECKING:
     import httpx
@@ -113,7 +114,7 @@ class LocalLauncher:
         supervised = _spawn(plan)
         try:
             await _wait_ready(plan, supervised, began + plan.deadline_s)
-            async with probe.http_client(plan.api_key) as client:
+            async with open_client(_root(plan), api_key=plan.api_key, timeout=probe.TIMEOUT_S) as client:
                 info = await probe.json_of(client, _root(plan) + backend.version_path) if backend.version_path else {}
         except BaseException:
             supervised.kill()  # now, not when a task gets its turn: the loop may be closing
@@ -172,7 +173,7 @@ def _spawn(plan: ServerPlan) -> _Supervised:
 
 async def _wait_ready(plan: ServerPlan, supervised: _Supervised, deadline: float) -> None:
     """Return when ready; raise StartError at early death, at a stranger on the port, or at the deadline."""
-    async with probe.http_client(plan.api_key) as client:
+    async with open_client(_root(plan), api_key=plan.api_key, timeout=probe.TIMEOUT_S) as client:
         while True:
             status = supervised.process.poll()
             if status is not None:

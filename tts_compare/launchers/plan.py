@@ -23,16 +23,19 @@ def plan_server(
     visible_devices: str | None = None,
     with_key: bool = True,
     deadline_s: float = DEFAULT_DEADLINE_S,
+    insecure: bool = False,
 ) -> ServerPlan:
     """The plan for a server of ours on 127.0.0.1, or for a setting with ``base_url`` the plan to attach.
 
     python: the engine environment's interpreter; version: the engine's installed version, which lets newer flags be
     given. with_key: ask for a random key of this server where the engine takes one by environment. visible_devices:
-    CUDA_VISIBLE_DEVICES. A model that is a directory never makes the engine ask the hub.
+    CUDA_VISIBLE_DEVICES. insecure: of a server that is not ours, accept any certificate. A model that is a directory
+    never makes the engine ask the hub.
     """
     backend = BACKENDS[setting.backend]
     if setting.base_url is not None or not backend.launched:
-        return ServerPlan(setting=setting, log_path=log_path, served_name=model_slug(setting.model))
+        name = model_slug(setting.model)
+        return ServerPlan(setting=setting, log_path=log_path, served_name=name, insecure=insecure)
     port = free_port(LOOPBACK) if port is None else port
     name = model_slug(setting.model)
     env = backend.env(setting, cores=machine.cores if machine else (), model=model)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tts_compare.untimed import under
+
 if TYPE_CHECKING:
     import httpx
 
@@ -18,16 +20,6 @@ class Models:
     status: int
     names: tuple[str, ...] = ()
     max_model_len: dict[str, int] | None = None
-
-
-def http_client(api_key: str | None, headers: tuple[tuple[str, str], ...] = ()) -> httpx.AsyncClient:
-    """A client without proxies from the environment and without redirects, which could carry the key away."""
-    import httpx
-
-    sent = dict(headers)
-    if api_key:
-        sent["Authorization"] = f"Bearer {api_key}"
-    return httpx.AsyncClient(headers=sent, timeout=TIMEOUT_S, trust_env=False, follow_redirects=False)
 
 
 async def status_of(client: httpx.AsyncClient, url: str) -> int | None:
@@ -53,11 +45,11 @@ async def json_of(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
 
 
 async def models_of(client: httpx.AsyncClient, base_url: str) -> Models | None:
-    """What ``base_url`` (ending in ``/v1``) serves; None where nothing answers."""
+    """What ``base_url`` serves; None where nothing answers."""
     import httpx
 
     try:
-        answer = await client.get(f"{base_url}/models")
+        answer = await client.get(under(base_url, "/models"))
     except httpx.HTTPError:
         return None
     try:

@@ -17,7 +17,7 @@ class ServerPlan:
 
     argv and env: as the backend gives them; env is added to ours. port: where argv tells it to listen.
     deadline_s: from start to readiness. api_key: what the server asks for, None for none; it is in ``key_env`` too
-    where we hand it over, and never in argv.
+    where we hand it over, and never in argv. insecure: accept any certificate of a server that is not ours.
     """
 
     setting: Setting
@@ -32,6 +32,7 @@ class ServerPlan:
     deadline_s: float = DEFAULT_DEADLINE_S
     stop_grace_s: float = 10.0
     api_key: str | None = field(default=None, repr=False)
+    insecure: bool = False
 
 
 class Server(Protocol):

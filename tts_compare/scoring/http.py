@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tts_compare import untimed
 from tts_compare.client.outcome import masked, retry_after_s
 from tts_compare.domain import ErrorKind, RequestError
 
@@ -33,17 +34,12 @@ def root_of(address: str) -> str:
     return address.rstrip("/").removesuffix("/v1")
 
 
-def open_client(api_key: str | None, *, insecure: bool = False) -> httpx.AsyncClient:
-    """A client that sends Authorization only where there is a key, and follows no redirect, so the key stays."""
+def open_client(root: str, api_key: str | None, *, insecure: bool = False) -> httpx.AsyncClient:
+    """A client for the reward model at ``root``, which may take minutes to read long responses on a CPU."""
     import httpx
 
-    return httpx.AsyncClient(
-        headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-        timeout=httpx.Timeout(READ_S, connect=CONNECT_S, pool=None),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-        verify=not insecure,
-        follow_redirects=False,
-    )
+    timeout = httpx.Timeout(READ_S, connect=CONNECT_S, pool=None)
+    return untimed.open_client(root, timeout=timeout, api_key=api_key, insecure=insecure)
 
 
 async def request(
