@@ -64,3 +64,13 @@ def test_a_wide_range_is_drawn_on_a_logarithmic_axis() -> None:
     line = next(line for line in plot.lines if "a" in line)
     left, middle, right = (line.index(char) for char in "abc")
     assert abs((left + right) / 2 - middle) <= 1
+
+
+@given(st.floats(0, 1))
+def test_points_of_one_accuracy_get_an_axis_whose_labels_differ(accuracy: float) -> None:
+    """Three times "100%" says nothing."""
+    plot = draw([Dot(x=1.0, y=accuracy, letter="a")], width=60, height=12, write_x=lambda x: f"{x:.1f}")
+    labels = [int(line[:6].strip().rstrip("%│ ")) for line in plot.lines if "%" in line[:6]]
+    assert len(set(labels)) == 3
+    assert 0 <= min(labels) <= 100 * accuracy + 1
+    assert 100 * accuracy - 1 <= max(labels) <= 100

@@ -45,7 +45,7 @@ def draw(
     columns = width - margin - 1
     log = _log_scale(dots)
     x_of, x_at = _axis([_to(d.x, log) for d in dots], columns, pad=0.04)
-    y_of, y_at = _axis([d.y for d in dots], rows, pad=0.06, least=0.05, floor=0.0, ceiling=1.0)
+    y_of, y_at = _axis([d.y for d in dots], rows, pad=0.06, least=0.1, floor=0.0, ceiling=1.0)
     grid = [[" "] * columns for _ in range(rows)]
     _stairs(grid, [(x_of(_to(d.x, log)), y_of(d.y)) for d in dots if d.on_frontier], rows, unicode=unicode)
     cells = _place(grid, dots, x_of, y_of, rows, log=log)
@@ -85,9 +85,12 @@ def _axis(
     """Value -> cell, and cell -> value, over the values' range widened by ``pad`` and to at least ``least``."""
     lo, hi = (min(values), max(values)) if values else (0.0, 1.0)
     span = max(hi - lo, least) or abs(hi) or 1.0
-    lo, hi = max(floor, lo - pad * span), min(ceiling, hi + pad * span)
-    if hi <= lo:
-        hi = lo + span
+    wider = pad * span + max(0.0, least - (hi - lo)) / 2
+    lo, hi = lo - wider, hi + wider
+    if hi > ceiling:
+        lo, hi = lo - (hi - ceiling), ceiling
+    if lo < floor:
+        lo, hi = floor, min(ceiling, hi + floor - lo)
     step = (hi - lo) / max(1, cells - 1)
     return (lambda v: min(cells - 1, max(0, round((v - lo) / step)))), (lambda c: lo + c * step)
 
