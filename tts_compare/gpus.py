@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU; ``index`` is the driver's."""
+    """A GPU, or one MIG instance of it. index: the GPU's, by the driver; memory_bytes: None where it has no own."""
 
     index: int
     uuid: str
     name: str
-    memory_bytes: int
-    free_bytes: int
+    memory_bytes: int | None
+    is_mig: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,31 +59,62 @@ def find_gpus(nvml: Any = None) -> Gpus:
         if library is None:
             return Gpus()
         try:
-            found = [_gpu(library, index) for index in range(library.nvmlDeviceGetCount())]
+            found = [gpu for index in range(library.nvmlDeviceGetCount()) for gpu in _gpus(library, index)]
             driver = _decoded(library.nvmlSystemGetDriverVersion())
         except library.NVMLError:
             return Gpus()
-    return Gpus(visible=tuple(filter(_is_visible, found)), driver=driver)
+    return Gpus(visible=_visible(found), driver=driver)
 
 
-def _gpu(library: Any, index: int) -> Gpu:
+def _gpus(library: Any, index: int) -> Iterator[Gpu]:
+    """The GPU, or its MIG instances: a container that was given one may not ask the memory of the whole GPU."""
     handle = library.nvmlDeviceGetHandleByIndex(index)
-    memory = library.nvmlDeviceGetMemoryInfo(handle)
-    return Gpu(
-        index=index,
-        uuid=_decoded(library.nvmlDeviceGetUUID(handle)),
-        name=_decoded(library.nvmlDeviceGetName(handle)),
-        memory_bytes=int(memory.total),
-        free_bytes=int(memory.free),
-    )
+    name = _decoded(library.nvmlDeviceGetName(handle))
+    if not _is_divided(library, handle):
+        yield Gpu(index=index, uuid=_uuid(library, handle), name=name, memory_bytes=_memory_bytes(library, handle))
+        return
+    for number in range(library.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            part = library.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
+        except library.NVMLError:  # there are fewer, or it is not ours
+            continue
+        memory = _memory_bytes(library, part)
+        yield Gpu(index=index, uuid=_uuid(library, part), name=f"{name} MIG", memory_bytes=memory, is_mig=True)
 
 
-def _is_visible(gpu: Gpu) -> bool:
+def _is_divided(library: Any, handle: Any) -> bool:
+    try:
+        current, _ = library.nvmlDeviceGetMigMode(handle)
+    except library.NVMLError:  # a GPU that cannot be divided
+        return False
+    return bool(current)
+
+
+def _uuid(library: Any, handle: Any) -> str:
+    return _decoded(library.nvmlDeviceGetUUID(handle))
+
+
+def _memory_bytes(library: Any, handle: Any) -> int | None:
+    try:
+        return int(library.nvmlDeviceGetMemoryInfo(handle).total)
+    except library.NVMLError:  # a GPU that shares main memory (GB10) does not tell
+        return None
+
+
+def _visible(found: Sequence[Gpu]) -> tuple[Gpu, ...]:
+    """What CUDA shows a process: those stated, up to the first that is not there, and of MIG instances one alone.
+
+    Sources: CUDA C++ Programming Guide, environment variables; MIG User Guide, "CUDA Device Enumeration".
+    """
     stated = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if stated is None:
-        return True
-    entries = [entry.strip() for entry in stated.split(",")]
-    return any(entry == str(gpu.index) or (entry and gpu.uuid.startswith(entry)) for entry in entries)
+    named: list[Gpu | None] = [*found] if stated is None else [_called(found, e.strip()) for e in stated.split(",")]
+    there = [*takewhile(lambda gpu: gpu is not None, named)]
+    whole = [*takewhile(lambda gpu: gpu is not None and not gpu.is_mig, there)]
+    return tuple(gpu for gpu in whole or there[:1] if gpu is not None)
+
+
+def _called(found: Sequence[Gpu], entry: str) -> Gpu | None:
+    return next((gpu for gpu in found if entry and (entry == str(gpu.index) or gpu.uuid.startswith(entry))), None)
 
 
 def _decoded(name: str | bytes) -> str:

@@ -14,7 +14,7 @@ from tts_compare.engines.hardware import free_disk_bytes
 from tts_compare.engines.registry import Installed, engines_dir, write_marker
 from tts_compare.gpus import Gpu, Gpus
 
-GPU = Gpu(index=0, uuid="GPU-a000", name="NVIDIA H100", memory_bytes=80 * GIB, free_bytes=79 * GIB)
+GPU = Gpu(index=0, uuid="GPU-a000", name="NVIDIA H100", memory_bytes=80 * GIB)
 
 
 @pytest.fixture(autouse=True)

@@ -49,10 +49,36 @@ class FakeNvml:
         return b"NVIDIA A100"
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
-        return SimpleNamespace(total=(80 - 40 * handle) * GIB, free=30 * GIB)
+        return SimpleNamespace(total=(80 - 40 * handle) * GIB)
+
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:
+        raise self.NVMLError("not supported")
 
     def nvmlSystemGetDriverVersion(self) -> str:
         return "580.1"
+
+
+class MigNvml(FakeNvml):
+    """Both GPUs divided in two, as a container sees them that may not ask for a whole GPU's memory."""
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"MIG-{handle}"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
+        if handle < 10:
+            raise self.NVMLError("insufficient permissions")
+        return SimpleNamespace(total=handle * GIB)
+
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:
+        return [1, 1]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: int) -> int:
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: int, number: int) -> int:
+        if number > 1:
+            raise self.NVMLError("not found")
+        return 10 * (handle + 1) + number
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +100,34 @@ def test_only_visible_gpus_count(monkeypatch: pytest.MonkeyPatch, visible: str, 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     machine = probe_machine(nvml=FakeNvml())
     assert (machine.devices, machine.gpu_memory_bytes) == (1, memory * GIB)
+
+
+@pytest.mark.parametrize(("visible", "gpus"), [("1,0", ["b", "a"]), ("7,1", []), ("0,-1,1", ["a"])])
+def test_gpus_come_in_the_order_stated_up_to_the_first_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, visible: str, gpus: list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [gpu.uuid for gpu in find_gpus(FakeNvml()).visible] == [f"GPU-{name}000" for name in gpus]
+
+
+@pytest.mark.parametrize(("visible", "memory"), [(None, 10), ("MIG-11", 11), ("1", 20), ("MIG-21,MIG-10", 21)])
+def test_of_mig_instances_one_is_seen_with_its_own_memory(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, memory: int
+) -> None:
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    machine = probe_machine(nvml=MigNvml())
+    assert (machine.device, machine.devices, machine.gpu_memory_bytes) == ("cuda", 1, memory * GIB)
+    assert machine.gpu_names == ("NVIDIA A100 MIG",)
+
+
+def test_a_gpu_that_shares_main_memory_is_a_gpu_of_unknown_memory() -> None:
+    class Shared(FakeNvml):
+        def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
+            raise self.NVMLError("not supported")
+
+    machine = probe_machine(nvml=Shared())
+    assert (machine.device, machine.devices, machine.gpu_memory_bytes) == ("cuda", 2, None)
 
 
 def test_without_a_driver_or_with_no_visible_gpu_it_is_a_cpu_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def probe_machine(
         cpu_model=_cpu_line(root, "model name") or platform.processor() or platform.machine(),
         features=tuple(f for f in FEATURES if f in _cpu_line(root, "flags").split()),
         gpu_names=tuple(gpu.name for gpu in gpus.visible),
-        gpu_memory_bytes=min((gpu.memory_bytes for gpu in gpus.visible), default=None),
+        gpu_memory_bytes=min((gpu.memory_bytes for gpu in gpus.visible if gpu.memory_bytes), default=None),
         driver=gpus.driver,
     )
 
