@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -57,6 +58,22 @@ def test_the_output_goes_to_the_plans_log_which_is_ours_alone(tmp_path: Path, ma
         assert stat.S_IMODE(plan.log_path.stat().st_mode) == 0o600
         assert server.startup_s is not None
         assert server.pid in with_marker(marker)
+    finally:
+        asyncio.run(server.stop())
+
+
+def test_an_engine_finds_the_programs_beside_its_python(tmp_path: Path, marker: str) -> None:
+    python, ninja = tmp_path / "bin" / "python", tmp_path / "bin" / "ninja"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    ninja.touch(mode=0o755)
+    plan = marked(stub_plan(tmp_path), marker)
+    server = start(replace(plan, argv=(str(python), *plan.argv[1:])))
+    try:
+        environ = Path(f"/proc/{server.pid}/environ").read_text().split("\0")
+        path = next(line.removeprefix("PATH=") for line in environ if line.startswith("PATH="))
+        assert shutil.which("ninja", path=path) == str(ninja)
+        assert path.endswith(os.environ["PATH"])
     finally:
         asyncio.run(server.stop())
 

@@ -136,9 +136,14 @@ def _root(plan: ServerPlan) -> str:
     return f"http://{plan.host}:{plan.port}"
 
 
-def _inherited() -> dict[str, str]:
-    """Our environment without API keys: a server needs none of the user's, and shows its environment to ``ps``."""
-    return {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+def _inherited(python: str) -> dict[str, str]:
+    """Our environment without API keys: a server needs none of the user's, and shows its environment to ``ps``.
+
+    The programs beside its Python are found, as in an activated environment: engines run ``ninja`` by its bare name.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    beside, path = str(Path(python).parent), kept.get("PATH", os.defpath)
+    return kept if beside in path.split(os.pathsep) else kept | {"PATH": f"{beside}{os.pathsep}{path}"}
 
 
 def _spawn(plan: ServerPlan) -> _Supervised:
@@ -152,7 +157,7 @@ def _spawn(plan: ServerPlan) -> _Supervised:
     try:
         process = subprocess.Popen(
             [sys.executable, "-S", "-E", str(Path(supervisor.__file__)), *told, "--", *plan.argv],
-            env=_inherited() | plan.env | plan.key_env,
+            env=_inherited(plan.argv[0]) | plan.env | plan.key_env,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
