@@ -268,6 +268,32 @@ def test_a_smaller_budget_is_derived_from_the_longer_response() -> None:
     assert found[1024]["prefix_short_share"] is None
 
 
+def test_a_response_that_failed_has_failed_at_every_budget_that_is_cut_out_of_it() -> None:
+    lost = {"finish_reason": None, "error_kind": "timeout_total"}
+    line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}
+    rows = [row("a", 0, 1.0, 3.0, 6, **line), row("b", 3, 1.0, 3.0, 6, **line, **lost)]
+    rows += [row("c", 6, 1.0, 3.0, 0, **{key: [] for key in line}, **lost)]  # not a token came
+    grades = [grade("a", "correct", cut_tokens=cut) for cut in (None, 4)]
+    found = {r["budget"]: r for r in table(run_of(rows, grades)).iter_rows(named=True)}
+    for point in found.values():
+        assert (point["n"], point["failed"], point["accuracy"]) == (3, 2, pytest.approx(1 / 3))
+        assert point["accuracy_bound_hi"] == 1.0
+        assert "failed_requests" in point["doubts"]
+    assert found[4]["latency_mean_s"] == pytest.approx(2.0), "of what was answered"
+    assert found[4]["gpu_s_per_problem"] == pytest.approx(2 * (2.0 + 2.0) / 3), "what b took until it was cut is paid"
+
+
+def test_a_budget_is_derived_only_from_the_work_it_was_graded_in() -> None:
+    line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}
+    rows = [row("a", at, 1.0, 3.0, 6, setting=name, **line) for at, name in ((0, "s"), (5, "t"))]
+    grades = [
+        grade("a", "correct", setting=name, cut_tokens=cut) for name, own in (("s", 2), ("t", 4)) for cut in (None, own)
+    ]
+    found = table(run_of(rows, grades))
+    assert set(found.select("setting", "budget").rows()) == {("s", 2), ("s", 1024), ("t", 4), ("t", 1024)}
+    assert found["ungraded"].sum() == 0
+
+
 def test_a_budget_derived_from_answers_in_one_piece_is_doubted() -> None:
     whole = {"timeline_us": [3_000_000], "timeline_tokens": [6], "timeline_chars": [24]}
     rows = [row("a", 0, 3.0, 3.0, 6, **whole), row("b", 3, 3.0, 3.0, 6, **whole)]

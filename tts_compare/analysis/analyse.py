@@ -58,14 +58,14 @@ def prepare(
 
 
 def _cuts(measured: pl.DataFrame, grades: pl.DataFrame) -> pl.DataFrame:
-    """Cuts of the successful records of the work that has prefixes graded."""
+    """Cuts of the records of the work that has prefixes graded."""
     work = ["setting", "method", "budget", "load"]
     cut = grades.filter(pl.col("cut_tokens").is_not_null() & (pl.col("cut_tokens") < pl.col("budget")))
     empty = measured.head(0)
     if cut.height == 0 or "timeline_us" not in measured.columns:
         lists = [pl.lit(None, dtype=pl.List(pl.Int64)).alias(f"timeline_{n}") for n in ("us", "tokens", "chars")]
         return cut_frame(empty.with_columns(lists), [])
-    rows = measured.filter("ok").join(cut.select(work).unique(), on=work, how="semi")
+    rows = measured.join(cut.select(work).unique(), on=work, how="semi")
     return cut_frame(rows, cut["cut_tokens"].unique().to_list())
 
 

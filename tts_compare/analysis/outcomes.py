@@ -75,7 +75,12 @@ def outcomes(records: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: 
     judged = last_grades(grades)
     parts = []
     if cuts is not None and cuts.height:
-        prefix = of.cut_samples(calls, cuts).with_columns(pl.col("truncated").cast(pl.Float64))
+        budgets = judged.filter(pl.col("cut_tokens").is_not_null()).select(
+            "setting", "method", pl.col("record_budget").alias("budget"), "load", "cut_tokens"
+        )
+        prefix = of.cut_samples(calls, cuts, budgets.unique(maintain_order=True)).with_columns(
+            pl.col("truncated").cast(pl.Float64)
+        )
         whole = _without_spot_checks(whole, judged)
         parts.append(prefix.select(whole.columns))
     answers = pl.concat([whole, *parts], how="vertical_relaxed").with_columns(

@@ -142,13 +142,20 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
+def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) -> pl.DataFrame:
     """One row a (sample, cut_tokens): what the prefix took, from the timeline of the longer response.
 
+    A failed response has failed at every budget, whether or not it has a timeline.
+
     short_tokens: tokens that the prefix is short of the budget, because that falls inside a chunk.
-    cuts: the columns of ``cuts.cut_frame``. ``truncated`` is whether the response was longer than the budget.
+    cuts: the columns of ``cuts.cut_frame``. budgets: setting, method, budget, load and the cut_tokens wanted of them.
+    ``truncated`` is whether the response was longer than the budget.
     """
-    joined = calls.filter(pl.col("call") == 0).join(cuts, on=list(RECORD_KEY), how="inner")
+    work = ["setting", "method", "budget", "load"]
+    wanted = calls.filter(pl.col("call") == 0).join(budgets, on=work, maintain_order="left_right")
+    joined = wanted.join(cuts, on=[*RECORD_KEY, "cut_tokens"], how="left", maintain_order="left").filter(
+        pl.col("cut_length").is_not_null() | ~pl.col("ok")
+    )
     latency = pl.col("cut_us") * _US
     return joined.select(
         *(pl.col("budget").alias("record_budget") if c == "record_budget" else c for c in SAMPLE_KEY),
