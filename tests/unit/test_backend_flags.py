@@ -111,6 +111,13 @@ def test_sglangs_drafts_are_steps_of_one_branch_verified_with_one_token_more() -
     assert value_of(flags, "--speculative-draft-model-path") == "d"
 
 
+def test_as_many_tokens_are_proposed_by_both_engines_ngram() -> None:
+    ngram = replace(CPU, device="cuda", speculation=Speculation(kind="ngram", num_tokens=5))
+    assert json.loads(value_of(argv(ngram), "--speculative-config"))["num_speculative_tokens"] == 5
+    # Of the tokens that SGLang verifies the first is the one accepted last: seen of its own trie, 5 gave 4 proposals.
+    assert value_of(argv(ngram, "sglang"), "--speculative-num-draft-tokens") == "6"
+
+
 def test_sglang_tells_what_it_runs_with() -> None:
     told = SGLANG.reported({"tp_size": 2, "dtype": "float32", "disable_radix_cache": True, "context_length": None})
     assert told == {"tensor_parallel": 2, "dtype": "float32", "prefix_caching": False}

@@ -145,18 +145,19 @@ class Sglang:
 
 
 def speculation_flags(setting: Setting) -> list[str]:
-    """Flags of the speculative algorithm; N proposed tokens are N steps of one branch, verified with one token more.
+    """Flags of the speculative algorithm; N proposed tokens, N steps of one branch, are verified with one token more.
 
-    NGRAM's trie has no lookup range, so the lookup lengths of the setting have no flag there.
+    "Draft tokens" are those verified, the last accepted one among them, NGRAM's too (``draft_token_num - 1`` in its
+    ngram_corpus/param.h). NGRAM's trie has no lookup range, so the lookup lengths of the setting have no flag there.
     """
     speculation = setting.speculation
     if speculation.kind == "none":
         return []
     flags = ["--speculative-algorithm", ALGORITHMS[speculation.kind]]
-    if speculation.kind == "ngram":
-        return [*flags, "--speculative-num-draft-tokens", str(speculation.num_tokens)]
-    flags += ["--speculative-num-steps", str(speculation.num_tokens), "--speculative-eagle-topk", "1"]
     flags += ["--speculative-num-draft-tokens", str(speculation.num_tokens + 1)]
+    if speculation.kind == "ngram":
+        return flags
+    flags += ["--speculative-num-steps", str(speculation.num_tokens), "--speculative-eagle-topk", "1"]
     if speculation.model:
         flags += ["--speculative-draft-model-path", speculation.model]
     return flags
