@@ -268,6 +268,13 @@ def test_a_smaller_budget_is_derived_from_the_longer_response() -> None:
     assert found[1024]["prefix_short_share"] is None
 
 
+def test_the_interval_of_an_accuracy_holds_it_where_some_samples_of_many_problems_failed() -> None:
+    world = World(engines=(Engine(failure_share=0.1),), problems=100, samples=4, accuracy=0.9)
+    found = only(make_run(world))
+    assert found["failed"] > 20
+    assert found["accuracy_lo"] < found["accuracy"] < found["accuracy_hi"]
+
+
 def test_a_response_that_failed_has_failed_at_every_budget_that_is_cut_out_of_it() -> None:
     lost = {"finish_reason": None, "error_kind": "timeout_total"}
     line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}

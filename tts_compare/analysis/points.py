@@ -68,9 +68,9 @@ def points_frame(
     """Every column of POINT_COLUMNS but those of the frontiers, which stay null. outcomes: priced."""
     sums = _sums(outcomes, measured)
     rows = [row for cube in cubes for row in _cube_rows(cube, weights)]
-    quantiles = [_quantile_row(key, part) for key, part in _by_point(outcomes).items()]
+    counted = [_outcome_row(key, part) for key, part in _by_point(outcomes).items()]
     frame = pl.DataFrame(rows, infer_schema_length=None).join(
-        pl.DataFrame(quantiles, infer_schema_length=None), on=list(POINT_KEY)
+        pl.DataFrame(counted, infer_schema_length=None), on=list(POINT_KEY)
     )
     frame = frame.join(sums, on=list(POINT_KEY))
     frame = _with_server_figures(frame, manifest)
@@ -155,10 +155,10 @@ def _is_known(column: str) -> pl.Expr:
     return (pl.col(column).filter("ok").null_count() == 0) & (pl.col(column).count() > 0)
 
 
-def _quantile_row(key: tuple[object, ...], part: pl.DataFrame) -> dict[str, Any]:
-    """Order statistics of the complete outcomes of one point."""
+def _outcome_row(key: tuple[object, ...], part: pl.DataFrame) -> dict[str, Any]:
+    """Order statistics of the complete outcomes of one point, and the interval of its accuracy over all of them."""
     fine = part.filter("ok")
-    row: dict[str, Any] = dict(zip(POINT_KEY, key, strict=True))
+    row: dict[str, Any] = dict(zip(POINT_KEY, key, strict=True)) | _accuracy_limits(part)
     latency = fine["latency_s"].drop_nulls().to_numpy()
     problems = fine.filter(pl.col("latency_s").is_not_null())["problem"]
     single = problems.n_unique() == problems.len()
@@ -200,7 +200,7 @@ def _cube_rows(cube: Cube, weights: Weights) -> list[dict[str, Any]]:
         estimates = _mean_estimates(cube, group, mask, weights) if mask.any() else {}
         for point in group:
             key = {name: cube.keys[point][name] for name in POINT_KEY}
-            row = key | _accuracy_limits(cube, point) | _compared(cube, point)
+            row = key | _compared(cube, point)
             row["repeats"] = int(cube.repeats[point])
             row["n_compared"] = int(cube.compared.sum()) if cube.included[point] else 0
             rows[point] = row | _means(estimates.get(point))
@@ -248,17 +248,14 @@ def _means(estimates: list[Estimate] | None) -> dict[str, Any]:
     }
 
 
-def _accuracy_limits(cube: Cube, point: int) -> dict[str, Any]:
+def _accuracy_limits(part: pl.DataFrame) -> dict[str, float | None]:
     """Interval of correct / sent; failed and ungraded count as wrong, as they do in ``accuracy``."""
-    started = cube.sent[point].any(axis=1)
-    sent = cube.sent[point][started]
-    right = np.nan_to_num(cube.figures["correct"][point][started], nan=0.0)
-    counts = sent.sum(axis=0)
-    means = right.sum(axis=0)[counts > 0] / counts[counts > 0]
-    single = int(cube.outcomes[point]) == 1 and bool(np.isin(means, (0.0, 1.0)).all())
-    graded = bool(np.isfinite(cube.figures["correct"][point]).any())
-    low, high = accuracy_interval(means, single=single)
-    return {"accuracy_lo": low if graded else None, "accuracy_hi": high if graded else None}
+    if part["correct"].count() == 0:
+        return {"accuracy_lo": None, "accuracy_hi": None}
+    means = part.group_by("problem", maintain_order=True).agg(pl.col("correct").fill_null(0.0).mean())["correct"]
+    single = means.len() == part.height and bool(means.is_in([0.0, 1.0]).all())
+    low, high = accuracy_interval(means.to_numpy(), single=single)
+    return {"accuracy_lo": low, "accuracy_hi": high}
 
 
 def _compared(cube: Cube, point: int) -> dict[str, Any]:
