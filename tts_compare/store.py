@@ -82,7 +82,7 @@ def create(path: Path, *, private: bool = False) -> RunDir:
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
-        if any(entry.name != ".lock" for entry in path.iterdir()):
+        if not all(_is_beginning(entry) for entry in path.iterdir()):
             raise UsageError(
                 f"{path} is not empty: name another directory with --out, or take it up with --resume {path}"
             )
@@ -96,6 +96,13 @@ def create(path: Path, *, private: bool = False) -> RunDir:
     return RunDir(path)
 
 
+def _is_beginning(entry: Path) -> bool:
+    """Whether a run that ended before it had a manifest left this: nothing that was measured."""
+    if entry.name == "servers":
+        return entry.is_dir() and not any(entry.iterdir())
+    return entry.name in (".lock", ".manifest.json.new") or (entry.name == "records.jsonl" and not entry.stat().st_size)
+
+
 def open_run(path: Path) -> RunDir:
     """An existing run directory. Raises UsageError where it holds no manifest."""
     run = RunDir(path)
@@ -105,15 +112,26 @@ def open_run(path: Path) -> RunDir:
 
 
 class Lock:
-    """Exclusive use of a run directory until closed or the process ends. Raises UsageError where another has it."""
+    """Exclusive use of a run directory until closed or the process ends.
+
+    Raises UsageError where another has it, or where the directory cannot be written or locked.
+    """
 
     def __init__(self, run: RunDir) -> None:
-        self._fd = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UsageError(f"cannot write the run directory {run.path}: {error.strerror}") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             os.close(self._fd)
             raise UsageError(f"another process is writing {run.path}: wait for it, or choose another --out") from error
+        except OSError as error:
+            os.close(self._fd)
+            raise UsageError(
+                f"cannot lock {run.path}: {error.strerror}; choose an --out on a file system that keeps locks"
+            ) from error
 
     def __enter__(self) -> Lock:
         return self
@@ -172,9 +190,13 @@ class RowLog:
             ) from error
 
     def close(self) -> None:
-        """Flush to the disk and close."""
-        os.fsync(self._fd)
-        os.close(self._fd)
+        """Flush to the disk and close. Raises RunError where the disk, of a server maybe, took less than it said."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror}; some of its last rows may be lost") from error
+        finally:
+            os.close(self._fd)
 
     def __enter__(self) -> RowLog:
         return self

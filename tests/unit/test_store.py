@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -77,8 +80,6 @@ def test_a_line_in_the_middle_that_is_no_row_is_an_error_not_a_gap(tmp_path: Pat
 def test_a_full_disk_keeps_the_rows_before_and_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     path = tmp_path / "records.jsonl"
     real_write = os.write
     with store.RowLog(path) as log:
@@ -118,6 +119,46 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
         store.Lock(run)
     with store.Lock(run):
         pass
+
+
+def test_a_directory_that_cannot_be_locked_is_told_so_and_not_that_another_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_fd: int, _how: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    run = store.create(tmp_path / "run")
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(UsageError, match="cannot lock .* file system that keeps locks"):
+        store.Lock(run)
+
+
+def test_a_directory_that_cannot_be_written_is_bad_usage(tmp_path: Path) -> None:
+    run = store.create(tmp_path / "run")
+    (run.path / ".lock").mkdir()  # as good as a read-only disk, and also for root
+    with pytest.raises(UsageError, match="cannot write the run directory"):
+        store.Lock(run)
+
+
+def test_a_disk_that_fails_when_rows_are_flushed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_fd: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    log = store.RowLog(tmp_path / "records.jsonl")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"records\.jsonl.*quota"):
+        log.close()
+
+
+def test_a_run_that_ended_before_it_had_a_manifest_is_begun_again(tmp_path: Path) -> None:
+    run = store.create(tmp_path / "run")
+    with store.Lock(run), store.RowLog(run.records):
+        (run.path / ".manifest.json.new").write_text("{")
+    assert store.create(run.path) == run
+    with store.RowLog(run.records) as log:
+        log.append([record()])
+    with pytest.raises(UsageError, match="not empty"):
+        store.create(run.path)
 
 
 def test_a_directory_with_something_in_it_is_refused(tmp_path: Path) -> None:
