@@ -209,7 +209,11 @@ async def _one_call(
         async with how.gate(call):
             rows = await how.send(call, replace(own, attempt=attempt), scheduled_ns=scheduled_ns)
         error = next((row.error for row in rows if row.error), None)
-        cause = await how.died() if error and error.kind in _SUSPICIOUS else None
+        try:
+            cause = await how.died() if error and error.kind in _SUSPICIOUS else None
+        except asyncio.CancelledError:
+            how.emit(rows)
+            raise
         if cause:
             rows = tuple(_died(row, cause) for row in rows)
         how.emit(rows)

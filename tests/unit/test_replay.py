@@ -182,6 +182,27 @@ def test_a_dead_server_ends_the_replay_once_and_marks_the_rows_in_flight(load: C
     assert len(rows) == len(server.sent)
 
 
+def test_an_interruption_while_the_server_is_asked_after_loses_no_row() -> None:
+    rows: list[RequestRecord] = []
+
+    async def main() -> None:
+        asked = asyncio.Event()
+
+        async def died() -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
+        server = Server({("a", 0): "in_band"})
+        how = Replay(send=server, emit=rows.extend, died=died)
+        under_way = asyncio.create_task(replay([one_call("a")], load=Concurrent(1), how=how))
+        await asked.wait()
+        under_way.cancel()
+        await asyncio.wait([under_way])
+
+    asyncio.run(main())
+    assert [row.error.kind for row in rows if row.error] == ["in_band"]
+
+
 def _full_disk(_rows: tuple[RequestRecord, ...]) -> None:
     raise RunError("disk full")
 
