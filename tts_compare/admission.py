@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tts_compare.domain import Call, Price, RequestRecord
+from tts_compare.domain import Call, ErrorKind, Price, RequestRecord
 from tts_compare.errors import RunError
 
 _WINDOW_NS = 60 * 10**9
+#: Ends that we chose: an endpoint may go on and charge the request in full.
+_GIVEN_UP: frozenset[ErrorKind] = frozenset({"timeout_first_byte", "timeout_idle", "timeout_total", "cancelled"})
 
 
 class BudgetReachedError(RunError):
@@ -75,25 +77,23 @@ def usd(price: Price, *, prompt_tokens: int, completion_tokens: int, cached_toke
 def request_usd(price: Price, rows: Sequence[RequestRecord], *, prompt_most: int = 0) -> float:
     """Dollars of one request from its rows: its prompt once, and the tokens of all its choices.
 
-    Where an answer began and nobody counted, the most is charged: the budget for a choice's tokens, ``prompt_most`` for
-    the prompt's, with the budget for what later calls of a method put into it.
+    Where nobody counted an answer that began, or one that was given up, the most is charged: the budget for a choice's
+    tokens, ``prompt_most`` for the prompt's, with the budget for what later calls of a method put into it.
     """
     first = rows[0]
+    made = sum(_charged_tokens(row) for row in rows)
     given = first.prompt_tokens
     if given is None:
-        began = any(row.completion_tokens for row in rows)
-        given = prompt_most + (first.budget if first.call else 0) if began else 0
-    return usd(
-        price,
-        prompt_tokens=given,
-        cached_tokens=first.cached_tokens or 0,
-        completion_tokens=sum(_charged_tokens(row) for row in rows),
-    )
+        given = prompt_most + (first.budget if first.call else 0) if made else 0
+    return usd(price, prompt_tokens=given, cached_tokens=first.cached_tokens or 0, completion_tokens=made)
 
 
 def _charged_tokens(row: RequestRecord) -> int:
     made = row.completion_tokens or 0
-    return max(made, row.budget) if made and row.tokens_source == "estimated" else made
+    if made:
+        return max(made, row.budget) if row.tokens_source == "estimated" else made
+    given_up = row.sent_ns is not None and row.error is not None and row.error.kind in _GIVEN_UP
+    return row.budget if given_up else 0
 
 
 class Purse:
@@ -103,23 +103,50 @@ class Purse:
         self.bound_usd = bound_usd
         self.spent_usd = spent_usd
         self._reserved_usd = 0.0
+        self._in_flight = 0
+        self._settled = asyncio.Event()
+        self._refusal: str | None = None
 
     def reserve(self, amount_usd: float) -> None:
-        """Set aside the most a request may cost. Raises BudgetReachedError where that could pass the bound."""
+        """Set aside the most a request may cost.
+
+        Raises BudgetReachedError where that could pass the bound, and from then on for every request.
+        """
         if self.bound_usd is not None and self.spent_usd + self._reserved_usd + amount_usd > self.bound_usd:
-            raise BudgetReachedError(
-                f"stopped before --budget-usd {self.bound_usd:g}: {self.spent_usd:.6f} USD are spent and the "
-                f"requests in flight with the next may cost {self._reserved_usd + amount_usd:.6f}"
+            self._refusal = self._refusal or (
+                f"stopped before --budget-usd {self.bound_usd:g}: with {self.spent_usd:.6f} USD spent, the requests in "
+                f"flight and the next could have cost {self._reserved_usd + amount_usd:.6f}"
             )
+        if self._refusal is not None:
+            raise BudgetReachedError(self._refusal)
         self._reserved_usd += amount_usd
+        self._in_flight += 1
+        self._settled.clear()
 
     def release(self, amount_usd: float) -> None:
         """Give back what was set aside for a request that has ended."""
         self._reserved_usd -= amount_usd
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._settled.set()
+
+    async def settled(self) -> None:
+        """Wait until no request is in flight."""
+        if self._in_flight:
+            await self._settled.wait()
 
     def pay(self, amount_usd: float) -> None:
         """Count what a request did cost."""
         self.spent_usd += amount_usd
+
+
+async def _reserved(purse: Purse, amount_usd: float) -> None:
+    """Reserve, or raise when what is in flight has ended: an error would cut off requests that are being paid for."""
+    try:
+        purse.reserve(amount_usd)
+    except BudgetReachedError:
+        await purse.settled()
+        raise
 
 
 class Gate:
@@ -137,7 +164,8 @@ class Gate:
         prompt_most: int = 0,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._rates, self._price, self._purse, self._clock = rates, price, purse, clock
+        self._rates, self._price, self._clock = rates, price, clock
+        self._purse = purse if price else None
         self._prompt_most = prompt_most
         self._sent: deque[tuple[int, int]] = deque()
         self._turn = asyncio.Lock()
@@ -153,7 +181,7 @@ class Gate:
         try:
             await self._wait_turn(given + made)
             if self._purse:
-                self._purse.reserve(most_usd)
+                await _reserved(self._purse, most_usd)
             try:
                 yield
             finally:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ import pytest
 
 from tests.integration.running import bench, rows_of
 from tests.standin import replies_file
+from tts_compare import admission
 from tts_compare.cli import main
 from tts_compare.dataset import load_problems
 
@@ -165,6 +167,36 @@ def test_a_budget_in_dollars_is_not_passed_and_the_run_goes_on_from_there(
         assert main(["run", f"--resume={run}"]) == 1, "the bound of the run holds until another is given"
         assert main(["run", f"--resume={run}", "--budget-usd=5"]) == 0
     assert len({row.problem for row in rows_of(run) if row.phase == "measured" and row.ok}) == 6
+
+
+def test_a_bound_in_dollars_cuts_off_no_request_that_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    run = tmp_path / "run"
+    with endpoint(tmp_path / "server", "--token-rate", "100") as url:
+        assert main(argv(url, run, "--price=0/1000", "--budget-usd=0.25", "--concurrency=4")) == 1
+    rows = rows_of(run)
+    assert any(row.phase == "measured" for row in rows)
+    assert [row.error for row in rows if row.error] == []
+    assert sum(1000e-6 * (row.completion_tokens or 0) for row in rows) <= 0.25
+
+
+def test_a_rate_holds_over_warm_ups_and_repeats_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    window_ns, most = 10**9, 4
+    monkeypatch.setattr(admission, "_WINDOW_NS", window_ns)
+    monkeypatch.setattr(admission, "wait_ns", partial(admission.wait_ns, window_ns=window_ns))
+    config = tmp_path / "rates.toml"
+    with endpoint(tmp_path / "server", key=None) as url:
+        config.write_text(
+            'dataset = "quickstart"\nproblems = 3\nbudget = [16]\nrepeats = 2\n'
+            f'[[settings]]\nbackend = "openai"\nbase_url = "{url}"\nmodel = "{MODEL}"\nrequests_per_minute = {most}\n'
+        )
+        assert main(["--config", str(config), "--out", str(tmp_path / "run")]) == 0
+    sent = sorted(row.sent_ns for row in rows_of(tmp_path / "run") if row.sent_ns is not None)
+    assert len(sent) > 2 * most
+    # A request goes out after it was let through, on a busy machine by a while: the window is taken at its half.
+    assert all(later - first > window_ns / 2 for first, later in zip(sent, sent[most:], strict=False))
 
 
 def test_a_local_and_a_hosted_setting_stand_on_one_frontier(

@@ -91,6 +91,37 @@ def test_a_bound_that_the_next_request_may_pass_stops_before_it_is_sent() -> Non
         asyncio.run(main())
 
 
+def test_a_bound_that_is_reached_lets_what_is_in_flight_end_and_nothing_else_begin() -> None:
+    async def main() -> tuple[list[str], list[BaseException | None]]:
+        gate = Gate(Rates(), price=Price(input=0.0, output=1.0), purse=Purse(2.0))
+        said: list[str] = []
+
+        async def one(name: str, max_tokens: int) -> None:
+            try:
+                async with gate(call(max_tokens=max_tokens)):
+                    await asyncio.sleep(0.01)
+                    said.append(f"{name} ended")
+            except BudgetReachedError:
+                said.append(f"{name} refused")
+                raise
+
+        asked = (("a", 900_000), ("b", 900_000), ("dear", 900_000), ("cheap", 1))
+        return said, await asyncio.gather(*(one(*each) for each in asked), return_exceptions=True)
+
+    said, errors = asyncio.run(main())
+    assert said == ["a ended", "b ended", "dear refused", "cheap refused"]
+    assert [type(error) for error in errors if error] == [BudgetReachedError, BudgetReachedError]
+
+
+def test_a_bound_in_dollars_does_not_stop_what_costs_none() -> None:
+    async def main() -> None:
+        purse = Purse(1.0, spent_usd=2.0)
+        async with Gate(Rates(), purse=purse)(call()):
+            pass
+
+    asyncio.run(main())
+
+
 def test_cached_input_is_charged_at_its_own_price() -> None:
     price = Price(input=2.0, cached=0.5, output=8.0)
     assert usd(price, prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=0) == pytest.approx(1.4)
@@ -108,7 +139,11 @@ def test_all_choices_of_a_request_count_towards_its_worst_case() -> None:
         ({"completion_tokens": 3, "tokens_source": "usage"}, 100 + 3),
         ({"completion_tokens": 3, "tokens_source": "estimated"}, 100 + 64),
         ({"completion_tokens": 3, "tokens_source": "estimated", "call": 1}, 100 + 64 + 64),
-        ({"error": RequestError(kind="http_4xx", status=404)}, 0),
+        ({"error": RequestError(kind="http_4xx", status=404), "sent_ns": 1}, 0),
+        ({"error": RequestError(kind="connect"), "sent_ns": None}, 0),
+        ({"error": RequestError(kind="timeout_first_byte"), "sent_ns": 1}, 100 + 64),
+        ({"error": RequestError(kind="cancelled"), "sent_ns": 1}, 100 + 64),
+        ({"error": RequestError(kind="cancelled"), "sent_ns": None}, 0),
     ],
 )
 def test_what_nobody_counted_is_charged_at_its_most(changes: dict[str, object], charged: int) -> None:

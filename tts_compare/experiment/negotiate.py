@@ -18,7 +18,7 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
 
     A refusal that names no field we can do without is left for the requests themselves to show. An endpoint that
     streams an uncounted answer in one piece is asked for a whole one: where that has usage, nothing is lost and the
-    counts are won.
+    counts are won. Raises BudgetReachedError.
     """
     backend = stage.backend
     if not isinstance(backend, OpenAI):
@@ -46,7 +46,8 @@ def _speaking(stage: Stage, backend: OpenAI, dialect: Dialect) -> Stage:
 
 
 async def _tried(stage: Stage, call: Call, key: RowKey, journal: Journal) -> RequestRecord:
-    rows = await stage.sender("warmup", journal)(call, key, scheduled_ns=None)
+    async with stage.gate(call):
+        rows = await stage.sender("warmup", journal)(call, key, scheduled_ns=None)
     journal.append(rows)
     stage.gate.account(rows)
     return rows[0]

@@ -42,15 +42,21 @@ def warm_up_calls(points: Sequence[Point], voice: Voice) -> tuple[tuple[Call, Ro
 async def warm_up(stage: Stage, calls: Sequence[tuple[Call, RowKey]], journal: Journal) -> Stage:
     """Send them, the most at once that the loads will: first requests are slow.
 
-    Returns the stage as it is to be used: a hosted endpoint's refusals of single fields are learnt here.
+    Returns the stage as it is to be used: a hosted endpoint's refusals of single fields are learnt here. Raises
+    BudgetReachedError.
     """
     first, *others = calls
     stage = await negotiated(stage, *first, journal)
     send = stage.sender("warmup", journal)
+
+    async def one(call: Call, key: RowKey) -> None:
+        async with stage.gate(call):
+            rows = await send(call, key, scheduled_ns=None)
+        journal.append(rows)
+        stage.gate.account(rows)
+
     for batch in (others[:1], others[1:]):
-        for rows in await asyncio.gather(*(send(call, key, scheduled_ns=None) for call, key in batch)):
-            journal.append(rows)
-            stage.gate.account(rows)
+        await asyncio.gather(*(one(call, key) for call, key in batch))
     return stage
 
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
-from tts_compare.admission import BudgetReachedError, Purse, request_usd
-from tts_compare.domain import RequestRecord
+from tts_compare.admission import BudgetReachedError, Gate, Purse, Rates, request_usd
+from tts_compare.domain import RequestRecord, Setting
 from tts_compare.errors import StartError
 from tts_compare.experiment.devices import lane_count, visible_devices
 from tts_compare.experiment.journal import Journal
@@ -35,6 +35,7 @@ class Run:
     purse: Purse | None = None
     stopped: str | None = None
     failed: dict[str, str] = field(default_factory=dict)
+    gates: dict[str, Gate] = field(default_factory=dict)
 
     async def all_blocks(self, grade: Callable[[str], Awaitable[None]]) -> None:
         """Every server start in turn, or several at once with ``--parallel-servers``; grades between them.
@@ -124,7 +125,8 @@ class Run:
             for row in rows:
                 tell(request_done(row))
 
-        async with serving(self.fleet, block.setting, self.journal, purse=self.purse, devices=devices) as stage:
+        gate = self._gate(block.setting)
+        async with serving(self.fleet, block.setting, self.journal, gate=gate, devices=devices) as stage:
             tell(progress.ServerReady(setting=block.setting.id, at_s=monotonic()))
             warm = warm_up_calls(points, voice)
             stage = await warm_up(stage, warm, self.journal)  # noqa: PLW2901 - as negotiated
@@ -132,6 +134,16 @@ class Run:
             for point in points:
                 await run_point(stage, point, problems, voice, self.journal, emit=emit, warm=prompts)
                 self.journal.save()
+
+    def _gate(self, setting: Setting) -> Gate:
+        """One a setting for the whole run: what was sent before a restart or a repeat is in the same minute."""
+        rates = Rates(
+            requests_per_minute=setting.requests_per_minute,
+            tokens_per_minute=setting.tokens_per_minute,
+            max_concurrency=setting.max_concurrency,
+        )
+        new = Gate(rates, price=setting.price, purse=self.purse, prompt_most=self.prepared.prompt_most)
+        return self.gates.setdefault(setting.id, new)
 
     def _fail(self, setting: str, cause: str, log: str, advice: str) -> None:
         self.failed[setting] = cause

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tts_compare import client as timed
-from tts_compare.admission import Gate, Purse, Rates
+from tts_compare.admission import Gate
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Doubt, Setting
 from tts_compare.engines.registry import EnginePython, find_python
@@ -57,7 +57,7 @@ def find_pythons(prepared: Prepared) -> dict[str, EnginePython]:
 
 @asynccontextmanager
 async def serving(
-    fleet: Fleet, setting: Setting, journal: Journal, *, purse: Purse | None, devices: str | None = None
+    fleet: Fleet, setting: Setting, journal: Journal, *, gate: Gate, devices: str | None = None
 ) -> AsyncIterator[Stage]:
     """A ready server, stopped when the block ends however it ends. Raises StartError.
 
@@ -81,11 +81,6 @@ async def serving(
             idle_s=experiment.limits.idle_s,
             total_s=experiment.limits.total_s,
         )
-        rates = Rates(
-            requests_per_minute=setting.requests_per_minute,
-            tokens_per_minute=setting.tokens_per_minute,
-            max_concurrency=setting.max_concurrency,
-        )
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(
                 timed.open_client(server.endpoint, limits=limits, insecure=experiment.insecure)
@@ -101,7 +96,7 @@ async def serving(
                 client=client,
                 post=workers.send if workers else partial(timed.send, client, limits=limits),
                 backend=BACKENDS[setting.backend],
-                gate=Gate(rates, price=setting.price, purse=purse, prompt_most=fleet.prepared.prompt_most),
+                gate=gate,
                 workers=workers,
             )
     finally:
