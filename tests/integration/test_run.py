@@ -110,6 +110,28 @@ def test_two_runs_go_on_one_frontier(
     assert "other:vllm/tiny" in shown
 
 
+def test_runs_of_one_name_stay_two_runs_and_one_run_is_not_counted_twice(
+    grid_run: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = grid_run
+    other = tmp_path / "other" / "run"
+    shutil.copytree(run, other)
+    assert main(["report", str(run), str(other), "--format=json"]) == 0
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert {point["setting"].split(":")[0] for point in points} == {f"{run.parent.name}-run", "other-run"}
+    assert all(point["n"] == point["outcomes"] == 6 for point in points)
+    assert main(["report", str(run), f"{run}/."]) == 2
+    assert "named twice" in capsys.readouterr().err
+
+
+def test_a_run_is_named_after_its_directory_from_within_it_too(
+    grid_run: tuple[Path, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(grid_run[0])
+    assert main(["report", "."]) == 0
+    assert capsys.readouterr().out.startswith("run\n")
+
+
 def test_a_run_against_itself_differs_in_nothing_and_breaks_no_tolerance(
     grid_run: tuple[Path, int], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,7 +129,7 @@ def test_a_directory_that_cannot_be_locked_is_told_so_and_not_that_another_write
 
     run = store.create(tmp_path / "run")
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with pytest.raises(UsageError, match="cannot lock .* file system that keeps locks"):
+    with pytest.raises(UsageError, match="file system that keeps locks"):
         store.Lock(run)
 
 

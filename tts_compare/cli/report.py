@@ -52,7 +52,7 @@ def print_report(paths: Sequence[Path], *, no_color: bool = False) -> int:
 
 def analysed(paths: Sequence[Path], *, slo: Sequence[str] = ()) -> tuple[Analysis, RunView]:
     """The analysis of runs put together, and what reports look at besides. Raises UsageError, RunError."""
-    from tts_compare.experiment.join import analyse_runs
+    from tts_compare.experiment.join import analyse_runs, run_names
     from tts_compare.experiment.judge import problems_of
     from tts_compare.reports import RunView
 
@@ -67,7 +67,7 @@ def analysed(paths: Sequence[Path], *, slo: Sequence[str] = ()) -> tuple[Analysi
 
     view = RunView(
         manifest=joined.manifest,
-        name=", ".join(path.name for path in paths),
+        name=", ".join(run_names(paths)),
         records=joined.records,
         grades=joined.grades,
         problems=tuple(problems_of(joined.manifest).values()),

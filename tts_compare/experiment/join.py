@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
-from tts_compare.errors import RunError
+from tts_compare.errors import RunError, UsageError
 from tts_compare.experiment.judge import derived_budgets, endpoint_options
 
 if TYPE_CHECKING:
@@ -58,21 +60,21 @@ class Judged:
 
 
 def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Judged:
-    """The analysis of one run or several, from their files. Raises RunError where nothing was measured."""
+    """The analysis of one run or several, from their files.
+
+    Raises RunError where nothing was measured, UsageError where a run is named twice.
+    """
     import polars as pl
 
     from tts_compare.analysis.analyse import analyse
     from tts_compare.analysis.slo import parse_slo
 
+    names = run_names([run.path for run in runs])
     manifests = [with_scoring(run, store.read_manifest(run)) for run in runs]
-    manifest = (
-        manifests[0]
-        if len(runs) == 1
-        else joined_manifest([(r.path.name, m) for r, m in zip(runs, manifests, strict=True)])
-    )
+    manifest = manifests[0] if len(runs) == 1 else joined_manifest(list(zip(names, manifests, strict=True)))
     parts = [frames(run, optional=needs_timelines(manifest)) for run in runs]
     if len(runs) > 1:
-        parts = [(_renamed(r, run), _renamed(g, run)) for run, (r, g) in zip(runs, parts, strict=True)]
+        parts = [(_renamed(r, name), _renamed(g, name)) for name, (r, g) in zip(names, parts, strict=True)]
     records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))
     if not records.height:
         raise RunError(f"{runs[0].path} holds no request yet: run it, or take it up with --resume {runs[0].path}")
@@ -80,11 +82,26 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     return Judged(analysis=analysis, manifest=manifest, records=records, grades=grades)
 
 
-def _renamed(frame: pl.DataFrame, run: store.RunDir) -> pl.DataFrame:
+def run_names(paths: Sequence[Path]) -> list[str]:
+    """A name a run: its directory's, after as many of those above it as tell it from the others.
+
+    Raises UsageError where a run is named twice.
+    """
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError(f"a run is named twice: {' '.join(map(str, paths))}")
+    parts = [Path(os.path.abspath(path)).parts[1:] for path in paths]  # noqa: PTH100 - a link keeps its own name
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["-".join(own[-depth:]) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def _renamed(frame: pl.DataFrame, run: str) -> pl.DataFrame:
     """Settings of one run under names that another run's cannot have."""
     import polars as pl
 
-    return frame.with_columns(setting=pl.lit(f"{run.path.name}:") + pl.col("setting"))
+    return frame.with_columns(setting=pl.lit(f"{run}:") + pl.col("setting"))
 
 
 def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
