@@ -94,8 +94,9 @@ def test_a_program_that_is_not_there_is_a_start_error(tmp_path: Path, marker: st
 
 def test_not_ready_in_time_is_a_start_error_and_nothing_is_left(tmp_path: Path, marker: str) -> None:
     plan = replace(marked(stub_plan(tmp_path, "--load-s", "600"), marker), deadline_s=1.0)
-    with pytest.raises(StartError, match=r"not ready after 1 s; its log says: stub engine starts"):
+    with pytest.raises(StartError, match=r"not ready after 1 s; its log says: stub engine starts") as caught:
         start(plan)
+    assert "start_s" in caught.value.advice
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path, marker: str) -> None:

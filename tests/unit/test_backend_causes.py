@@ -43,7 +43,7 @@ CASES = {
         "Repo id must be in the form 'repo_name' or 'namespace/repo_name': '/no/model'.\n",
         "huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': "
         "'/no/model'.",
-        "the model path does not exist",
+        "no such directory",
     ),
     "vllm: the engine core's own cause, far above the last": (
         "vllm",
@@ -114,3 +114,136 @@ def test_the_line_that_matters_is_found(engine: str, log: str, line: str, advice
     cause = BACKENDS[engine].startup_cause(log)
     assert cause.line == line
     assert advice in cause.advice
+
+
+GATED = (
+    "huggingface_hub.errors.GatedRepoError: 401 Client Error. (Request ID: Root=1-69)\n\n"
+    "Cannot access gated repo for url https://huggingface.co/meta-llama/Llama-3.2-1B/resolve/main/config.json.\n"
+    "The above exception was the direct cause of the following exception:\n"
+    "OSError: You are trying to access a gated repo.\nMake sure to have access to it at https://huggingface.co/m.\n"
+)
+CORE = "(EngineCore_DP0 pid=22) ERROR 10-25 13:08:43 [core.py:708] "
+
+# As users of GPUs have shown them in the engines' public issues; none of these can be had on a CPU.
+ON_GPUS = {
+    "a gated model": ("vllm", GATED, "Cannot access gated repo for url https://huggingface.co/meta-llama", "HF_TOKEN"),
+    "a gated model, sglang": ("sglang", GATED, "Cannot access gated repo", "HF_TOKEN"),
+    "no network": (
+        "sglang",
+        "httpx.ConnectError: [Errno -3] Temporary failure in name resolution\n"
+        "OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them in the "
+        "cached files.\n",
+        "OSError: We couldn't connect to 'https://huggingface.co'",
+        "the hub cannot be reached",
+    ),
+    "told to be offline": (
+        "vllm",
+        "huggingface_hub.errors.LocalEntryNotFoundError: Cannot find an appropriate cached snapshot folder for the "
+        "specified revision on the local disk and outgoing traffic has been disabled.\n",
+        "huggingface_hub.errors.LocalEntryNotFoundError: Cannot find",
+        "the hub cannot be reached",
+    ),
+    "no memory for the cache, below the source line that says so": (
+        "vllm",
+        f'{CORE}    raise ValueError("No available memory for the cache blocks. "\n'
+        f'{CORE}                      "Try increasing `gpu_memory_utilization` when "\n'
+        f"{CORE}ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`.\n",
+        "ValueError: No available memory for the cache blocks. Try increasing",
+        "--gpu-memory-utilization",
+    ),
+    "a cache too small for one request, below the source line of Python 3.13": (
+        "vllm",
+        '(EngineCore pid=22)         f"To serve at least one request with the model\'s max seq len "\n'
+        f"{CORE}ValueError: To serve at least one request with the model's max seq len (131072), 16.0 GiB KV cache is "
+        "needed\n",
+        "To serve at least one request with the model's max seq len (131072)",
+        "--max-model-len",
+    ),
+    "a GPU that others use": (
+        "vllm",
+        f"{CORE}ValueError: Free memory on device cuda:0 (59.32/79.15 GiB) on startup is less than desired GPU memory "
+        "utilization (0.9, 71.24 GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes.\n",
+        "ValueError: Free memory on device cuda:0 (59.32/79.15 GiB)",
+        "end what else uses the GPU",
+    ),
+    "a GPU that is full": (
+        "sglang",
+        "[2026-11-21 23:12:50 TP0] Scheduler hit an exception: Traceback (most recent call last):\n"
+        "torch.AcceleratorError: CUDA error: out of memory\n",
+        "torch.AcceleratorError: CUDA error: out of memory",
+        "smaller model",
+    ),
+    "weights that leave no room": (
+        "sglang",
+        "RuntimeError: Not enough memory. Please try to increase --mem-fraction-static. Current value: 0.83\n",
+        "RuntimeError: Not enough memory. Please try",
+        "--mem-fraction-static",
+    ),
+    "bfloat16 on an old GPU": (
+        "vllm",
+        f"{CORE}ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 "
+        "GPU has compute capability 7.5. You can use float16 instead by explicitly setting the `dtype` flag in CLI.\n",
+        "ValueError: Bfloat16 is only supported on GPUs",
+        "--dtype float16",
+    ),
+    "no compiler for kernels": (
+        "vllm",
+        "(Worker_TP1 pid=3534) ERROR 10-11 22:28:17 [multiproc_executor.py:694] RuntimeError: Could not find nvcc\n",
+        "RuntimeError: Could not find nvcc",
+        "CUDA_HOME",
+    ),
+    "no ninja": (
+        "sglang",
+        "FileNotFoundError: [Errno 2] No such file or directory: 'ninja'\n",
+        "FileNotFoundError: [Errno 2] No such file or directory: 'ninja'",
+        "ninja",
+    ),
+    "nccl, by torch": (
+        "sglang",
+        "[rank0]:     return self._call_impl(*args, **kwargs)\n"
+        "[rank0]: torch.distributed.DistBackendError: NCCL error in: NCCLUtils.hpp:268, unhandled system error (run "
+        "with NCCL_DEBUG=INFO for details), NCCL version 2.21.5\n",
+        "torch.distributed.DistBackendError: NCCL error in: NCCLUtils.hpp:268, unhandled system error",
+        "/dev/shm",
+    ),
+    "nccl, by vllm": (
+        "vllm",
+        "[rank1]: RuntimeError: NCCL error: unhandled system error (run with NCCL_DEBUG=INFO for details)\n",
+        "RuntimeError: NCCL error: unhandled system error",
+        "NCCL_DEBUG",
+    ),
+    "a model with code of its own": (
+        "vllm",
+        "pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig\n"
+        "  Value error, The repository org/M contains custom code which must be executed to correctly load the model. "
+        "[type=value_error, input_value=x, input_type=y]\n",
+        "Value error, The repository org/M contains custom code which must be executed",
+        "--trust-remote-code",
+    ),
+    "an old driver": (
+        "sglang",
+        "RuntimeError: The NVIDIA driver on your system is too old (found version 12020). Please update your driver\n",
+        "RuntimeError: The NVIDIA driver on your system is too old",
+        "update the driver",
+    ),
+    "a home that cannot be written": (
+        "vllm",
+        f"{CORE}PermissionError: [Errno 13] Permission denied: '/.cache'\n",
+        "PermissionError: [Errno 13] Permission denied: '/.cache'",
+        "HF_HOME",
+    ),
+}
+
+
+@pytest.mark.parametrize(("engine", "log", "line", "advice"), ON_GPUS.values(), ids=ON_GPUS.keys())
+def test_what_fails_on_gpus_is_told_with_what_to_do(engine: str, log: str, line: str, advice: str) -> None:
+    cause = BACKENDS[engine].startup_cause(log)
+    assert cause.line.startswith(line)
+    assert advice in cause.advice
+
+
+def test_a_flag_that_is_told_of_is_not_taken_for_a_cause() -> None:
+    log = (
+        "INFO 11-21 20:52:03 [core.py:9] engine with trust_remote_code=True, dtype=bfloat16\nValueError: the weights\n"
+    )
+    assert BACKENDS["vllm"].startup_cause(log).line == "ValueError: the weights"

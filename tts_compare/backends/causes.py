@@ -10,17 +10,19 @@ from tts_compare.backends.protocol import StartupCause
 
 MAX_CAUSE_CHARS = 300
 
-# What an engine or its runtime prints after the cause, or around it, and that explains nothing.
+# What an engine or its runtime prints after the cause, or around it, and that explains nothing. Four spaces are a
+# traceback's source lines, which hold the message too, but not the figures in it.
 _NOISE = re.compile(
-    r"nanobind|^- leaked |^- \.\.\. skipped|leaked (shared_memory|semaphore)|resource_tracker|^\s*$"
+    r"^ {4}|nanobind|^ - leaked |^ - \.\.\. skipped|leaked (shared_memory|semaphore)|resource_tracker|^\s*$"
     r"|destroy_process_group|See root cause above|^\s*For further information visit|\^{3,}|^frame #\d"
     r"|warnings\.warn|(User|Future)Warning|Ignore import error|server_args=\{"
 )
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# "(EngineCore pid=12) ERROR 11-21 20:52:03 [core.py:1099] ", "[2026-11-21 20:52:03 TP0] ": who speaks and when.
+# "(EngineCore pid=12) ERROR 11-21 20:52:03 [core.py:1099] ", "[2026-11-21 20:52:03 TP0] ", "[rank0]: ": who speaks
+# and when.
 _SPEAKER = re.compile(
-    r"^(?:\([^()]*pid=\d+\)\s*)?(?:(?:INFO|WARNING|ERROR|CRITICAL|DEBUG)\s+[\d-]+\s+[\d:.]+\s*(?:\[[^\]]*\]\s?)?)?"
-    r"(?:\[\d{4}-\d\d-\d\d [\d:]+[^\]]*\]\s?)?"
+    r"^(?:\([^()]*pid=\d+\) ?)?(?:(?:INFO|WARNING|ERROR|CRITICAL|DEBUG)\s+[\d-]+\s+[\d:.]+\s*(?:\[[^\]]*\]\s?)?)?"
+    r"(?:\[\d{4}-\d\d-\d\d [\d:]+[^\]]*\] ?)?(?:\[rank\d+\]: ?)?"
 )
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Za-z_]\w*(?:Error|Exception|Interrupt|NotFound)(?::\s.*|$)")
 
@@ -38,18 +40,58 @@ COMMON_RULES = (
     ),
     Rule(r"error: (?P<cause>(?:argument|the following arguments) .*)", "check --engine-args against the engine's help"),
     Rule(
-        r"(?:ModuleNotFoundError: |/python[\d.]*: )(?P<cause>No module named .*)",
-        "run `tts-compare engines doctor`: the engine's environment is not whole",
+        r"(?P<cause>.*gated repo.*)",
+        "ask for access on the model's page on the hub, and set HF_TOKEN to a token of an account that has it",
+    ),
+    Rule(
+        r"(?P<cause>.*(?:LocalEntryNotFoundError|We couldn't connect to '|outgoing traffic has been disabled).*)",
+        "the hub cannot be reached, or HF_HUB_OFFLINE is set, and its cache (HF_HOME) has no such model: "
+        "check --model, or name a directory that holds it",
+    ),
+    Rule(
+        r"(?P<cause>.*(?:Repo id must be in the form|is not a local folder and is not a valid model).*)",
+        "there is no such directory, and no such model on the hub: check --model; a private one needs HF_TOKEN",
+    ),
+    Rule(
+        r"(?P<cause>.*contains custom code which must be executed.*)",
+        "the model brings code of its own: once you trust it, give --engine-args BACKEND=--trust-remote-code",
+    ),
+    Rule(r"(?P<cause>.*Bfloat16 is only supported on GPUs.*)", "give --dtype float16: this GPU has no bfloat16"),
+    Rule(
+        r"(?P<cause>.*(?:CUDA (?:error: )?out of memory|OutOfMemoryError|DefaultCPUAllocator: can't allocate).*)",
+        "end what else uses the device, or take a smaller model, a lower max_model_len or a larger tensor parallel size",
+    ),
+    Rule(
+        r"(?P<cause>.*(?:NCCL error|ncclSystemError|ncclInternalError|[Bb]us error).*)",
+        "set NCCL_DEBUG=INFO and read the log; a container needs a larger /dev/shm (--shm-size 16g, or --ipc=host)",
+    ),
+    Rule(
+        r"(?P<cause>.*(?:driver on your system is too old|driver version is insufficient|no kernel image is available"
+        r"|unsupported display driver).*)",
+        "this build of CUDA does not fit the GPU or its driver: update the driver, or take another engine version",
+    ),
+    Rule(
+        r"(?P<cause>.*(?:Could not find nvcc|nvcc: not found|Ninja is required"
+        r"|No such file or directory: '(?:\S*/)?(?:nvcc|ninja)').*)",
+        "kernels are compiled at the first start: install CUDA's compiler (nvcc on PATH, or CUDA_HOME) and ninja",
     ),
     Rule(
         r"(?P<cause>.*(?:\[Errno 98\]|[Aa]ddress already in use).*)",
         "another program listens on that port; start again, another port is then chosen",
     ),
-    Rule(
-        r"(?P<cause>.*(?:CUDA out of memory|OutOfMemoryError|DefaultCPUAllocator: can't allocate).*)",
-        "take a smaller model, a lower max_model_len or a larger tensor parallel size",
-    ),
     Rule(r"(?P<cause>.*No space left on device.*)", "make room on the disk or in /dev/shm"),
+    Rule(
+        r"(?P<cause>(?:PermissionError: |OSError: \[Errno 30\]).*)",
+        "set HF_HOME and XDG_CACHE_HOME, or HOME, to directories that can be written",
+    ),
+    Rule(
+        r"(?:ModuleNotFoundError: |/python[\d.]*: )(?P<cause>No module named .*)",
+        "run `tts-compare engines doctor`: the engine's environment is not whole",
+    ),
+    Rule(
+        r"(?P<cause>(?:Value error|Assertion failed), .*|Input should be .*)",  # pydantic's
+        "change the setting that it names",
+    ),
 )
 
 
@@ -58,7 +100,8 @@ def find_cause(log_text: str, rules: Sequence[Rule]) -> StartupCause:
 
     The line comes without colours, without who spoke and when, and cut at 300 characters.
     """
-    lines = [line for raw in log_text.splitlines() if not _NOISE.search(line := _plain(raw))]
+    plain = [_plain(raw) for raw in log_text.splitlines()]
+    lines = [line.strip() for line in plain if not _NOISE.search(line)]
     for rule in (*rules, *COMMON_RULES):
         pattern = re.compile(rule.pattern)
         for line in lines:
@@ -73,7 +116,7 @@ def find_cause(log_text: str, rules: Sequence[Rule]) -> StartupCause:
 
 
 def _plain(line: str) -> str:
-    return _SPEAKER.sub("", _ANSI.sub("", line)).strip()
+    return _SPEAKER.sub("", _ANSI.sub("", line))
 
 
 def _cut(line: str) -> str:

@@ -18,10 +18,6 @@ from tts_compare.domain import Call, Setting
 ALGORITHMS = {"ngram": "NGRAM", "draft_model": "STANDALONE", "eagle": "EAGLE", "eagle3": "EAGLE3", "mtp": "NEXTN"}
 
 RULES = (
-    Rule(
-        r"(?P<cause>.*(?:Repo id must be in the form|is not a local folder and is not a valid model).*)",
-        "the model path does not exist, so it was taken for a name on the hub: check --model",
-    ),
     Rule(r"(?P<cause>.*greater than the derived context_length.*)", "lower --max-model-len"),
     Rule(
         r"(?P<cause>.*SGLANG_CPU_OMP_THREADS_BIND is not set, in this case.*)",
@@ -32,7 +28,10 @@ RULES = (
         "choose a tensor parallel size that divides the model's heads and widths",
     ),
     Rule(r"(?P<cause>.*(?:No module named 'sgl_kernel'|sgl_kernel.*not found).*)", "run `tts-compare engines doctor`"),
-    Rule(r"(?P<cause>.*Not enough memory.*)", "lower --max-model-len or max_num_seqs"),
+    Rule(
+        r"(?P<cause>.*Not enough memory.*)",
+        "take a smaller model or a larger tensor parallel size, or raise --mem-fraction-static by --engine-args",
+    ),
 )
 
 

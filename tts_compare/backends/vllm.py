@@ -25,10 +25,6 @@ REQUEST_METRICS_SINCE = (0, 32)
 
 RULES = (
     Rule(
-        r"(?P<cause>.*(?:Repo id must be|LocalEntryNotFoundError|is not a local folder and is not a valid model ).*)",
-        "the model path does not exist, so it was taken for a name on the hub: check --model",
-    ),
-    Rule(
         r"(?P<cause>.*attention heads .*must be divisible by tensor parallel size.*)",
         "choose a tensor parallel size that divides the model's heads",
     ),
@@ -37,10 +33,16 @@ RULES = (
         r"(?P<cause>To serve at least one request .*)",
         "lower --max-model-len, or set VLLM_CPU_KVCACHE_SPACE (GiB) on a CPU",
     ),
+    Rule(
+        r"(?P<cause>.*No available memory for the cache blocks.*)",
+        "take a smaller model or a larger tensor parallel size, or raise --gpu-memory-utilization by --engine-args",
+    ),
+    Rule(
+        r"(?P<cause>.*Free memory on device .*is less than desired.*)",
+        "end what else uses the GPU, or lower --gpu-memory-utilization by --engine-args",
+    ),
     Rule(r"(?P<cause>.*Not enough allowed NUMA nodes.*)", "set VLLM_CPU_OMP_THREADS_BIND, one core list a rank"),
     Rule(r"(?P<cause>.*Unsupported CPU attention configuration.*)", "this model's head size has no CPU kernel in vLLM"),
-    Rule(r"(?P<cause>(?:Value error|Input should be|Assertion failed), .*)", "change the setting that it names"),
-    Rule(r"(?P<cause>Input should be .*)", "change the setting that it names"),
 )
 
 

@@ -182,7 +182,7 @@ async def _wait_ready(plan: ServerPlan, supervised: _Supervised, deadline: float
         while True:
             status = supervised.process.poll()
             if status is not None:
-                raise _start_error(plan, after=f" (ended with {describe_status(status)})")
+                raise _ended_early(plan, status)
             answers = await probe.status_of(client, _root(plan) + (plan.health_path or "/v1/models")) == 200
             if ports.listening_inodes(plan.port) and not ports.listens(_ours(supervised), plan.port):
                 raise StartError(
@@ -194,7 +194,12 @@ async def _wait_ready(plan: ServerPlan, supervised: _Supervised, deadline: float
                 await _check_model(plan, client)
                 return
             if time.monotonic() > deadline:
-                raise _start_error(plan, before=f"not ready after {plan.deadline_s:.0f} s; its log says: ")
+                cause = BACKENDS[plan.setting.backend].startup_cause(read_tail(plan.log_path))
+                raise StartError(
+                    f"not ready after {plan.deadline_s:.0f} s; its log says: {cause.line}",
+                    log=str(plan.log_path),
+                    advice="see its log; where it is still loading or downloading, raise start_s under [limits]",
+                )
             await asyncio.sleep(POLL_S)
 
 
@@ -225,9 +230,10 @@ def _kill_if_there(pid: int) -> None:
         return
 
 
-def _start_error(plan: ServerPlan, *, before: str = "", after: str = "") -> StartError:
+def _ended_early(plan: ServerPlan, status: int) -> StartError:
     cause = BACKENDS[plan.setting.backend].startup_cause(read_tail(plan.log_path))
-    return StartError(f"{before}{cause.line}{after}", log=str(plan.log_path), advice=cause.advice)
+    line = f"{cause.line} (ended with {describe_status(status)})"
+    return StartError(line, log=str(plan.log_path), advice=cause.advice)
 
 
 def read_tail(path: Path) -> str:
