@@ -275,6 +275,21 @@ def test_the_interval_of_an_accuracy_holds_it_where_some_samples_of_many_problem
     assert found["accuracy_lo"] < found["accuracy"] < found["accuracy_hi"]
 
 
+def test_a_doubt_about_one_load_is_not_on_the_points_of_another() -> None:
+    fine, lost = (
+        make_run(World(problems=20)),
+        make_run(World(problems=20, load="c8", engines=(Engine(failure_share=0.4),))),
+    )
+    both = Run(
+        records=pl.concat([fine.records, lost.records]),
+        grades=pl.concat([fine.grades, lost.grades]),
+        manifest=fine.manifest,
+    )
+    doubts = dict(table(both).select("load", "doubts").rows())
+    assert "failed_requests" in doubts["c8"]
+    assert "failed_requests" not in doubts["c1"]
+
+
 def test_a_response_that_failed_has_failed_at_every_budget_that_is_cut_out_of_it() -> None:
     lost = {"finish_reason": None, "error_kind": "timeout_total"}
     line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}

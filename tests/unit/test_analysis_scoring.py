@@ -54,7 +54,7 @@ def doubts(scoring: dict[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Codes, with messages and points, of two settings' points, two responses each."""
     points = pl.DataFrame(
         [
-            {"setting": setting, "method": method, "budget": 8, "samples": samples}
+            {"setting": setting, "method": method, "budget": 8, "samples": samples, "load": "c1"}
             for setting in ("a", "b")
             for method, samples in (("truncate", 1), ("best_of_n", 1), ("best_of_n", 2))
         ]
@@ -77,7 +77,7 @@ def test_scores_of_a_file_have_an_unknown_time_at_the_points_of_best_of_n_alone(
     (code, (message, touched)), *others = doubts({}).items()
     assert (code, others) == ("scoring_untimed", [])
     assert "not known" in message
-    assert touched == ("a best_of_n@8", "a best_of_n@8 x2", "b best_of_n@8", "b best_of_n@8 x2")
+    assert touched == ("a best_of_n@8 c1", "a best_of_n@8 x2 c1", "b best_of_n@8 c1", "b best_of_n@8 x2 c1")
 
 
 def test_the_time_of_scoring_is_told_apart_and_so_is_what_has_no_score() -> None:
@@ -87,7 +87,7 @@ def test_the_time_of_scoring_is_told_apart_and_so_is_what_has_no_score() -> None
     assert "took 12.3 s" in told["scoring_apart"][0]
     assert told["unscored"] == (
         "1 of 2 responses have no score; choices that need them are ungraded",
-        ("b best_of_n@8", "b best_of_n@8 x2"),
+        ("b best_of_n@8 c1", "b best_of_n@8 x2 c1"),
     )
     assert "3 problems" in told["scores_saturated"][0]
 

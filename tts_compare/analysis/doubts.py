@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from tts_compare.analysis.cache_hits import cache_hits
-from tts_compare.analysis.labels import point_label
+from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.samples import call_rows, measured_rows, walls
 from tts_compare.analysis.schema import POINT_KEY
 from tts_compare.analysis.scoring import scoring_doubts
@@ -46,7 +46,7 @@ def find_doubts(
         *cache_hits(calls, manifest),
         *_interrupted(records),
         *_spread(calls),
-        *_spot_checks(spot),
+        *_spot_checks(spot, points),
         *_too_few(pairs),
     )
 
@@ -55,7 +55,7 @@ def with_codes(points: pl.DataFrame, doubts: tuple[Doubt, ...]) -> pl.DataFrame:
     """The points frame with the codes of the doubts that touch each point; run-wide doubts stay off the rows."""
     codes = []
     for row in points.select(POINT_KEY).iter_rows(named=True):
-        label = point_label(row)
+        label = place_label(row)
         codes.append(
             list(
                 dict.fromkeys(
@@ -136,7 +136,7 @@ def _of_points(points: pl.DataFrame, priced: frozenset[str]) -> list[Doubt]:
         touched = [row for row in points.iter_rows(named=True) if touches(row)]
         if touched:
             settings = {row["setting"] for row in touched}
-            labels = dict.fromkeys(point_label(row) for row in touched)
+            labels = dict.fromkeys(place_label(row) for row in touched)
             setting = settings.pop() if len(settings) == 1 else None
             found.append(Doubt(code=code, message=message, advice=advice, setting=setting, points=tuple(labels)))
     return found
@@ -277,11 +277,12 @@ def _spread(calls: pl.DataFrame) -> list[Doubt]:
     )
 
 
-def _spot_checks(spot: pl.DataFrame) -> list[Doubt]:
+def _spot_checks(spot: pl.DataFrame, points: pl.DataFrame) -> list[Doubt]:
     """Derived points that real requests contradict."""
     found = []
     for row in spot.iter_rows(named=True):
-        label = point_label(row | {"samples": 1})
+        checked = points.filter(**{name: row[name] for name in ("setting", "method", "budget", "load")})
+        labels = tuple(dict.fromkeys(map(place_label, checked.iter_rows(named=True))))
         ratio, equal = row["latency_ratio_p50"], row["prefix_equal_share"]
         if ratio is not None and abs(ratio - 1.0) > TOLERANCE:
             cause = "" if row["load"] == "c1" else "; at concurrency above 1 this is expected"
@@ -291,7 +292,7 @@ def _spot_checks(spot: pl.DataFrame) -> list[Doubt]:
                     message=f"derived latency is {ratio:.2f} times that of {row['n']} real requests{cause}",
                     advice='measure each budget with curve = "per-budget"',
                     setting=row["setting"],
-                    points=(label,),
+                    points=labels,
                 )
             )
         if equal is not None and equal < 1.0:
@@ -301,7 +302,7 @@ def _spot_checks(spot: pl.DataFrame) -> list[Doubt]:
                     message=f"{100 * (1 - equal):.0f} % of {row['n']} real responses differ from the derived prefix",
                     advice="speculation and batching change greedy text; measure each budget instead",
                     setting=row["setting"],
-                    points=(label,),
+                    points=labels,
                 )
             )
     return found

@@ -16,3 +16,8 @@ def point_label(row: Mapping[str, Any]) -> str:
     samples = row.get("samples") or 1
     times = f" x{samples}" if samples > 1 else ""
     return f"{row['setting']} {row['method']}@{budget_label(int(row['budget']))}{times}"
+
+
+def place_label(row: Mapping[str, Any]) -> str:
+    """``point_label`` and the load: unique within one policy."""
+    return f"{point_label(row)} {row['load']}"

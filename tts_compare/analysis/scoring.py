@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from tts_compare.analysis.labels import point_label
+from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.samples import last_attempts, measured_rows
 from tts_compare.domain import Doubt
 from tts_compare.scores import Score
@@ -43,7 +43,7 @@ def scoring_doubts(points: pl.DataFrame, records: pl.DataFrame, manifest: Mappin
     facts: Mapping[str, Mapping[str, Any]] = manifest.get("scoring") or {}
     labels: dict[str, dict[str, None]] = {}
     for row in points.filter(pl.col("method") == _METHOD).iter_rows(named=True):
-        labels.setdefault(row["setting"], {})[point_label(row)] = None
+        labels.setdefault(row["setting"], {})[place_label(row)] = None
     if not labels:
         return []
     answered = last_attempts(measured_rows(records)).filter((pl.col("method") == _METHOD) & pl.col("ok"))
