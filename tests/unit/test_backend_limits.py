@@ -73,6 +73,13 @@ def test_weights_that_exceed_memory_are_refused_and_split_over_gpus_they_fit(eng
     assert "52.2 GiB" in str(reason(ON_CPU, engine, LAPTOP, big))  # float32 on a CPU
 
 
+@ENGINES
+def test_on_a_gpu_auto_halves_weights_stored_as_float32_as_both_engines_do(engine: str) -> None:
+    stored = replace(MODEL, heads=8, kv_heads=8, parameters=8_000_000_000, dtype="float32")
+    assert reason(ON_GPU, engine, NODE, stored) is None
+    assert "29.8 GiB" in str(reason(replace(ON_GPU, dtype="float32"), engine, NODE, stored))
+
+
 @pytest.mark.parametrize("kind", ["ngram", "draft_model", "eagle", "eagle3", "mtp"])
 def test_sglang_speculates_on_a_gpu_only(kind: str) -> None:
     speculation = Speculation(kind=kind, model="draft")  # type: ignore[arg-type]

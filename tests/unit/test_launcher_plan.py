@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tts_compare.backends import BACKENDS, Machine
-from tts_compare.domain import Setting
+from tts_compare.domain import Setting, Speculation
 from tts_compare.launchers import ServerPlan, free_port, launcher_for, plan_server
 from tts_compare.launchers.attach import base_url_of, doubts_of, root_of
 from tts_compare.launchers.local import describe_status, read_tail
@@ -49,6 +49,15 @@ def test_each_plan_has_a_key_of_its_own_where_the_engine_takes_one_out_of_sight(
 def test_a_model_on_the_disk_keeps_the_engine_from_the_hub(tmp_path: Path) -> None:
     assert plan_of(Setting(backend="vllm", model=str(tmp_path)), tmp_path).env["HF_HUB_OFFLINE"] == "1"
     assert "HF_HUB_OFFLINE" not in plan_of(Setting(backend="vllm", model="org/M"), tmp_path).env
+
+
+def test_a_draft_model_of_the_hub_can_be_fetched_beside_a_model_on_the_disk(tmp_path: Path) -> None:
+    def env(draft: str) -> dict[str, str]:
+        speculation = Speculation(kind="draft_model", model=draft)
+        return plan_of(Setting(backend="vllm", model=str(tmp_path), speculation=speculation), tmp_path).env
+
+    assert not {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"} & env("org/Draft").keys()
+    assert env(str(tmp_path))["HF_HUB_OFFLINE"] == "1"
 
 
 def test_visible_devices_are_handed_on(tmp_path: Path) -> None:

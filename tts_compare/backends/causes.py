@@ -59,7 +59,7 @@ COMMON_RULES = (
     Rule(r"(?P<cause>.*Bfloat16 is only supported on GPUs.*)", "give --dtype float16: this GPU has no bfloat16"),
     Rule(
         r"(?P<cause>.*(?:CUDA (?:error: )?out of memory|OutOfMemoryError|DefaultCPUAllocator: can't allocate).*)",
-        "end what else uses the device, or take a smaller model, a lower max_model_len or a larger tensor parallel size",
+        "end what else uses the device, or take a smaller model, a lower max_model_len, a larger tensor parallel size",
     ),
     Rule(
         r"(?P<cause>.*(?:NCCL error|ncclSystemError|ncclInternalError|[Bb]us error).*)",

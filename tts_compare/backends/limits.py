@@ -66,8 +66,10 @@ def too_large(setting: Setting, machine: Machine, model: ModelFacts | None) -> s
             return f"it needs {ranks} ranks{each} and {cores} cores can be used"
     if model is None or model.parameters is None:
         return None
-    dtype = model.dtype if cpu_dtype(setting) == "auto" else cpu_dtype(setting)
-    weights = model.parameters * BYTES_PER_WEIGHT.get(dtype or "", 2)
+    dtype = cpu_dtype(setting)
+    if dtype == "auto":  # on a GPU; both engines take weights stored as float32 for 16 bits
+        dtype = "float16" if model.dtype in ("float32", "float") else model.dtype or ""
+    weights = model.parameters * BYTES_PER_WEIGHT.get(dtype, 2)
     if setting.device == "cpu":
         needed, have, where = weights * setting.data_parallel, machine.memory_bytes, "this machine"
     else:

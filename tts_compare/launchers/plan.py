@@ -29,8 +29,8 @@ def plan_server(
 
     python: the engine environment's interpreter; version: the engine's installed version, which lets newer flags be
     given. with_key: ask for a random key of this server where the engine takes one by environment. visible_devices:
-    CUDA_VISIBLE_DEVICES. insecure: of a server that is not ours, accept any certificate. A model that is a directory
-    never makes the engine ask the hub.
+    CUDA_VISIBLE_DEVICES. insecure: of a server that is not ours, accept any certificate. Models that are directories
+    never make the engine ask the hub.
     """
     backend = BACKENDS[setting.backend]
     if setting.base_url is not None or not backend.launched:
@@ -41,7 +41,7 @@ def plan_server(
     env = backend.env(setting, cores=machine.cores if machine else (), model=model)
     # An engine imports two thousand modules: compiling them anew at each start takes it a quarter longer (vLLM 0.32).
     env["PYTHONDONTWRITEBYTECODE"] = ""
-    if Path(setting.model).is_dir():
+    if all(Path(one).is_dir() for one in (setting.model, setting.speculation.model) if one):
         env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if visible_devices is not None:
         env["CUDA_VISIBLE_DEVICES"] = visible_devices
