@@ -54,11 +54,15 @@ def _directory(model: str, revision: str | None, *, fetch: bool) -> Path | None:
 
 
 def weight_bytes(directory: Path) -> int | None:
-    """Bytes of the weight files of the first kind found, None where there are none."""
+    """Bytes of the weight files of the first kind found, None where there are none.
+
+    Mistral's repositories carry them twice: ``consolidated*`` are the same in its own format.
+    """
     for pattern in _WEIGHTS:
-        sizes = [file.stat().st_size for file in directory.glob(pattern)]
-        if sizes:
-            return sum(sizes)
+        found = [*directory.glob(pattern)]
+        kept = [file for file in found if not file.name.startswith("consolidated")] or found
+        if kept:
+            return sum(file.stat().st_size for file in kept)
     return None
 
 
