@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -206,7 +207,8 @@ def _problem(line: int, row: Mapping[str, Any], *, source: str, kind: AnswerKind
     if text is None:
         raise UsageError(f"{where}: no problem; give it in the field `problem` (or `question`)")
     answer = row.get("answer")
-    if isinstance(answer, bool) or not isinstance(answer, str | int | float) or not str(answer).strip():
+    figure = isinstance(answer, int | float | Decimal) and not isinstance(answer, bool) and answer == answer  # noqa: PLR0124 - NaN
+    if not figure and not (isinstance(answer, str) and answer.strip()):
         raise UsageError(f"{where}: no answer; give it in the field `answer`")
     ident = next((row[f] for f in _ID_FIELDS if row.get(f) not in (None, "")), str(line))
     return Problem(
@@ -230,10 +232,12 @@ def _final_answer(answer: str, kind: AnswerKind, *, where: str) -> str:
 
 
 def _level(value: object, *, where: str) -> int | None:
-    """``3`` of ``3`` or of ``Level 3``."""
-    if value is None:
+    """``3`` of ``3``, of ``Level 3``, or of 3.0, which a column of figures with gaps makes of it."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN, a gap in such a column
         return None
     try:
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
         return int(str(value).removeprefix("Level").strip())
     except ValueError:
         raise UsageError(f"{where}: level {value!r} is not a number; leave it out if there is none") from None

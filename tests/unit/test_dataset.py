@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,20 @@ def test_question_and_id_are_read_and_a_missing_id_is_the_line(tmp_path: Path) -
     assert [(p.id, p.problem, p.answer) for p in problems] == [("7", "1?", "1"), ("2", "2?", "2")]
 
 
+def test_a_column_of_figures_with_gaps_gives_levels_and_none(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_text(
+        '{"problem": "x", "answer": 1.5, "level": 3.0}\n{"problem": "y", "answer": 2, "level": NaN}\n', encoding="utf-8"
+    )
+    problems = load_problems(path).problems
+    assert [(p.answer, p.level) for p in problems] == [("1.5", 3), ("2", None)]
+
+
+def test_decimals_of_a_parquet_file_are_answers(tmp_path: Path) -> None:
+    polars.DataFrame({"question": ["x"], "answer": [Decimal("1.50")]}).write_parquet(tmp_path / "d.parquet")
+    assert load_problems(tmp_path / "d.parquet").problems[0].answer == "1.50"
+
+
 def test_gsm8k_answers_are_what_follows_the_hashes(tmp_path: Path) -> None:
     path = write(tmp_path / "g.jsonl", [{"question": "?", "answer": "2*617 = 1234\n#### 1,234"}])
     (problem,) = load_problems(path, answer_kind="gsm8k").problems
@@ -66,6 +81,8 @@ def test_the_kind_is_never_guessed_from_the_answer(tmp_path: Path) -> None:
         ('{"problem": "x", "answer": "1"}\n{"problem": "y"}\n', "line 2: no answer"),
         ('{"problem": "x", "answer": "1"}\n\n{"problem": "y", "answer": " "}\n', "line 3: no answer"),
         ('{"problem": "x", "answer": null}\n', "line 1: no answer"),
+        ('{"problem": "x", "answer": NaN}\n', "line 1: no answer"),
+        ('{"problem": "x", "answer": "1", "level": 3.5}\n', "line 1: level 3.5 is not a number"),
         ('{"answer": "1"}\n', "line 1: no problem"),
         ('{"problem": "x", "answer": "1"}\nnot json\n', "line 2: not JSON"),
         ("[1, 2]\n", "line 1: a JSON object is expected"),
