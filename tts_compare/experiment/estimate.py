@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts_compare.domain import Work
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.launchers import manifest_facts
 from tts_compare.methods import METHODS
@@ -29,12 +30,7 @@ class Estimate:
 
 def estimate(prepared: Prepared, runs: Path) -> Estimate:
     """Upper bound on the tokens; hours by the token rate and start-up time of runs under ``runs``."""
-    per_start = sum(
-        METHODS[work.method].most_generated(work.budget, dict(work.options))
-        * work.samples
-        * min(work.problem_limit or prepared.problem_count, prepared.problem_count)
-        for work in prepared.work
-    )
+    tokens = [_most_tokens(work, prepared.problem_count) for work in prepared.work]
     starts = len(prepared.blocks)
     models = {setting.model for setting in prepared.settings}
     measured = list(_measured(runs, manifest_facts(prepared.machine), models))
@@ -47,9 +43,14 @@ def estimate(prepared: Prepared, runs: Path) -> Estimate:
         rate, startup_s = GUESSED_TOKENS_PER_S[device], GUESSED_STARTUP_S[device]
         source = f"a guess: {rate:g} tokens/s a stream, {startup_s:g} s a start; nothing here has measured it yet"
     loads = [parse_load(work.load) for work in prepared.work]
-    width = statistics.mean(load.n if isinstance(load, Concurrent) else 1 for load in loads)
-    hours = starts * (startup_s + per_start / (rate * width)) / 3600
-    return Estimate(tokens=per_start * starts, hours=hours, source=source)
+    streams = [load.n if isinstance(load, Concurrent) else 1 for load in loads]
+    work_s = sum(made / (rate * width) for made, width in zip(tokens, streams, strict=True))
+    return Estimate(tokens=sum(tokens) * starts, hours=starts * (startup_s + work_s) / 3600, source=source)
+
+
+def _most_tokens(work: Work, problems: int) -> int:
+    most = METHODS[work.method].most_generated(work.budget, dict(work.options))
+    return most * work.samples * min(work.problem_limit or problems, problems)
 
 
 def _measured(runs: Path, machine: Mapping[str, Any], models: set[str]) -> Iterator[tuple[float, float]]:

@@ -87,9 +87,12 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
     check_prompt(works, prompt, can_render=True)
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
-    facts = {s.model: None if s.backend == "openai" else facts_of(s.model, s.revision, fetch=fetch) for s in fitted}
+    # A hosted setting may have the name of a model of ours, and knows nothing of it.
+    facts: dict[str, ModelFacts | None] = {s.model: None for s in fitted}
+    facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if s.backend != "openai"}
     reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) for s in fitted}
     settings = tuple(s for s in fitted if reasons[s] is None)
+    speakers = {s.model: s for s in sorted(settings, key=lambda s: (s.backend != "openai", s.prefix_caching))}
     left_out = tuple(LeftOut(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
     return Prepared(
         experiment=experiment,
@@ -100,7 +103,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
         left_out=left_out,
         work=works,
         facts=facts,
-        voices={s.model: _voice(s, works, prompt, fetch=fetch) for s in settings},
+        voices={model: _voice(s, works, prompt, fetch=fetch) for model, s in speakers.items()},
     )
 
 

@@ -1,0 +1,36 @@
+"""What is known before a server starts: models, and how long it may take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.standin import model_directory
+from tts_compare.config import load_experiment
+from tts_compare.experiment.estimate import estimate
+from tts_compare.experiment.prepare import Prepared, prepare
+
+URL = "http://127.0.0.1:9/v1"
+
+
+def prepared(home: Path, **given: Any) -> Prepared:
+    stated = {"backend": "vllm", "model": str(model_directory(home)), "dataset": "quickstart", "budget": "8"}
+    return prepare(load_experiment(None, stated | given, environ={}), fetch=False)
+
+
+@pytest.mark.parametrize("backend", ["vllm,openai", "openai,vllm"])
+def test_a_model_is_known_though_a_hosted_setting_has_the_same_name(backend: str, tmp_path: Path) -> None:
+    alone = prepared(tmp_path).facts
+    assert None not in alone.values()
+    assert prepared(tmp_path, backend=backend, base_url=URL).facts == alone
+
+
+def test_a_second_load_takes_its_own_time_on_top_of_the_first(tmp_path: Path) -> None:
+    def work_h(concurrency: str) -> float:
+        of = prepared(tmp_path, concurrency=concurrency)
+        start = prepared(tmp_path, concurrency=concurrency, problems=1, budget="1")
+        return estimate(of, tmp_path).hours - estimate(start, tmp_path).hours
+
+    assert work_h("1,8") == pytest.approx(work_h("1") + work_h("8"))
