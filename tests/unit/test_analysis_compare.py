@@ -246,6 +246,23 @@ def test_the_first_difference_is_found_in_tokens(one: dict[str, Any], other: dic
     assert first_difference(base | one | other) == expected
 
 
+def test_a_run_that_was_stopped_between_two_methods_is_compared() -> None:
+    """The third start of the setting had answered by the one method, and not yet by the other."""
+    truncate = make_run(World(problems=40, repeats=3, start_sd=0.05))
+    force = make_run(World(problems=40, repeats=2, start_sd=0.05, method="force", engines=(Engine(tpot_s=0.02),)))
+    found = analysed(
+        Run(
+            records=pl.concat([truncate.records, force.records]),
+            grades=pl.concat([truncate.grades, force.grades]),
+            manifest=truncate.manifest,
+        )
+    )
+    row = found.pairs.row(0, named=True)
+    assert (row["axis"], row["n"]) == ("method", 40)
+    assert row["latency_ratio_lo"] < 0.5 < row["latency_ratio_hi"]
+    assert row["latency_verdict"].startswith("slower by")
+
+
 def test_a_spot_check_that_disagrees_becomes_a_doubt_on_the_derived_point() -> None:
     run = make_run(World(problems=40, budgets=(64, 1024), single_pass=True, timelines=True))
     real = make_run(World(problems=8, budgets=(64,), timelines=True)).records

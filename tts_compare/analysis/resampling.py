@@ -207,10 +207,11 @@ def _between_starts(terms: Sequence[Term]) -> _Starts:
 
     Each start answers the same problems, so the noise of single requests is in this variance as well as in the one
     over problems; ``noise`` is that part (the interaction of problems and starts), to be counted once.
+    Terms of one setting with unequal numbers of starts, as a run that was stopped has, do not share them here.
     """
     variance = spread = noise = 0.0
-    for setting in dict.fromkeys(term.setting for term in terms):
-        own = [term for term in terms if term.setting == setting]
+    for starts in dict.fromkeys((term.setting, term.values.shape[0]) for term in terms):
+        own = [term for term in terms if (term.setting, term.values.shape[0]) == starts]
         repeats, problems = own[0].values.shape
         if repeats < 2:
             continue
