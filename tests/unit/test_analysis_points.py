@@ -305,6 +305,26 @@ def test_a_response_that_failed_has_failed_at_every_budget_that_is_cut_out_of_it
     assert found[4]["gpu_s_per_problem"] == pytest.approx(2 * (2.0 + 2.0) / 3), "what b took until it was cut is paid"
 
 
+def test_an_answer_of_hidden_tokens_alone_took_until_its_end() -> None:
+    """A hosted model that is cut while it thinks out of sight has usage, and not one token in its stream."""
+    hidden = {"first_token_ns": None, "last_token_ns": None, "end_ns": 9 * S, "finish_reason": "length"}
+    rows = [row("a", 0, 0.5, 2.0, 16), row("b", 3, 0.5, 6.0, 1024, **hidden)]
+    found = only(run_of(rows, [grade("a", "correct"), grade("b", "no_answer")]))
+    assert found["latency_mean_s"] == pytest.approx((2.0 + 6.0) / 2)
+    assert found["cost_per_token_gpu_s"] == pytest.approx(2 * 8.0 / 1040)
+    assert found["on_latency_frontier"]
+    assert found["tpot_mean_s"] == found["tpot_pooled_s"] == pytest.approx(1.5 / 15)
+
+
+def test_an_answer_without_a_timeline_is_an_answer_at_derived_budgets() -> None:
+    line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}
+    rows = [row("a", 0, 1.0, 3.0, 6, **line), row("b", 3, 1.0, 3.0, 6, **{key: [] for key in line})]
+    grades = [grade(p, "correct" if p == "a" else "no_answer", cut_tokens=cut) for p in "ab" for cut in (None, 4)]
+    found = {r["budget"]: r for r in table(run_of(rows, grades)).iter_rows(named=True)}[4]
+    assert (found["n"], found["ungraded"], found["accuracy"]) == (2, 0, 0.5)
+    assert found["latency_mean_s"] is None
+
+
 def test_a_budget_is_derived_only_from_the_work_it_was_graded_in() -> None:
     line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}
     rows = [row("a", at, 1.0, 3.0, 6, setting=name, **line) for at, name in ((0, "s"), (5, "t"))]

@@ -43,9 +43,15 @@ def _per_choice(column: str) -> pl.Expr:
     return pl.col(column) / pl.len().over("setting", "request_id")
 
 
+def _last_ns() -> pl.Expr:
+    """The last token's instant. A success of which no token was seen, all of them hidden, was waited for to its end."""
+    unseen = pl.col("ok") & pl.col("first_token_ns").is_null() & pl.col("last_token_ns").is_null()
+    return pl.when(unseen).then("end_ns").otherwise("last_token_ns")
+
+
 def call_rows(rows: pl.DataFrame) -> pl.DataFrame:
     """Last attempts with durations in seconds and each request's prompt charged once among its choices."""
-    last = last_attempts(rows)
+    last = last_attempts(rows).with_columns(last_token_ns=_last_ns())
     latency = (pl.col("last_token_ns") - pl.col("sent_ns")) * _NS
     ttft = (pl.col("first_token_ns") - pl.col("sent_ns")) * _NS
     tokens = pl.col("completion_tokens")
@@ -74,7 +80,7 @@ def _compute(tokens: pl.Expr) -> dict[str, pl.Expr]:
     share = pl.when(prompt > 0).then(charged / prompt).otherwise(0.0)
     prefill = (prompt * (prompt + 1) - cached * (cached + 1)) / 2
     return {
-        "decode_tokens": (tokens - 1).clip(0),
+        "decode_tokens": pl.when(pl.col("ttft_s").is_not_null()).then((tokens - 1).clip(0)),
         "processed": tokens + share * (prompt - cached),
         "attended": prompt * tokens + tokens * (tokens + 1) / 2 + share * prefill,
     }
@@ -145,7 +151,7 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
 def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) -> pl.DataFrame:
     """One row a (sample, cut_tokens): what the prefix took, from the timeline of the longer response.
 
-    A failed response has failed at every budget, whether or not it has a timeline.
+    A failed response has failed at every budget, and one without a timeline is an answer whose figures are null.
 
     short_tokens: tokens that the prefix is short of the budget, because that falls inside a chunk.
     cuts: the columns of ``cuts.cut_frame``. budgets: setting, method, budget, load and the cut_tokens wanted of them.
@@ -153,9 +159,7 @@ def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) 
     """
     work = ["setting", "method", "budget", "load"]
     wanted = calls.filter(pl.col("call") == 0).join(budgets, on=work, maintain_order="left_right")
-    joined = wanted.join(cuts, on=[*RECORD_KEY, "cut_tokens"], how="left", maintain_order="left").filter(
-        pl.col("cut_length").is_not_null() | ~pl.col("ok")
-    )
+    joined = wanted.join(cuts, on=[*RECORD_KEY, "cut_tokens"], how="left", maintain_order="left")
     latency = pl.col("cut_us") * _US
     return joined.select(
         *(pl.col("budget").alias("record_budget") if c == "record_budget" else c for c in SAMPLE_KEY),
