@@ -78,6 +78,11 @@ def test_a_status_that_is_not_200_is_its_kind(status: int, kind: str) -> None:
         (b"too long", "too long"),
         (b"<html>too long</html>", "too long"),
         (b"\xff\xfe too long", "too long"),
+        (b'{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","seed"]}]}}', '"seed"'),
+        (
+            b'{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"no max_tokens"}}}',
+            "max_tokens",
+        ),
         (b'["too long"]', "too long"),
     ],
 )
@@ -99,6 +104,17 @@ def test_a_redirect_is_not_followed_and_says_where_to() -> None:
     error = error_of(b"", status=302, headers={"location": f"https://other.example/path?key={SECRET}"})
     assert "https://other.example" in error.message
     assert SECRET not in error.message
+
+
+def test_a_redirect_to_another_path_of_the_host_names_no_empty_address() -> None:
+    error = error_of(b"", status=307, headers={"location": "/v1/chat/completions/"})
+    assert "another path of this host" in error.message
+
+
+@pytest.mark.parametrize("reason", ["eos", "eos_token"])
+def test_another_name_for_the_end_of_the_sequence_is_a_stop(reason: str) -> None:
+    (row,) = answer(GOOD.replace(b'"stop"', f'"{reason}"'.encode()))
+    assert (row.ok, row.finish_reason) == (True, "stop")
 
 
 def test_an_error_anywhere_fails_every_choice() -> None:

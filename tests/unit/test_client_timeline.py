@@ -126,6 +126,27 @@ def test_usage_on_the_finish_chunk_is_a_total_not_a_burst() -> None:
     assert row.doubts == ("no_done",)
 
 
+def test_a_usage_beside_an_empty_choice_behind_the_end_is_no_token_of_its_own() -> None:
+    row = one(
+        (10, chat("a")),
+        (20, chat("b")),
+        (30, chat("", finish="stop")),
+        (900, chat("", role="assistant", used=3)),
+        (900, DONE),
+    )
+    assert (row.completion_tokens, row.tokens_source) == (3, "usage")
+    assert row.timeline.tokens == (1, 1, 1)
+    assert row.last_token_ns == 30 * MS
+    assert row.doubts == ()
+
+
+def test_a_usage_of_zero_beside_text_counts_nothing() -> None:
+    row = one(*((i, chat("0", used=0)) for i in range(1, 5)), (5, chat("", finish="stop", used=5)), (5, DONE))
+    assert row.ok
+    assert row.timeline.tokens == (1, 1, 1, 1, 1)
+    assert row.first_token_ns == 1 * MS
+
+
 def test_without_any_count_a_chunk_of_text_is_one_estimated_token() -> None:
     row = one((10, chat("a")), (15, chat("")), (20, chat("b", finish="stop")))
     assert (row.completion_tokens, row.tokens_source) == (2, "estimated")
@@ -192,6 +213,28 @@ def test_reasoning_under_both_names_is_one_text() -> None:
     assert (row.reasoning, row.text) == ("ab", "c")
     assert row.timeline.chars == (2, 1)
     assert (row.first_token_ns, row.first_answer_ns) == (10 * MS, 20 * MS)
+
+
+# What Mistral's reasoning models stream, other fields left out.
+TYPED_PARTS = b"""\
+data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}
+
+data: {"choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm"}]}]}}]}
+
+data: {"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"4"}]}}]}
+
+data: {"choices":[{"index":0,"delta":{"content":"2"},"finish_reason":"stop"}],"usage":{"completion_tokens":3}}
+
+data: [DONE]
+
+"""
+
+
+def test_content_in_typed_parts_is_reasoning_and_answer() -> None:
+    (row,) = reduce([(10 + i, event + b"\n\n") for i, event in enumerate(TYPED_PARTS.split(b"\n\n")[:-1])])
+    assert (row.reasoning, row.text) == ("Hm", "42")
+    assert row.timeline.tokens == (1, 1, 1)
+    assert (row.first_token_ns, row.first_answer_ns) == (11 * MS, 12 * MS)
 
 
 def test_hidden_reasoning_is_counted_and_on_no_timeline() -> None:

@@ -83,7 +83,7 @@ class Chunk(msgspec.Struct, gc=False):
     usage: Usage | None = None
     error: Any = None
     object: str | None = None  # "error" in the flat form of error answers
-    message: str | None = None
+    message: Any = None
     metrics: dict[str, Any] | None = None
 
 
@@ -104,15 +104,28 @@ def parse_chunk(data: bytes) -> Chunk:
 
 
 def error_of(chunk: Chunk) -> tuple[str, int | None] | None:
-    """Return the message and the code of the error that an event holds, None where it holds none."""
+    """Return the message and the code of the error that an event holds, None where it holds none.
+
+    OpenRouter keeps the words of the provider behind it in ``metadata.raw``, Mistral an object in ``message``.
+    """
     error = chunk.error
     if error is None or error is False:
-        return (chunk.message or "error", None) if chunk.object == "error" else None
+        return (_said(chunk.message) or "error", None) if chunk.object == "error" else None
     if isinstance(error, dict):
         code = error.get("code")
-        message = error.get("message") or error.get("type") or msgspec.json.encode(error).decode()
-        return str(message), code if isinstance(code, int) and not isinstance(code, bool) else None
+        message = _said(error.get("message")) or _said(error.get("type")) or _said(error)
+        behind = error.get("metadata")
+        raw = _said(behind.get("raw")) if isinstance(behind, dict) else ""
+        said = f"{message}: {raw}" if raw else message
+        return said, code if isinstance(code, int) and not isinstance(code, bool) else None
     return str(error), None
+
+
+def _said(value: object) -> str:
+    """A text as it is, anything else as JSON; nothing for nothing."""
+    if isinstance(value, str) or not value:
+        return value if isinstance(value, str) else ""
+    return msgspec.json.encode(value).decode()
 
 
 def metrics_of(metrics: dict[str, Any]) -> dict[str, float]:
@@ -143,17 +156,14 @@ def _lenient(value: object) -> Chunk:
         usage=_lenient_usage(value.get("usage")),
         error=value.get("error"),
         object=_text(value.get("object")),
-        message=_text(value.get("message")),
+        message=value.get("message"),
         metrics=value["metrics"] if isinstance(value.get("metrics"), dict) else None,
     )
 
 
 def _lenient_choice(value: dict[str, Any]) -> ChunkChoice:
     bodies = [
-        Delta(**{name: _text(body.get(name)) for name in ("content", "reasoning", "reasoning_content")})
-        if isinstance(body := value.get(key), dict)
-        else None
-        for key in ("delta", "message")
+        _lenient_delta(body) if isinstance(body := value.get(key), dict) else None for key in ("delta", "message")
     ]
     ids = value.get("token_ids")
     return ChunkChoice(
@@ -164,6 +174,24 @@ def _lenient_choice(value: dict[str, Any]) -> ChunkChoice:
         finish_reason=_text(value.get("finish_reason")),
         token_ids=ids if isinstance(ids, list) and all(_count(i) is not None for i in ids) else None,
     )
+
+
+def _lenient_delta(body: dict[str, Any]) -> Delta:
+    content = body.get("content")
+    answer, thought = _parts(content) if isinstance(content, list) else (_text(content), None)
+    return Delta(
+        content=answer,
+        reasoning=_text(body.get("reasoning")) or thought,
+        reasoning_content=_text(body.get("reasoning_content")),
+    )
+
+
+def _parts(content: list[Any]) -> tuple[str, str]:
+    """Answer and reasoning of content in typed parts, as Mistral's reasoning models send it."""
+    parts = [part for part in content if isinstance(part, dict)]
+    inner = [part.get("thinking") for part in parts]
+    thoughts = [_parts(value)[0] if isinstance(value, list) else _text(value) or "" for value in inner]
+    return "".join(_text(part.get("text")) or "" for part in parts), "".join(thoughts)
 
 
 def _lenient_usage(value: object) -> Usage | None:

@@ -255,7 +255,8 @@ def _message(status: int, headers: Mapping[str, str], body: bytes) -> str:
     """What the server says: the error object's message, FastAPI's detail, or the beginning of the body."""
     if 300 <= status < 400:
         where = urlsplit(headers.get("location", ""))
-        return f"redirected to {where.scheme}://{where.netloc}, which is not followed: a key must not travel"
+        to = f"{where.scheme}://{where.netloc}" if where.netloc else "another path of this host"
+        return f"redirected to {to}, which is not followed: a key must not travel"
     try:
         told = error_of(parse_chunk(body))
         if told is not None:

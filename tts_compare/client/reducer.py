@@ -6,8 +6,9 @@ import threading
 import time
 import zlib
 from collections import deque
+from collections.abc import Sequence
 
-from tts_compare.client.delta import Chunk, Usage, error_of, metrics_of, parse_chunk
+from tts_compare.client.delta import Chunk, ChunkChoice, Usage, error_of, metrics_of, parse_chunk
 from tts_compare.client.sse import EventSplitter, EventTooLongError
 from tts_compare.client.timeline import Choice
 from tts_compare.client.wire import Read
@@ -134,7 +135,7 @@ class Reducer:
         """Take one decoded chunk, or the whole answer of a request that asked for no stream."""
         if chunk.error is not None or chunk.object == "error":
             self.in_band = self.in_band or error_of(chunk)
-        usage, choices = chunk.usage, chunk.choices or ()
+        usage, choices = self._meant(chunk)
         running: int | None = None
         if usage is not None:
             if len(choices) == 1:
@@ -153,6 +154,18 @@ class Reducer:
                 choice = self.choices[part.index] = Choice()
             choice.add(now, part, running)
             self._just_ended = choice if part.finish_reason else None
+
+    def _meant(self, chunk: Chunk) -> tuple[Usage | None, Sequence[ChunkChoice]]:
+        """Return a chunk's usage and choices, without what is there for form's sake only."""
+        usage, choices = chunk.usage, chunk.choices or ()
+        if usage is not None and len(choices) == 1:
+            part, has_text = choices[0], any(choices[0].texts())
+            choice = self.choices.get(part.index)
+            if choice is not None and choice.finish_reason and not has_text and not part.token_ids:
+                return usage, ()  # OpenRouter's usage, beside a choice that is over
+            if has_text and usage.completion_tokens == 0:
+                return None, choices  # filled with zeros, not counted
+        return usage, choices
 
 
 def preview(data: bytes) -> str:

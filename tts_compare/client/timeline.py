@@ -17,6 +17,8 @@ from tts_compare.domain import Timeline, TokensSource
 
 UNKNOWN = -1
 _MAX_COUNT = 2**31 - 1
+_STOPS = {"eos": "stop", "eos_token": "stop"}
+"""What Together and others call the end of the sequence, where OpenAI says ``stop``."""
 _THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
 
 
@@ -73,7 +75,7 @@ class Choice:
                 self.repeated = self.repeated or self._last == (answer, thought)
             self._last = (answer, thought)
         if chunk.finish_reason:
-            self.finish_reason = chunk.finish_reason
+            self.finish_reason = _STOPS.get(chunk.finish_reason, chunk.finish_reason)
 
     def compact(self) -> None:
         """Join the pieces of text gathered since the last time: a short string costs ten times its characters."""
