@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,18 @@ def test_a_tensor_parallel_size_that_does_not_divide_the_heads_is_named(
     assert main([*kept, f"--model={model}", "--tp=2"]) == 2
     told = capsys.readouterr().err
     assert "does not divide the model's 3 attention heads" in told or "2 ranks" in told
+
+
+def test_answers_and_help_are_shown_where_there_are_no_letters_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    answers = rows(tmp_path / "answers.jsonl", {"gold": "é", "response": "\\boxed{é}"})
+    assert main(["grade", f"--responses={answers}"]) == 0
+    assert json.loads(shown.getvalue())["answer"] == "é"
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", "--help"])
 
 
 @pytest.mark.parametrize("command", [["report"], ["grade"], ["export"], ["diff", "x"]])

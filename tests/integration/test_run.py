@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,35 @@ def test_the_report_is_drawn_again_from_the_files_alone(
     shown = capsys.readouterr().out
     assert "ngram" in shown
     assert "sglang" in shown
+
+
+@pytest.mark.parametrize("command", [["report", "--format=markdown"], ["diff"], ["grade", "--no-color"]])
+def test_a_terminal_without_the_letters_shows_what_it_can(
+    command: list[str], grid_run: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = grid_run
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert main([*command, str(run), *([str(run)] if command == ["diff"] else [])]) == 0
+    assert b"vllm" in shown.getvalue()
+
+
+def test_claims_are_written_where_they_are_asked_for_or_not_taken(
+    grid_run: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = grid_run
+    assert main(["report", str(run), "--claims", f"--output={tmp_path / 'claims.txt'}"]) == 0
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "claims.txt").read_text().startswith("(a) ")
+    assert main(["report", str(run), "--claims", "--format=json"]) == 2
+
+
+def test_a_place_where_no_figure_can_be_written_is_bad_usage_not_a_bad_run(
+    grid_run: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["report", str(grid_run[0]), f"--figures={tmp_path / 'file'}"]) == 2
+    assert "cannot write" in capsys.readouterr().err
 
 
 def test_two_runs_go_on_one_frontier(

@@ -42,7 +42,7 @@ def _grade_responses(arguments: Namespace) -> int:
         differing = []
         for number, judgement in enumerate(first, 1):
             row = {"status": judgement.status, "answer": judgement.answer, "layer": judgement.layer}
-            print(json.dumps(row, ensure_ascii=False))
+            print(json.dumps(row))
             if second is not None and (other := next(second)).status != judgement.status:
                 differing.append((f"line {number}", judgement, other))
     _tell_disagreements(differing, both=both)
@@ -72,7 +72,7 @@ def _regrade(arguments: Namespace, run: store.RunDir) -> int:
             pairs = zip(grades, other.grade_all(), strict=True)
             named = [(f"{a.setting} {a.problem}", a, b) for a, b in pairs if a.sample is not None]
         _tell_disagreements([row for row in named if row[1].status != row[2].status], both=True)
-    _print_counts(grades)
+    _print_counts(grades, no_color=arguments.no_color)
     if unasked is not None:
         raise unasked
     return 0
@@ -106,7 +106,7 @@ def _score(arguments: Namespace, run: store.RunDir, manifest: dict[str, Any]) ->
     return None
 
 
-def _print_counts(grades: Iterable[Grade]) -> None:
+def _print_counts(grades: Iterable[Grade], *, no_color: bool) -> None:
     from rich.table import Table
 
     from tts_compare.reports.plain import one_line
@@ -120,7 +120,7 @@ def _print_counts(grades: Iterable[Grade]) -> None:
     table = Table("setting", *names)
     for setting, mine in counts.items():
         table.add_row(one_line(setting), *(str(mine.get(name, 0)) for name in names))
-    console().print(table)
+    console(no_color=no_color).print(table)
 
 
 def _explain(arguments: Namespace, run: store.RunDir) -> int:

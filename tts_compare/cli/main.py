@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -34,6 +35,8 @@ _LONGEST_ERROR = 2000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a locale without a letter ends no report
     arguments = build_parser().parse_args(with_command(sys.argv[1:] if argv is None else argv))
     try:
         home = importlib.import_module(f"tts_compare.cli.{_HOMES[arguments.command]}")

@@ -143,7 +143,7 @@ def _add_judging(group: argparse._ArgumentGroup) -> None:
 
 def _add_where(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--base-url", metavar="URL", help="with --backend openai: where the endpoint is (…/v1)")
+    add("--base-url", metavar="URL", help="with --backend openai: where the endpoint is (.../v1)")
     add("--api-key-env", metavar="VAR", help="the variable that holds the endpoint's key (OPENAI_API_KEY)")
     add("--attach", metavar="B=URL", action="append", help="use a server that already runs; repeatable")
     add("--engine-python", metavar="B=PATH", action="append", help="the Python of an engine's own environment")
@@ -183,7 +183,6 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="NAME=X",
         help="p90_latency=10, accuracy>=0.8, cost<=X; repeatable",
     )
-    add("--policy", choices=("any", "final", "forced"))
     add("--output", metavar="FILE", help="write there instead of to standard output")
     add("--no-color", action="store_true")
 

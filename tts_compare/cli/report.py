@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +28,15 @@ def report_command(arguments: Namespace) -> int:
     known = FIGURE_FORMATS if arguments.figures else tuple(REPORTS)
     if form not in known:
         raise UsageError(f"--format {form} is not one of {', '.join(known)}")
+    if arguments.claims and arguments.format in REPORTS:
+        raise UsageError(f"--claims is text of its own, and --format {form} the whole report: give one of them")
     analysis, view = analysed([Path(run) for run in arguments.runs], slo=arguments.slo)
     if arguments.html:
         _write(Path(arguments.html), REPORTS["html"].render(analysis, view, look=_look()))
     if arguments.figures:
         _write_figures(analysis, view, Path(arguments.figures), form)
     if arguments.claims:
-        _print_claims(analysis)
+        _emit("".join(f"{line}\n" for line in claim_lines(analysis)), arguments.output)
     elif not (arguments.html or arguments.figures) or arguments.format in REPORTS:
         document = REPORTS[form].render(analysis, view, look=_look(no_color=arguments.no_color))
         _emit(document, arguments.output)
@@ -109,20 +111,18 @@ def _write(path: Path, document: str | bytes) -> None:
 def _write_figures(analysis: Analysis, view: RunView, directory: Path, form: Any) -> None:
     from tts_compare.reports.figures import draw_figures
 
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {directory}: {error.strerror}") from error
     for name, drawn in draw_figures(analysis, view, file_format=form).items():
         _write(directory / name, drawn)
 
 
-def _print_claims(analysis: Analysis) -> None:
+def claim_lines(analysis: Analysis) -> Iterator[str]:
+    """The paper's claims, a verdict and a sentence each."""
     from tts_compare.reports.plain import plain
 
-    for line in claim_lines(analysis):
-        print(plain(line))
-
-
-def claim_lines(analysis: Analysis) -> Iterable[str]:
-    """The paper's claims, a verdict and a sentence each."""
     for claim in analysis.claims:
-        yield f"({claim.letter}) {claim.title}: {claim.verdict}"
-        yield f"    {claim.sentence}"
+        yield plain(f"({claim.letter}) {claim.title}: {claim.verdict}")
+        yield plain(f"    {claim.sentence}")
