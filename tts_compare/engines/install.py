@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from tts_compare.domain import Device
-from tts_compare.engines.hardware import detect_device
+from tts_compare.engines.hardware import detect_device, free_disk_bytes
 from tts_compare.engines.pip import pip_environment, run_pip
 from tts_compare.engines.recipes import Recipe, Step, recipe
 from tts_compare.engines.registry import MARKER, EnginePython, Installed, engines_dir, interpreter, read_marker
@@ -29,6 +29,7 @@ from tts_compare.errors import RunError, UsageError
 
 _AGAIN = "run the same command again to go on from there"
 _CHECK_TIMEOUT_S = 600.0
+ELSEWHERE = "set TTS_COMPARE_DATA to a directory with room that can be written, on a file system that keeps locks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +109,22 @@ class _Build:
         self._plan = ("the virtual environment", *(s.title for s in what.steps), "the import that proves it")
 
     def run(self) -> EnginePython:
-        """Hold the lock, build what is missing, prove it, and only then write the marker."""
-        with self._lock() as lock_fd:
-            whole = read_marker(self.directory)
-            if whole is None or whole.recipe != self._stamp_names():
-                (self.directory / MARKER).unlink(missing_ok=True)
-                whole = self._build(lock_fd)
+        """Where it is not whole: hold the lock, build what is missing, prove it, and only then write the marker."""
+        try:
+            whole = self._whole()
+            if whole is None:
+                with self._lock() as lock_fd:
+                    whole = self._whole() or self._build(lock_fd)
+        except OSError as error:
+            raise RunError(f"installing {self.recipe.name} failed: {error}; {ELSEWHERE}") from error
         return EnginePython(path=whole.interpreter, engine=whole.engine, version=whole.version, source="installed")
 
+    def _whole(self) -> Installed | None:
+        there = read_marker(self.directory)
+        return there if there and there.recipe == self._stamp_names() else None
+
     def _build(self, lock_fd: int) -> Installed:
+        (self.directory / MARKER).unlink(missing_ok=True)
         self._make_venv()
         with (self.directory / "install.log").open("a") as log:
             for number, step in enumerate(self.recipe.steps, start=2):
@@ -155,7 +163,8 @@ class _Build:
         )
         if made.returncode != 0:
             said = (made.stdout + made.stderr).strip().splitlines() or ["no reason given"]
-            raise RunError(f"python -m venv failed: {said[-1]}; on Debian or Ubuntu install python3-venv")
+            free = f"{free_disk_bytes(self.directory) / 1024**3:.1f} GiB of disk is free"
+            raise RunError(f"python -m venv failed: {said[-1]}; {free}; on Debian or Ubuntu install python3-venv")
         self._stamps.mkdir(exist_ok=True)
         stamp.touch()
 
@@ -208,12 +217,14 @@ class _Build:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                except OSError:
+                except BlockingIOError:
                     if not waiting:
                         self._say(1, "another installation of it is running: waiting for it")
                     waiting = True
                     if self.cancel.wait(0.5):
                         raise RunError("stopped while waiting for another installation") from None
+                except OSError as error:
+                    raise RunError(f"{engines_dir()} cannot be locked: {error.strerror}; {ELSEWHERE}") from error
             yield file.fileno()
 
     def _stamp(self, step: Step) -> Path:

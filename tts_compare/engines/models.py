@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare.engines import safetensors
 from tts_compare.engines.gguf_model import convert
+from tts_compare.engines.install import ELSEWHERE
 from tts_compare.engines.pip import pip_environment
 from tts_compare.engines.registry import data_dir
 from tts_compare.errors import RunError
@@ -50,21 +51,28 @@ def prepare_quickstart_model(python: Path, *, tell: Callable[[str], None] = lamb
     that is installed beside us. The directory appears by a rename, whole. RunError where the package is not to be had.
     """
     home = models_dir() / QUICKSTART_MODEL
-    models_dir().mkdir(parents=True, exist_ok=True)
-    with (models_dir() / f".{QUICKSTART_MODEL}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if home.is_dir():
-            return home
-        scratch = models_dir() / f".{QUICKSTART_MODEL}.part"
-        scratch.mkdir(exist_ok=True)
-        source = _weights_file(python, scratch, tell)
-        tell("converting SmolLM2-135M-Instruct to a Hugging Face directory (270 MB)")
-        draft = scratch / "model"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
-        convert(source, draft)
-        draft.replace(home)
-        shutil.rmtree(scratch)
+    if home.is_dir():
+        return home
+    try:
+        models_dir().mkdir(parents=True, exist_ok=True)
+        with (models_dir() / f".{QUICKSTART_MODEL}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return home if home.is_dir() else _prepared(home, python, tell)
+    except OSError as error:
+        raise RunError(f"preparing {QUICKSTART_MODEL} failed: {error}; {ELSEWHERE}") from error
+
+
+def _prepared(home: Path, python: Path, tell: Callable[[str], None]) -> Path:
+    scratch = models_dir() / f".{QUICKSTART_MODEL}.part"
+    scratch.mkdir(exist_ok=True)
+    source = _weights_file(python, scratch, tell)
+    tell("converting SmolLM2-135M-Instruct to a Hugging Face directory (270 MB)")
+    draft = scratch / "model"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    convert(source, draft)
+    draft.replace(home)
+    shutil.rmtree(scratch)
     return home
 
 

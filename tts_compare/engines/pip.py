@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import selectors
 import subprocess
@@ -22,6 +23,8 @@ _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PIP_TA
 _DOWNLOAD = re.compile(r"Downloading (?P<file>\S+) \((?P<size>[\d.]+ [kMG]?B)\)")
 _WHEEL = re.compile(r"(?P<name>[^-/]+)-(?P<version>[^-/]+)-[^/]*\.whl$|(?P<sdist>[^/]+)\.(?:tar\.gz|zip)$")
 _NO_CPU_TORCH = re.compile(r"(No matching distribution found|Could not find a version).*\+cpu")
+_NO_MATCH = re.compile(r"ERROR: No matching distribution found for (?P<wanted>\S+?==(?P<version>\S+)|\S+)")
+_GAVE_UP = re.compile(r"Retry\(total=0,.* broken by '\w+\(['\"]?(?:<[^>]*>: )?(?P<why>.*?)['\"]?\)'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +36,21 @@ class PipResult:
 
     @property
     def cause(self) -> str:
-        """pip's own word for what went wrong: its last ``ERROR:`` line, else its last line."""
+        """pip's own word for what went wrong: its last ``ERROR:`` line, else its last line.
+
+        "No matching distribution" is what it says in the end of an index that it could not reach, and of a version
+        for another Python, too; what it said of these before then goes first.
+        """
         errors = [line for line in self.lines if line.startswith("ERROR:")]
-        return (errors or [line for line in self.lines if line.strip()] or ["pip said nothing"])[-1].strip()
+        last = (errors or [line for line in self.lines if line.strip()] or ["pip said nothing"])[-1].strip()
+        if (match := _NO_MATCH.match(last)) is None:
+            return last
+        if gave_up := next(filter(None, map(_GAVE_UP.search, self.lines)), None):
+            return f"the package index cannot be reached: {gave_up['why']}"
+        other = rf"require a different python version:.* {re.escape(match['version'] or '-')} Requires-Python ([^;]+)"
+        if needs := next(filter(None, (re.search(other, line) for line in errors)), None):
+            return f"{match['wanted']} needs Python {needs[1]}, and this is {platform.python_version()}"
+        return last
 
 
 def detail(line: str) -> str | None:
