@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang
 
-.PHONY: help setup quickstart engines lint unit wheel test audit sbom lock test-engines clean
+.PHONY: help setup quickstart engines lint unit wheel test audit sbom lock lowest test-engines clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
 	@echo 'make test          lint, types, all tests, real engines included'
 	@echo 'make test-engines  the tests that need many starts, and the soak'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
+	@echo 'make lowest        the fast tests over the lowest versions that are allowed'
 
 setup: $(READY)
 
@@ -54,6 +55,14 @@ $(TOOLS)/.ready:
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python -m pip install --quiet 'pip-audit>=2.7' 'cyclonedx-bom>=4.5'
 	@touch $@
+
+# The lowest versions that pyproject.toml allows, on the oldest Python.
+lowest: setup
+	$(BIN)/python tests/lowest.py > $(VENV)/lowest.txt
+	$(PYTHON) -m venv $(VENV)/lowest
+	$(VENV)/lowest/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)/lowest/bin/python -m pip install --quiet --editable . --group dev --constraint $(VENV)/lowest.txt
+	$(VENV)/lowest/bin/pytest tests/unit tests/contract
 
 audit: setup $(TOOLS)/.ready
 	$(BIN)/python tests/check_advisories.py $(TOOLS)/bin/pip-audit $(AUDIT)
