@@ -290,6 +290,30 @@ def test_a_doubt_about_one_load_is_not_on_the_points_of_another() -> None:
     assert "failed_requests" not in doubts["c1"]
 
 
+@pytest.mark.parametrize("requests", ["separate", "one"])
+def test_a_derived_vote_is_charged_for_its_samples_side_by_side_as_a_measured_one(requests: str) -> None:
+    """Cut at its last token, a response took what it took: both budgets then have the same costs."""
+    rows, grades = [], []
+    for at, problem in enumerate("ab"):
+        for sample, seconds in enumerate((4, 2, 1)):
+            line = {"timeline_us": [seconds * 250_000] * 4, "timeline_tokens": [4] * 4, "timeline_chars": [8] * 4}
+            name = problem if requests == "one" else f"{problem}{sample}"
+            more = {"sample": sample, "request_id": name, "method": "vote", **line}
+            rows.append(row(problem, 4 * at, seconds / 4, seconds, 16, **more))
+        for cut in (None, 16):
+            grades += [grade(problem, "correct", sample=i, method="vote", cut_tokens=cut) for i in range(3)]
+            for size in (2, 3):
+                vote = {"sample": None, "samples": size, "score": 1.0, "method": "vote", "cut_tokens": cut}
+                grades.append(grade(problem, "correct", **vote))
+    found = table(run_of(rows, grades))
+    costs = ("gpu_s_per_problem", "gpu_s_per_token", "cost_per_token_gpu_s", "latency_mean_s", "tokens_mean")
+    for size, bill in ((2, 2 * 4.0 * 2 / 3), (3, 2 * 4.0)):
+        derived, measured = found.filter(samples=size).sort("budget").select("provenance", *costs).rows()
+        assert (derived[0], measured[0]) == ("derived", "measured")
+        assert derived[1:] == pytest.approx(measured[1:])
+        assert derived[1] == pytest.approx(bill)
+
+
 def test_a_response_that_failed_has_failed_at_every_budget_that_is_cut_out_of_it() -> None:
     lost = {"finish_reason": None, "error_kind": "timeout_total"}
     line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}

@@ -16,8 +16,8 @@ def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str
     """Outcomes with ``devices``, ``wall_s``, ``bill_gpu_s``, ``usd`` and ``flops``.
 
     measured: ``samples.measured_rows`` of the records. bill_gpu_s of a measured outcome is its share of devices x
-    wall time, by the seconds its problem's requests held the server; of a derived outcome devices x its latency at
-    concurrency 1, else null.
+    wall time, by the seconds its problem's requests held the server; of a derived outcome devices x the seconds it
+    would hold the server alone, at concurrency 1, else null.
     """
     wall = walls(measured)
     held = occupancy(measured).join(wall, on=[*_POINT_WORK, "repeat"], how="left", maintain_order="left")
@@ -34,7 +34,7 @@ def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str
             bill_gpu_s=pl.when(pl.col("provenance") == "measured")
             .then(measured_bill)
             .when(pl.col("load") == "c1")
-            .then(devices * pl.col("request_s"))
+            .then(devices * pl.col("held_s"))
         )
         .with_columns(usd=_usd(), flops=_flops())
         .drop("problem_wall_s")

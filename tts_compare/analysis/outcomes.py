@@ -14,6 +14,7 @@ _FIGURES = (
     "latency_s",
     "latency_mth_s",
     "request_s",
+    "held_s",
     "ttft_s",
     "ttfot_s",
     "tpot_s",
@@ -39,6 +40,7 @@ _SUMS = (
 )
 #: Columns of the outcomes frame. correct is in [0, 1], null where failed or ungraded; a vote's sample is null.
 #: work_share: which part of the problem's requests the outcome stands for, m / k for a vote of m among k.
+#: held_s: seconds for which the outcome alone would hold the server: samples side by side hold it once.
 OUTCOME_COLUMNS = (
     *POINT_KEY,
     "record_budget",
@@ -139,6 +141,7 @@ def _single_outcomes(answers: pl.DataFrame, judged: pl.DataFrame, policy: str) -
             samples=pl.lit(1, dtype=pl.Int64),
             pass_at=pl.col("correct"),
             latency_mth_s=pl.col("latency_s"),
+            held_s=pl.col("request_s"),
             failed=~pl.col("ok"),
             ungraded=pl.col("ok") & pl.col("correct").is_null(),
             work_share=pl.lit(1.0),
@@ -187,6 +190,7 @@ def _vote_outcomes(answers: pl.DataFrame, votes: pl.DataFrame, judged: pl.DataFr
         latency_mth_s=pl.col("latency_s").filter(pl.col("rank") == pl.col("samples")).first(),
         **{name: pl.col(name).filter("ok").sum() * share for name in _SUMS},
         **{name: pl.col(name).filter("ok").mean() for name in ("ttft_s", "ttfot_s", "tpot_s", "truncated")},
+        held_s=pl.col("latency_s").max() * pl.col("samples").first() / pl.len(),
         work_share=pl.col("samples").first() / pl.len(),
         k=pl.col("k").first(),
         right=pl.col("sample_correct").sum().round().cast(pl.Int64),

@@ -161,6 +161,7 @@ def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) 
     wanted = calls.filter(pl.col("call") == 0).join(budgets, on=work, maintain_order="left_right")
     joined = wanted.join(cuts, on=[*RECORD_KEY, "cut_tokens"], how="left", maintain_order="left")
     latency = pl.col("cut_us") * _US
+    request = ("setting", "request_id", "cut_tokens")
     return joined.select(
         *(pl.col("budget").alias("record_budget") if c == "record_budget" else c for c in SAMPLE_KEY),
         "cut_tokens",
@@ -169,7 +170,7 @@ def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) 
         "ttft_s",
         "estimated",
         latency_s=latency,
-        request_s=latency,
+        request_s=latency.max().over(request) / pl.len().over(request),
         ttfot_s=pl.when(pl.col("ttfot_s") <= latency).then("ttfot_s"),
         tpot_s=pl.when(pl.col("cut_length") > 1).then((latency - pl.col("ttft_s")) / (pl.col("cut_length") - 1)),
         decode_s=latency - pl.col("ttft_s"),
