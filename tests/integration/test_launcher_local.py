@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -75,6 +76,17 @@ def test_an_engine_finds_the_programs_beside_its_python(tmp_path: Path, marker: 
         assert shutil.which("ninja", path=path) == str(ninja)
         assert path.endswith(os.environ["PATH"])
     finally:
+        asyncio.run(server.stop())
+
+
+def test_a_server_starts_beside_a_thousand_open_connections(tmp_path: Path, marker: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        files = [stack.enter_context(Path("/dev/null").open()) for _ in range(1100)]
+        assert files[-1].fileno() > 1024, "more than select() can watch"
+        server = start(marked(stub_plan(tmp_path), marker))
         asyncio.run(server.stop())
 
 

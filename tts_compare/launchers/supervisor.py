@@ -167,20 +167,22 @@ def watch(server: int, control: int, parent: int) -> int | None:
     os.set_blocking(signalled, False)
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    watched = [control, wake]
+    watched = select.poll()  # not select(): a parent with a thousand connections hands over higher descriptors
+    for fd in (control, wake):
+        watched.register(fd, select.POLLIN)
     try:
-        watched.append(os.pidfd_open(parent))
+        parent_fd = os.pidfd_open(parent)
     except (AttributeError, OSError):
         parent_fd = -1  # an old kernel: the pipe's end of file has to do
     else:
-        parent_fd = watched[-1]
+        watched.register(parent_fd, select.POLLIN)
     while True:
         status = reap(server)
         if status is not None:
             return status
         if os.getppid() != parent:
             return None
-        ready = select.select(watched, [], [])[0]
+        ready = {fd for fd, _ in watched.poll()}
         if parent_fd in ready:
             return None
         if wake in ready:
