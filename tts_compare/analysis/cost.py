@@ -54,7 +54,7 @@ def _setting_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
             {
                 "setting": setting,
                 "devices": facts.get("devices"),
-                "gpu_hour_usd": None if facts.get("devices") is None else hourly,
+                "gpu_hour_usd": None if facts.get("devices") is None else facts.get("gpu_hour_usd", hourly),
                 "price_input": price.get("input"),
                 "price_output": price.get("output"),
                 "price_cached": price.get("cached") if price.get("cached") is not None else price.get("input"),

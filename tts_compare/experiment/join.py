@@ -105,7 +105,10 @@ def _renamed(frame: pl.DataFrame, run: str) -> pl.DataFrame:
 
 
 def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """One manifest for several runs, settings under ``<run>:<setting>``; the rest is the first run's."""
+    """One manifest for several runs, settings under ``<run>:<setting>``; the rest is the first run's.
+
+    A setting takes the price of its own run's device hour along. One id for two problems is a doubt.
+    """
     first = dict(manifests[0][1])
     problems = {row["id"]: row for _, manifest in manifests for row in manifest["dataset"]["problems"]}
     by_setting, lists = ("settings", "server_metrics", "scoring"), ("left_out", "failed", "doubts")
@@ -118,6 +121,21 @@ def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[
                 {**row, "setting": f"{name}:{row['setting']}"} if row.get("setting") else dict(row)
                 for row in manifest[key]
             ]
+        hourly = (manifest.get("experiment") or {}).get("gpu_hour_usd")
+        for setting in manifest["settings"]:
+            facts = renamed["settings"][f"{name}:{setting}"]
+            renamed["settings"][f"{name}:{setting}"] = {"gpu_hour_usd": hourly, **facts}
+    texts = {(row["id"], row["problem"]) for _, manifest in manifests for row in manifest["dataset"]["problems"]}
+    if len(texts) > len(problems):
+        renamed["doubts"].append(
+            {
+                "code": "problems_differ",
+                "message": f"{len(texts) - len(problems)} ids of problems name other problems in another run: "
+                "what is compared is not the same",
+                "advice": "report runs of different data sets apart, or give their problems ids",
+                "setting": None,
+            }
+        )
     models = {model: facts for _, manifest in manifests for model, facts in manifest["models"].items()}
     dataset = {**first["dataset"], "problems": list(problems.values())}
     return {**first, **renamed, "models": models, "dataset": dataset}

@@ -1,0 +1,41 @@
+"""Several runs as one: whose prices count, and which problems are the same."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from tests.synthetic import Run, World, make_run
+from tts_compare.analysis.analyse import points
+from tts_compare.experiment.join import joined_manifest
+
+
+def joined(**runs: Run) -> pl.DataFrame:
+    """The points of several runs put together."""
+    manifest = joined_manifest([(name, run.manifest) for name, run in runs.items()])
+    records, grades = (
+        pl.concat(
+            getattr(run, part).with_columns(setting=pl.lit(f"{name}:") + pl.col("setting"))
+            for name, run in runs.items()
+        )
+        for part in ("records", "grades")
+    )
+    return points(records, grades, manifest, resamples=100)
+
+
+def test_every_run_is_priced_by_its_own_device_hour() -> None:
+    runs = {f"at{usd}": make_run(World(problems=5, gpu_hour_usd=usd)) for usd in (3.6, 7.2, None)}
+    found = joined(**runs)
+    usd = {row["setting"].split(":")[0]: row["usd_per_problem"] for row in found.iter_rows(named=True)}
+    seconds = found["gpu_s_per_problem"][0]
+    assert usd == {"at3.6": pytest.approx(seconds / 1000), "at7.2": pytest.approx(seconds / 500), "atNone": None}
+
+
+def test_one_id_for_two_problems_is_a_doubt_and_the_same_problems_are_none() -> None:
+    run = make_run(World(problems=3)).manifest
+    others = [row | {"problem": "Another?"} for row in run["dataset"]["problems"][:2]]
+    other = run | {"dataset": run["dataset"] | {"problems": others}}
+    assert joined_manifest([("a", run), ("b", run)])["doubts"] == []
+    (doubt,) = joined_manifest([("a", run), ("b", other)])["doubts"]
+    assert doubt["code"] == "problems_differ"
+    assert doubt["message"].startswith("2 ids")
