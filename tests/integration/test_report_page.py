@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.integration import chromium
 from tests.unit import test_reports_sample as sample
-from tts_compare.reports import REPORTS, Look
+from tts_compare.reports import REPORTS, Look, RunView
 
 PROGRAM = chromium.find()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs chromium (apt-get install chromium)")
@@ -172,6 +174,27 @@ def test_another_load_shows_its_own_points(page: chromium.Page) -> None:
     page.wait("document.getElementById('spread').hidden")
     assert marks(page, "figure-frontier") >= sample.analysis().points.height
     assert page.value("document.getElementById('place').textContent") == "no response matches"
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_legend_of_many_long_names_hides_none(browser: chromium.Page, tmp_path: Path, width: int) -> None:
+    """Thirty settings whose names begin alike: every name is whole and inside the figure."""
+    names = [f"vllm/a-distilled-model-of-some-billions-{i}/tp1-pp1-dp1/none" for i in range(30)]
+    analysis = sample.analysis()
+    rows = [sample.point(name, 1024) for name in names]
+    flags = {flag: False for flag in analysis.points.columns if flag.startswith("on_")}
+    points = pl.DataFrame([row | flags for row in rows], schema=analysis.points.schema)
+    made = REPORTS["html"].render(replace(analysis, points=points), RunView(), look=Look())
+    assert isinstance(made, str)
+    (tmp_path / "many.html").write_text(made, encoding="utf-8")
+    browser.resize(width, 844)
+    browser.open((tmp_path / "many.html").as_uri())
+    shown = browser.value(
+        "(() => { const f = document.querySelector('#figure-frontier svg');"
+        " const edge = f.getBoundingClientRect().right; return [...f.querySelectorAll('.role-legend-label text')]"
+        ".filter((t) => t.getBoundingClientRect().right <= edge).map((t) => t.textContent); })()"
+    )
+    assert sorted(shown) == sorted(f"vllm a-distilled-model-of-some-billions-{i}" for i in range(30))
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_compare.reports.charplot import MANY, Dot, draw
+from tts_compare.reports.numbers import three_digits
 
 dots = st.lists(
     st.builds(
@@ -74,3 +75,11 @@ def test_points_of_one_accuracy_get_an_axis_whose_labels_differ(accuracy: float)
     assert len(set(labels)) == 3
     assert 0 <= min(labels) <= 100 * accuracy + 1
     assert 100 * accuracy - 1 <= max(labels) <= 100
+
+
+@given(st.floats(1e-3, 1e3), st.floats(1.0, 1.5))
+def test_an_axis_of_costs_close_together_has_labels_that_differ(x: float, ratio: float) -> None:
+    """In the three digits they are written with."""
+    dots = [Dot(x=x, y=0.5, letter="a"), Dot(x=x * ratio, y=0.6, letter="b")]
+    labels = draw(dots, width=96, height=12, write_x=three_digits).lines[-1].split()
+    assert len(labels) == len(set(labels)) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -70,6 +71,42 @@ def test_failures_and_truncation_stand_beside_every_figure() -> None:
     rows = [line for line in console(width=80).splitlines() if re.match(r"[T·][L·][P·][C·] ", line)]
     assert len(rows) == 2 * sample.analysis().points.height
     assert all(re.search(r"\d+\.\d +[02]/40$", row) for row in rows)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("unicode", [True, False])
+def test_no_width_costs_a_column(width: int, *, unicode: bool) -> None:
+    """Where the table does not fit its rows are said in words."""
+    text = re.sub(r"\s+", " ", console(width=width, unicode=unicode))
+    assert len(re.findall(r"\b[02]/40\b", text)) == 2 * sample.analysis().points.height
+
+
+def test_failures_are_of_the_answers_sent_for() -> None:
+    """Three starts of 40 problems are 120 answers."""
+    points = sample.analysis().points.with_columns(outcomes=pl.lit(120))
+    assert "2/120" in console(replace(sample.analysis(), points=points), width=80)
+
+
+def test_comparisons_that_differ_in_load_method_or_samples_can_be_told_apart() -> None:
+    """Two loads, two methods and two numbers of samples: no two rows read the same."""
+    pair, same = sample.pair("c1"), sample.lossless("c1")
+    vote = {"a_method": "vote", "b_method": "vote"}
+    pairs = [pair, {**pair, "load": "c8"}, pair | vote, pair | vote | {"a_samples": 4, "b_samples": 4}]
+    lossless = [same, {**same, "load": "c8"}, {**same, "method": "vote"}]
+    analysis = replace(
+        sample.analysis(), pairs=pl.DataFrame(pairs, strict=False), losslessness=pl.DataFrame(lossless, strict=False)
+    )
+    lines = console(analysis, width=300).splitlines()
+    rows = [line for line in lines if line.startswith("speculation")]
+    assert len(rows) == len(set(rows)) == 7
+
+
+def test_accuracy_targets_close_to_each_other_can_be_told_apart() -> None:
+    """63.2 and 63.4 %."""
+    targets = [sample.optimal("c1") | {"accuracy_target": target} for target in (0.632, 0.634)]
+    text = console(replace(sample.analysis(), optimal=pl.DataFrame(targets, strict=False)), width=160)
+    assert "63.2%" in text
+    assert "63.4%" in text
 
 
 def test_derived_points_are_marked_and_explained() -> None:

@@ -113,6 +113,21 @@ def test_a_figure_draws_every_point_and_names_every_setting() -> None:
     assert len(described) >= sample.analysis().points.height
 
 
+def test_a_figure_is_as_wide_as_its_plot_and_legend_and_cuts_no_name() -> None:
+    """A long formula is wrapped; settings whose names begin alike can be told apart."""
+    model = "a-model-whose-name-is-longer-than-any-legend-of-a-figure-would-be"
+    rows = [sample.point(f"vllm/{model}/tp{ranks}-pp1-dp1/none", 1024) | {"on_latency_frontier": 0} for ranks in (1, 2)]
+    rows += [sample.point("vllm/tiny/tp1-pp1-dp1/none", 1024) | {"on_latency_frontier": 0}]
+    analysis = sample.analysis()
+    long = replace(analysis, points=pl.DataFrame(rows, schema=analysis.points.schema, strict=False))
+    drawn = draw_figures(long, sample.run_view(), file_format="svg")["figure1-accuracy-latency.svg"].decode()
+    assert f"vllm {model} tp1<" in drawn
+    assert f"vllm {model} tp2<" in drawn
+    told = replace(analysis, formulas={"latency_mean_s": "a word and more " * 12})
+    drawn = draw_figures(told, sample.run_view(), file_format="svg")["figure1-accuracy-latency.svg"].decode()
+    assert float(drawn.split('width="')[1].split('"')[0]) < 700
+
+
 def test_models_have_panels_of_their_own() -> None:
     """As in the paper: a column a model."""
     analysis = sample.analysis()

@@ -64,6 +64,7 @@ def point(setting: str, budget: int, *, load: str = "c1", **changes: Any) -> dic
         "provenance": "measured" if budget == BUDGETS[-1] else "derived",
         "biased": False,
         "n": 40,
+        "outcomes": 40,
         "n_compared": 40,
         "failed": 2 if "/tp2" in setting else 0,
         "ungraded": 0,

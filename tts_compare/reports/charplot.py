@@ -44,7 +44,9 @@ def draw(
     margin, rows = 6, height - 2
     columns = width - margin - 1
     log = _log_scale(dots)
-    x_of, x_at = _axis([_to(d.x, log) for d in dots], columns, pad=0.04)
+    # At least a twentieth of the figure itself: three digits could not tell the ticks of a narrower axis apart.
+    least = 0.0 if log else 0.05 * max((abs(d.x) for d in dots), default=0.0)
+    x_of, x_at = _axis([_to(d.x, log) for d in dots], columns, pad=0.04, least=least)
     y_of, y_at = _axis([d.y for d in dots], rows, pad=0.06, least=0.1, floor=0.0, ceiling=1.0)
     grid = [[" "] * columns for _ in range(rows)]
     _stairs(grid, [(x_of(_to(d.x, log)), y_of(d.y)) for d in dots if d.on_frontier], rows, unicode=unicode)

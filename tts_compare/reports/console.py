@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
 
 WIDE = 120
+#: Characters below which a column that may be broken over lines is not.
+_FOLDED = 12
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _OTHER = "+"
 _PLOTS: tuple[tuple[str, str, Kind, str], ...] = (
@@ -91,28 +93,27 @@ def _group(
     from rich.text import Text
 
     yield Text(f"\n{group.title[:1].upper()}{group.title[1:]}", style="bold")
-    wide = look.width >= WIDE
-    tables: Sequence[tuple[str, Sequence[sheets.Column]]] = (
-        (("Accuracy and latency", sheets.SPEED_WIDE), ("Accuracy and cost", sheets.COST_WIDE))
-        if wide
-        else (("Accuracy and latency", sheets.SPEED), ("Accuracy and cost", sheets.COST))
-    )
-    for title, columns in tables:
-        sheet = sheets.points_sheet(
-            group,
-            columns,
-            labels=labels,
-            formulas=analysis.formulas,
-            on_cpu=run.on_cpu,
-            title=title,
-            narrow=not wide,
-        )
+    tables = _point_sheets(group, analysis, run, labels, narrow=False)
+    wide = look.width >= WIDE and all(_width(sheet, _gap(look)) <= look.width for sheet in tables)
+    for sheet in tables if wide else _point_sheets(group, analysis, run, labels, narrow=True):
         yield from _sheet(sheet, look, folds=1)
     told = ", ".join(f"{letter} {axis}" for letter, axis in sheets.FRONTIERS.values())
     yield Text(f"on: the frontiers the point is on: {told}.", style="dim")
     arm = "figure [95 % interval]" if wide else "figure ± the longer arm of its 95 % interval"
-    yield Text(f"{arm}; failed of n: problems without a complete outcome, of those sent; u: ungraded.", style="dim")
+    yield Text(f"{arm}; failed of n: answers that did not complete, of those sent; u: ungraded.", style="dim")
     yield from _plots(group, run, labels, look)
+
+
+def _point_sheets(
+    group: sheets.Group, analysis: Analysis, run: RunView, labels: Labels, *, narrow: bool
+) -> list[sheets.Sheet]:
+    columns = (sheets.SPEED, sheets.COST) if narrow else (sheets.SPEED_WIDE, sheets.COST_WIDE)
+    return [
+        sheets.points_sheet(
+            group, shown, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title, narrow=narrow
+        )
+        for title, shown in zip(("Accuracy and latency", "Accuracy and cost"), columns, strict=True)
+    ]
 
 
 def _sheet(sheet: sheets.Sheet, look: Look, *, folds: int | None = None) -> Iterator[RenderableType]:
@@ -124,10 +125,11 @@ def _sheet(sheet: sheets.Sheet, look: Look, *, folds: int | None = None) -> Iter
     if not look.unicode:
         # Before the layout: a sign may become two characters.
         rows = tuple(tuple(map(ascii_only, row)) for row in sheet.rows)
-        sheet = replace(sheet, heads=tuple(map(ascii_only, sheet.heads)), rows=rows)
+        heads, sentences = (tuple(map(ascii_only, texts)) for texts in (sheet.heads, sheet.sentences))
+        sheet = replace(sheet, heads=heads, rows=rows, sentences=sentences)
     yield Text(f"\n{sheet.title}", style="bold")
-    gap = 1 if look.width < WIDE else 2
-    if sheet.sentences and _width(sheet, gap) > look.width:
+    gap = _gap(look)
+    if sheet.sentences and _width(sheet, gap, folds) > look.width:
         for sentence in sheet.sentences:
             yield from _bullet(sentence)
     else:
@@ -143,7 +145,7 @@ def _sheet(sheet: sheets.Sheet, look: Look, *, folds: int | None = None) -> Iter
                 justify="left" if i in sheet.left else "right",
                 overflow="fold",
                 no_wrap=i != folds,
-                min_width=12 if i == folds else None,
+                min_width=_FOLDED if i == folds else None,
             )
         for i, row in enumerate(_without_repeats(sheet.rows, folds)):
             table.add_row(*(Text(cell) for cell in row), style="bold" if i in sheet.marked else None)
@@ -152,12 +154,18 @@ def _sheet(sheet: sheets.Sheet, look: Look, *, folds: int | None = None) -> Iter
         yield Text(line, style="dim")
 
 
-def _width(sheet: sheets.Sheet, gap: int) -> int:
-    """Characters the table takes where no cell is broken."""
-    widest = (
+def _gap(look: Look) -> int:
+    return 1 if look.width < WIDE else 2
+
+
+def _width(sheet: sheets.Sheet, gap: int, folds: int | None = None) -> int:
+    """Characters the table takes where no cell is broken, but those of the column that ``folds``."""
+    widest = [
         max(len(line) for cell in column for line in cell.splitlines() or [""])
         for column in zip(sheet.heads, *sheet.rows, strict=True)
-    )
+    ]
+    if folds is not None:
+        widest[folds] = min(widest[folds], _FOLDED)
     return sum(widest) + gap * (len(sheet.heads) - 1)
 
 

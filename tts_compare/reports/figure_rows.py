@@ -32,6 +32,11 @@ class AxisShown:
     lo: str = ""
     hi: str = ""
 
+    @property
+    def in_words(self) -> str:
+        """The title inside a sentence: ``mean latency``, and ``FLOPs per problem`` as it is."""
+        return self.title if self.title[1].isupper() else self.title.lower()
+
 
 #: The switch of the page, in its order.
 AXES_SHOWN: tuple[AxisShown, ...] = (
@@ -171,7 +176,7 @@ def _point(row: Mapping[str, Any], axes: list[AxisShown], scales: Mapping[str, S
         "budget_said": budget(row["budget"]) + (" (derived)" if row["provenance"] == "derived" else ""),
         "accuracy": None if accuracy is None else 100 * accuracy,
         "accuracy_said": _said(row, "accuracy", "accuracy_lo", "accuracy_hi", Scale(factor=100, unit="%")),
-        "failed_said": f"{row['failed'] or 0} of {row['n']}",
+        "failed_said": f"{row['failed'] or 0} of {row['outcomes']}",
         "truncated_said": Scale(factor=100, unit="%").write(row["truncated_share"]) + " %",
         **dict(zip(("lo", "hi"), _shifted(row, "accuracy", accuracy, 100.0), strict=True)),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 FileFormat = Literal["png", "svg", "pdf"]
 _WIDTH, _HEIGHT = 420, 320
+#: Characters of the subtitle that a panel is wide.
+_LINE = 80
 _NUMBERED = {"latency": "figure1-accuracy-latency", "paper_cost": "figure2-accuracy-cost-per-token"}
 
 
@@ -64,18 +67,19 @@ def _whole(analysis: Analysis, group: Group, axis: AxisShown, drawn: Drawn) -> d
         name: [row for row in rows if row["axis"] == axis.id]
         for name, rows in (("frontier", drawn.frontiers), ("band", drawn.bands))
     }
+    theme = vega.theme("light")
     panels = [_panel(chart, model if len(models) > 1 else None) for model in models]
     formula = analysis.formulas.get(axis.column, "")
     return {
         "title": {
-            "text": f"Accuracy against {axis.title.lower()}, {group.title}",
+            "text": f"Accuracy against {axis.in_words}, {group.title}",
             "subtitle": [
-                f"{axis.title}: {formula}" if formula else "",
+                *textwrap.wrap(f"{axis.title}: {formula}" if formula else "", _LINE * len(models)),
                 "bars: 95 % intervals; ringed: on the frontier",
             ],
         },
         "datasets": data,
-        "config": vega.theme("light"),
+        "config": theme | {"legend": theme["legend"] | {"labelLimit": 0}},
         "hconcat": panels,
         "resolve": {"scale": {"y": "shared"}},
     }

@@ -200,7 +200,7 @@ def draw_progress(
     foot = say_progress(progress, now_s=now_s) if progress.rows else "planning"
     if progress.started_at_s is not None:
         foot = f"{duration(now_s - progress.started_at_s)}: {foot}"
-    lines = [Text(f"{hidden} more settings")] if hidden else []
+    lines = [Text(f"{hidden} more setting{'s' if hidden > 1 else ''}")] if hidden else []
     words = [Text(shown_as(line), style="dim", no_wrap=True, overflow=overflow) for line in progress.words]
     return Group(table, *lines, Text(shown_as(foot), style="bold", no_wrap=True, overflow=overflow), *words)
 
@@ -215,7 +215,7 @@ def _fitting(rows: tuple[SettingProgress, ...], most: int) -> tuple[SettingProgr
 
 
 def _cells(row: SettingProgress, now_s: float, *, bar: bool) -> tuple[str, ...]:
-    state = row.state + (f" ({row.restarts} restarts)" if row.restarts else "")
+    state = row.state + (f" ({row.restarts} restart{'s' if row.restarts > 1 else ''})" if row.restarts else "")
     if row.state in ("left out", "failed") and not row.done:
         return (state,)
     rate, latency = row.tokens_per_s(now_s), row.latency_mean_s

@@ -53,7 +53,7 @@ def three_digits(value: float) -> str:
         return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
     if size >= 99.95:
         return f"{value:,.0f}"
-    decimals = 2 - math.floor(math.log10(size) + 1e-12)
+    decimals = 2 - math.floor(math.log10(float(f"{size:.2e}")) + 1e-12)  # 9.996 is 10.0, not 10.00
     return f"{value:.{max(0, decimals)}f}"
 
 

@@ -97,8 +97,8 @@ def _data(analysis: Analysis, run: RunView, labels: Labels) -> dict[str, Any]:
         "themes": {name: vega.theme(name) for name in ("light", "dark")},
         "spread": spread,
         "spreadSpecs": {
-            "latency": vega.quantile_bars("Latency of a request (s)", order=order),
-            "rate": vega.quantile_bars("Decoding rate of a request (tokens/s)", order=order),
+            "latency": vega.quantile_bars("Latency (s)", order=order),
+            "rate": vega.quantile_bars("Decoding rate (tokens/s)", order=order),
         },
         "responses": asdict(responses(run, labels)),
     }

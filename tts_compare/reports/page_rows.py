@@ -68,7 +68,10 @@ def distributions(run: RunView, labels: Labels) -> list[Row]:
             .sort(keys)
         )
         several = table["method"].n_unique() > 1
-        found += [{"what": name, "series": _series(row, labels, several=several)} | row for row in table.to_dicts()]
+        found += [
+            {"what": name, "series": _series(row, labels, several=several), "budget_said": budget(row["budget"])} | row
+            for row in table.to_dicts()
+        ]
     return found
 
 

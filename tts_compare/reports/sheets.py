@@ -109,7 +109,7 @@ def say_load(load: str) -> str:
     if load[:1] == "c" and load[1:].isdigit():
         return f"closed loop of {load[1:]} requests"
     if load[:1] == "r":
-        return f"{load[1:]} requests a second"
+        return f"{load[1:]} request{'' if load == 'r1' else 's'} a second"
     return load
 
 
@@ -199,7 +199,15 @@ def points_sheet(
             *(("~: derived by cutting the longer responses of the same setting at this budget.",) if derived else ()),
             *_bounds(group, labels, varied),
         ),
+        sentences=tuple(_in_words(row, shown, scales) for row in rows),
     )
+
+
+def _in_words(row: tuple[str, ...], columns: Sequence[Column], scales: Mapping[str, Scale]) -> str:
+    marks, name, size, *figures, truncated, failures = row
+    said = ", ".join(f"{c.head} {figure} {scales[c.name].unit}" for c, figure in zip(columns, figures, strict=True))
+    text = f"{name}, budget {size}, on {marks}: {said}; truncated {truncated} %, failed {failures}"
+    return text.replace("\n", " ")
 
 
 def _has_figures(column: Column, group: Group) -> bool:
@@ -243,7 +251,7 @@ def _figure(row: Mapping[str, Any], column: Column, unit: Scale, *, narrow: bool
 
 
 def _failures(row: Mapping[str, Any]) -> str:
-    failed, ungraded, n = row.get("failed") or 0, row.get("ungraded") or 0, row.get("n")
+    failed, ungraded, n = row.get("failed") or 0, row.get("ungraded") or 0, row.get("outcomes")
     return f"{failed}/{n}" + (f" +{ungraded}u" if ungraded else "")
 
 
@@ -279,7 +287,7 @@ def _optimal_row(row: Mapping[str, Any], labels: Labels, *, many: bool) -> tuple
     where = f" ({row['load']}, {row['policy']})" if many else ""
     share = row.get("differs_share")
     return (
-        f"{row['accuracy_target']:.0%}{where}",
+        f"{row['accuracy_target']:.1%}{where}",
         *(_tied(row[name] or DASH, labels) for name in ("by_tokens", "by_latency", "by_cost")),
         _times(row, "latency_penalty"),
         _times(row, "cost_penalty"),

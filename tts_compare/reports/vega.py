@@ -162,19 +162,22 @@ def budget_curve(
 
 def quantile_bars(title: str, *, order: list[str]) -> Spec:
     """A distribution a row: a line from p5 to p95, a bar from p25 to p75, a tick at the median."""
-    y = {"field": "series", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 170}}
+    y = {"field": "series", "type": "nominal", "sort": order, "title": None}
     told = [{"field": "series", "title": "setting"}] + [
         {"field": name, "title": name, "format": ".3s"} for name in ("p5", "p25", "p50", "p75", "p95", "requests")
     ]
 
     def span(lo: str, hi: str | None) -> Spec:
         x: Spec = {"field": lo, "type": "quantitative", "title": title, "scale": {"zero": False, "nice": True}}
+        # Where names are long the plot is narrower than its title, which then has room to the left only.
+        x["axis"] = {"titleAnchor": "end"}
         colour = _colour(order) | {"legend": None}
-        return {"x": x, "y": y, "color": colour, "tooltip": told} | ({"x2": {"field": hi}} if hi else {})
+        return {"x": x, "color": colour, "tooltip": told} | ({"x2": {"field": hi}} if hi else {})
 
     return {
         "data": {"name": "quantiles"},
         "width": "container",
+        "encoding": {"y": y},
         "layer": [
             {"mark": {"type": "rule", "strokeWidth": 1.5}, "encoding": span("p5", "p95")},
             {"mark": {"type": "bar", "height": 12, "opacity": 0.65}, "encoding": span("p25", "p75")},
@@ -188,7 +191,9 @@ def quantile_bars(title: str, *, order: list[str]) -> Spec:
 
 def _x(field: str, title: str, *, log: bool) -> Spec:
     scale: Spec = {"type": "log", "nice": False, "padding": 16} if log else {"zero": False, "nice": True, "padding": 12}
-    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": {"grid": False}}
+    # Labels stay under their ticks: pushed inwards, the outermost run into their neighbours.
+    axis = {"grid": False, "labelFlush": False, "labelSeparation": 8, "tickCount": 10}
+    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
 
 
 def _colour(order: list[str]) -> Spec:
@@ -209,7 +214,7 @@ def _tooltip(axis: AxisShown) -> list[Spec]:
         {"field": "series", "title": "setting"},
         {"field": "budget_said", "title": "budget"},
         {"field": "accuracy_said", "title": "accuracy"},
-        {"field": f"said_{axis.id}", "title": axis.title.lower()},
+        {"field": f"said_{axis.id}", "title": axis.in_words},
         {"field": f"share_{axis.id}", "title": "frontier share"},
         {"field": "truncated_said", "title": "truncated"},
         {"field": "failed_said", "title": "failed"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ def pairs_sheet(analysis: Analysis, labels: Labels, *, limit: int | None = MAX_P
     )
     shown = rows if limit is None else rows[:limit]
     more = len(rows) - len(shown)
-    said = tuple(_pair_row(row, labels) for row in shown)
+    said = tuple(_pair_row(row, labels, varied=_varied(rows)) for row in shown)
     sheet = Sheet(
         title="Comparisons, paired by problem",
         heads=("axis", "from", "to", "budget", "n", "accuracy", "latency", "bill"),
@@ -65,7 +65,7 @@ def pairs_sheet(analysis: Analysis, labels: Labels, *, limit: int | None = MAX_P
         left=frozenset({0, 1, 2, 5, 6, 7}),
         notes=(
             "Verdicts are corrected for their number (Holm); a ratio above 1 means the second is better.",
-            *((f"{more} more comparisons are in --format json and in the page.",) if more > 0 else ()),
+            *((f"comparisons that are only in --format json and in the page: {more}.",) if more > 0 else ()),
         ),
         sentences=tuple(
             f"{axis}: {a} to {b}, budget {size}, {n} problems: accuracy {accuracy}; latency {latency}; bill {bill}"
@@ -93,24 +93,33 @@ def _starred(sheet: Sheet) -> Sheet:
     )
 
 
-def _pair_row(row: Mapping[str, Any], labels: Labels) -> tuple[str, ...]:
+def _varied(rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Which of method, number of samples and load differ between comparisons, and must be said of each."""
+    seen = {
+        name: {row.get(key) for row in rows for key in (name, f"a_{name}", f"b_{name}") if key in row}
+        for name in ("method", "samples", "load")
+    }
+    return frozenset(name for name, values in seen.items() if len(values) > 1)
+
+
+def _pair_row(row: Mapping[str, Any], labels: Labels, *, varied: frozenset[str]) -> tuple[str, ...]:
     same_budget = row["a_budget"] == row["b_budget"]
     budgets = budget(row["a_budget"]) if same_budget else f"{budget(row['a_budget'])} to {budget(row['b_budget'])}"
     return (
         row["axis"].replace("_", " "),
-        _side(row, "a", labels),
-        _side(row, "b", labels),
-        budgets,
+        _side(row, "a", labels, varied=varied),
+        _side(row, "b", labels, varied=varied),
+        budgets + (f" ({row['load']})" if "load" in varied else ""),
         str(row["n"]),
         *(shorten(row[f"{name}_verdict"] or DASH, labels) for name in ("accuracy", "latency", "cost")),
     )
 
 
-def _side(row: Mapping[str, Any], side: str, labels: Labels) -> str:
+def _side(row: Mapping[str, Any], side: str, labels: Labels, *, varied: frozenset[str]) -> str:
     setting = shorten(labels.of.get(row[side], row[side]), labels)
-    if row["a_method"] != row["b_method"]:
+    if "method" in varied:
         setting += f" {row[f'{side}_method']}"
-    if row["a_samples"] != row["b_samples"]:
+    if "samples" in varied:
         setting += f" x{row[f'{side}_samples']}"
     return setting
 
@@ -168,7 +177,8 @@ def _percent(share: float | None) -> str:
 
 def lossless_sheet(analysis: Analysis, labels: Labels) -> Sheet:
     """Settings that should not change the answers, and whether they did."""
-    said = tuple(_lossless_row(row, labels) for row in analysis.losslessness.iter_rows(named=True))
+    rows = list(analysis.losslessness.iter_rows(named=True))
+    said = tuple(_lossless_row(row, labels, varied=_varied(rows)) for row in rows)
     return Sheet(
         title="Did the setting change the answers?",
         heads=("axis", "reference", "setting", "budget", "n", "same text", "first differs\nat token", "accuracy"),
@@ -182,13 +192,14 @@ def lossless_sheet(analysis: Analysis, labels: Labels) -> Sheet:
     )
 
 
-def _lossless_row(row: Mapping[str, Any], labels: Labels) -> tuple[str, ...]:
+def _lossless_row(row: Mapping[str, Any], labels: Labels, *, varied: frozenset[str]) -> tuple[str, ...]:
     at = row["first_difference_tokens_p50"]
+    method = f" {row['method']}" if "method" in varied else ""
     return (
         row["axis"].replace("_", " "),
-        shorten(row["a"], labels),
-        shorten(row["b"], labels),
-        budget(row["budget"]),
+        shorten(row["a"], labels) + method,
+        shorten(row["b"], labels) + method,
+        budget(row["budget"]) + (f" ({row['load']})" if "load" in varied else ""),
         str(row["n"]),
         _percent(row["identical_share"]),
         DASH if at is None else f"{at:.0f}",

@@ -24,15 +24,21 @@
   };
   const unique = (values) => [...new Set(values)].filter((value) => value !== null && value !== "");
 
-  const legend = (width, count) => {
-    const below = width < 700 || count > 18;
-    return below ? { orient: "bottom", columns: Math.max(1, Math.floor(width / 190)) } : { orient: "right" };
+  // A name that is cut may be that of several series. 7 px is a wide letter of the legend's 12 px.
+  const legend = (width, names) => {
+    const longest = 7 * Math.max(0, ...names.map((name) => name.length));
+    if (width >= 700 && names.length <= 18 && longest <= 260) return { orient: "right" };
+    const room = width - 105;
+    return {
+      orient: "bottom", columns: Math.max(1, Math.floor((room + 30) / (longest + 30))), labelLimit: room,
+      labelFontSize: Math.max(9, Math.min(12, 12 * room / longest)),
+    };
   };
-  const draw = async (id, spec, datasets, { count = 0, hideLegend = false } = {}) => {
+  const draw = async (id, spec, datasets, { names = [], hideLegend = false } = {}) => {
     const holder = byId(id);
     const theme = dark.matches ? "dark" : "light";
     const config = { ...data.themes[theme] };
-    config.legend = { ...config.legend, ...legend(holder.clientWidth, count), ...(hideLegend ? { disable: true } : {}) };
+    config.legend = { ...config.legend, ...legend(holder.clientWidth, names), ...(hideLegend ? { disable: true } : {}) };
     const turn = Symbol(id);
     const before = drawn.get(id);
     drawn.set(id, { turn, result: before && before.result });
@@ -56,10 +62,10 @@
     const axis = currentAxis();
     const ofAxis = (rows) => rows.filter((row) => row.axis === axis.id);
     const datasets = { points: group.points, frontier: ofAxis(group.frontiers), band: ofAxis(group.bands) };
-    const shown = { count: group.series.length };
+    const shown = { names: group.series };
     byId("formula-x").textContent = axis.formula ? axis.title + ": " + axis.formula : "";
     byId("formula-accuracy").textContent = group.accuracyFormula ? "Accuracy: " + group.accuracyFormula : "";
-    const single = { count: group.series.length, hideLegend: true };
+    const single = { hideLegend: true };
     return Promise.all([
       draw("figure-frontier", { ...axis.spec, name: "frontier_" + axis.id }, datasets, shown),
       draw("figure-accuracy-curve", group.accuracyCurve, { points: group.points }, single),
@@ -86,10 +92,12 @@
     byId("spread").hidden = budgets.length === 0;
     if (!budgets.length) return Promise.resolve();
     if (!budgets.includes(state.budget)) state.budget = budgets[0];
-    options(byId("spread-budget"), budgets.map((tokens) => [tokens, tokens]), state.budget);
+    options(byId("spread-budget"), budgets.map((tokens) => [tokens, here.find((row) => row.budget === tokens).budget_said]), state.budget);
     return Promise.all(["latency", "rate"].map((what) => {
       const quantiles = here.filter((row) => row.what === what && row.budget === state.budget);
-      return draw("figure-" + what, { ...data.spreadSpecs[what], height: 28 * quantiles.length + 8 }, { quantiles });
+      const spec = { ...data.spreadSpecs[what], height: 28 * quantiles.length + 8 };
+      spec.encoding = { y: { ...spec.encoding.y, axis: { labelLimit: byId("figure-" + what).clientWidth * 0.55 } } };
+      return draw("figure-" + what, spec, { quantiles });
     }));
   };
 
