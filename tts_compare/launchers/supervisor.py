@@ -168,8 +168,8 @@ def watch(server: int, control: int, parent: int) -> int | None:
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     watched = select.poll()  # not select(): a parent with a thousand connections hands over higher descriptors
-    for fd in (control, wake):
-        watched.register(fd, select.POLLIN)
+    watched.register(control, select.POLLIN)
+    watched.register(wake, select.POLLIN)
     try:
         parent_fd = os.pidfd_open(parent)
     except (AttributeError, OSError):
@@ -182,7 +182,7 @@ def watch(server: int, control: int, parent: int) -> int | None:
             return status
         if os.getppid() != parent:
             return None
-        ready = {fd for fd, _ in watched.poll()}
+        ready = dict(watched.poll())
         if parent_fd in ready:
             return None
         if wake in ready:
