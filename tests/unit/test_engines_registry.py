@@ -47,6 +47,15 @@ def test_an_environment_without_its_marker_is_not_there() -> None:
         find_python("vllm", None, overrides={}, device="cpu")
 
 
+def test_a_build_of_a_version_is_that_version() -> None:
+    home = built("vllm", "0.31.0+cu129", "cuda")
+    found = find_python("vllm", "0.31.0", overrides={}, device="cuda")
+    assert (found.path, found.version) == (home / "bin" / "python", "0.31.0+cu129")
+    assert find_python("vllm", "0.31.0+cu129", overrides={}, device="cuda") == found
+    with pytest.raises(UsageError, match="no environment for vllm==0.31"):
+        find_python("vllm", "0.31", overrides={}, device="cuda")
+
+
 def test_a_marker_that_is_cut_short_counts_as_none() -> None:
     home = built("vllm", "0.32.0")
     text = (home / registry.MARKER).read_text()

@@ -135,13 +135,13 @@ def find_python(
     stated = overrides.get(f"{engine}=={version}") or overrides.get(engine)
     if stated:
         return _from_flag(engine, version, Path(stated).expanduser())
-    ours = [i for i in list_installed() if i.engine == engine and version in (None, i.version)]
-    fitting = sorted((i for i in ours if i.device == device), key=lambda i: i.version != PINNED[engine])
+    ours = [i for i in list_installed() if i.engine == engine and _is(i.version, version)]
+    fitting = sorted((i for i in ours if i.device == device), key=lambda i: not _is(i.version, PINNED[engine]))
     if fitting:
         best = fitting[0]
         return EnginePython(path=best.interpreter, engine=engine, version=best.version, source="installed")
     current = _current_version(engine)
-    if current is not None and version in (None, current):
+    if current is not None and _is(current, version):
         return EnginePython(path=Path(sys.executable), engine=engine, version=current, source="current")
     wanted = f"{engine}=={version}" if version else engine
     other = f" (the one installed is for {ours[0].device})" if ours else ""
@@ -150,6 +150,11 @@ def find_python(
         f"no environment for {wanted}{other}: run `tts-compare engines install {flags}`,"
         f" or give --engine-python {wanted}=/path/to/python"
     )
+
+
+def _is(there: str, wanted: str | None) -> bool:
+    """Whether an installed version is the one asked for, as pip takes it: ``0.31.0+cu129`` is a build of ``0.31.0``."""
+    return wanted in (None, there, there.partition("+")[0])
 
 
 def _current_version(engine: str) -> str | None:
@@ -190,7 +195,7 @@ def _from_flag(engine: str, version: str | None, path: Path) -> EnginePython:
     there = asked.stdout.strip()
     if asked.returncode != 0 or not there:
         raise UsageError(f"{flag} has no {engine}: install it there, or run `tts-compare engines install {engine}`")
-    if version not in (None, there):
+    if not _is(there, version):
         raise UsageError(f"{flag} has {engine} {there}, not the {version} asked for")
     # Not resolved: a virtual environment is known by the link's own place.
     return EnginePython(path=path.absolute(), engine=engine, version=there, source="flag")
