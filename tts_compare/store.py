@@ -96,6 +96,17 @@ def create(path: Path, *, private: bool = False) -> RunDir:
     return RunDir(path)
 
 
+def close_to_others(run: RunDir) -> None:
+    """Make a run private whose rows before were not. Raises UsageError where that is not ours to do."""
+    try:
+        for file in run.path.rglob("*"):
+            if file.is_file():
+                file.chmod(0o600)
+        run.path.chmod(0o700)
+    except OSError as error:
+        raise UsageError(f"cannot make {run.path} private, and a key is in use: {error.strerror}") from error
+
+
 def _is_beginning(entry: Path) -> bool:
     """Whether a run that ended before it had a manifest left this: nothing that was measured."""
     if entry.name == "servers":

@@ -15,7 +15,7 @@ from typing import Any
 
 from tts_compare import store
 from tts_compare.admission import Purse
-from tts_compare.domain import RequestRecord
+from tts_compare.domain import Doubt, RequestRecord
 from tts_compare.errors import TTSCompareError
 from tts_compare.experiment.join import write_points
 from tts_compare.experiment.journal import Journal, light
@@ -64,10 +64,14 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
     private = is_asked_with_key(prepared.work) or private
     resumed = prepared.experiment.resume is not None and store.RunDir(path).manifest.is_file()
     run = store.open_run(path) if resumed else store.create(path, private=private)
+    if resumed and private:
+        store.close_to_others(run)
+    private = run.private
     with store.Lock(run), store.RowLog(run.records, private=private) as rows:
-        manifest = new_manifest(prepared, name=path.name, command=command, asked=asked)
-        if resumed:
-            take_up(manifest, store.read_manifest(run))
+        manifest = new_manifest(prepared, name=path.resolve().name, command=command, asked=asked)
+        before = store.read_manifest(run) if resumed else None
+        if before:
+            take_up(manifest, before)
         journal = Journal(run, manifest, rows, tell, private=private, records=list(_light_rows(run)))
         journal.save()
         fleet = Fleet(prepared=prepared, pythons=pythons)
@@ -75,7 +79,10 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         state = Run(prepared=prepared, journal=journal, fleet=fleet, purse=purse)
         if purse:
             purse.pay(state.spent_usd())
-        tell(state.planned())
+        planned = state.planned()
+        tell(planned)
+        if before and any(left for _, left in planned.settings):
+            journal.doubt(machine_doubts(before["machine"], manifest["machine"]))
         for item in prepared.left_out:
             tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
         _loop(state, tell)
@@ -113,8 +120,23 @@ def take_up(new: dict[str, Any], old: dict[str, Any]) -> None:
     for setting, facts in new["settings"].items():
         before = old["settings"].get(setting, {})
         facts.update({key: before[key] for key in ("engine_version", "argv", "env", "startup_s") if key in before})
-    new["settings"] = {**old["settings"], **new["settings"]}
+    for key in ("settings", "models", "chat_templates"):
+        new[key] = {**old.get(key, {}), **new[key]}
     new["doubts"] += [doubt for doubt in old["doubts"] if doubt not in new["doubts"]]
+
+
+def machine_doubts(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Doubt, ...]:
+    """A doubt where a run goes on elsewhere: its rows are then of two machines."""
+    changed = [name for name in new if old.get(name) != new[name]]
+    if not changed:
+        return ()
+    return (
+        Doubt(
+            code="machine_changed",
+            message=f"the run was taken up on a machine that differs in {', '.join(changed)}",
+            advice="compare what was measured on one machine: start a new run there",
+        ),
+    )
 
 
 def _light_rows(run: store.RunDir) -> list[RequestRecord]:

@@ -68,12 +68,14 @@ async def serving(
     server = await launcher_for(plan).start(plan)
     try:
         facts = journal.manifest["settings"][setting.id]
+        before = facts["engine_version"]
         facts["engine_version"] = server.engine_version or _installed_version(fleet, setting)
         facts["argv"], facts["env"] = list(plan.argv), plan.env
         if server.startup_s is not None:
             facts["startup_s"].append(round(server.startup_s, 3))
         journal.doubt(server.doubts)
         journal.doubt(_version_doubts(setting, server.engine_version))
+        journal.doubt(change_doubts(setting, before, facts["engine_version"]))
         journal.save()
         limits = timed.Limits(
             connect_s=experiment.limits.connect_s,
@@ -116,6 +118,20 @@ def _version_doubts(setting: Setting, told: str | None) -> tuple[Doubt, ...]:
             code="version_differs",
             message=f"the setting asks for {setting.backend} {setting.version}, the server says {told}",
             advice="name the version that runs",
+            setting=setting.id,
+        ),
+    )
+
+
+def change_doubts(setting: Setting, before: str | None, now: str | None) -> tuple[Doubt, ...]:
+    """A doubt where a run that was taken up, or a repeat, meets another version of its engine."""
+    if before is None or now is None or before == now:
+        return ()
+    return (
+        Doubt(
+            code="version_changed",
+            message=f"some requests were answered by {setting.backend} {before} and later ones by {now}",
+            advice="start a new run",
             setting=setting.id,
         ),
     )
