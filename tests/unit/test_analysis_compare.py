@@ -279,6 +279,18 @@ def test_a_spot_check_that_disagrees_becomes_a_doubt_on_the_derived_point() -> N
     assert "spot_check_latency" not in found.points.filter(budget=1024)["doubts"][0]
 
 
+@pytest.mark.parametrize("chunk_tokens", [1, 3])
+def test_a_spot_check_with_the_same_text_agrees_wherever_the_chunks_end(chunk_tokens: int) -> None:
+    """64 tokens end inside a chunk of 3: the prefix is then of 63, and the real response has all 64."""
+    world = World(problems=40, budgets=(64, 1024), single_pass=True, timelines=True, chunk_tokens=chunk_tokens)
+    run = make_run(world)
+    real = make_run(replace(world, budgets=(64,), chunk_tokens=1)).records.with_columns(phase=pl.lit("spot_check"))
+    found = analysed(Run(records=pl.concat([run.records, real]), grades=run.grades, manifest=run.manifest))
+    spot = found.spot_checks.row(0, named=True)
+    assert (spot["n"], spot["prefix_equal_share"], spot["tokens_equal_share"]) == (40, 1.0, 1.0)
+    assert "spot_check_prefix" not in found.points.filter(budget=64)["doubts"][0]
+
+
 def codes(run: Run) -> dict[str, Doubt]:
     return {doubt.code: doubt for doubt in analysed(run, 100).doubts}
 
