@@ -105,6 +105,27 @@ def test_a_pooled_connection_that_died_is_replaced_before_any_byte_of_the_answer
     assert all(row.connect_ns is not None and row.sent_ns is not None for row in rows)
 
 
+def test_a_pooled_connection_lost_while_the_server_works_is_a_failure_and_nothing_is_sent_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tts_compare.client.transport.STALE_S", 0.05)
+    received: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append((await read_request(reader))[1])
+        writer.write(ANSWER)
+        received.append((await read_request(reader))[1])
+        await asyncio.sleep(0.2)
+
+    async def main() -> list[RequestRecord]:
+        async with serving(handler) as url, open_client(Endpoint(base_url=url, model="m")) as client:
+            return [(await attempt(client))[0] for _ in range(2)]
+
+    rows = asyncio.run(main())
+    assert [row.error.kind if row.error else None for row in rows] == [None, "connect"]
+    assert len(received) == len(rows)
+
+
 def test_a_fresh_connection_that_closes_without_a_word_is_a_failure() -> None:
     async def main() -> RequestRecord:
         async with serving(saying()) as url:

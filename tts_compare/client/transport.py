@@ -12,6 +12,10 @@ import httpx
 from tts_compare.client.limits import Limits, Stamps
 from tts_compare.client.wire import Connection, Exchange
 
+STALE_S = 1.0
+"""A pooled connection that the server had closed shows so within a round trip of sending; one that is lost later was
+lost with the request, which may have been worked on."""
+
 _Origin = tuple[str, str, int]
 
 
@@ -35,7 +39,7 @@ class StampingTransport(httpx.AsyncBaseTransport):
 
     A request may carry ``extensions["stamps"]`` (filled in, also when it fails) and ``extensions["limits"]``; the
     answer carries ``extensions["exchange"]``, whose ``batches`` give the stamped body. Connections are pooled
-    without a cap, and a request on a pooled one that turns out dead before any byte of the answer is sent
+    without a cap, and a request on a pooled one that turns out dead at once, before any byte of the answer, is sent
     again on another. Raises httpx's exceptions.
     """
 
@@ -57,7 +61,7 @@ class StampingTransport(httpx.AsyncBaseTransport):
                 exchange = connection.request(data, limits=limits, stamps=stamps, bodiless=request.method == "HEAD")
                 await exchange.head()
             except (httpx.ReadError, httpx.WriteError):
-                if reused and stamps.first_byte_ns is None:
+                if reused and stamps.first_byte_ns is None and _is_young(stamps):
                     continue
                 raise
             except BaseException:
@@ -122,6 +126,10 @@ class StampingTransport(httpx.AsyncBaseTransport):
             idle_s=read_s or ours.idle_s,
             total_s=ours.total_s,
         )
+
+
+def _is_young(stamps: Stamps) -> bool:
+    return stamps.sent_ns is None or monotonic_ns() - stamps.sent_ns < STALE_S * 1e9
 
 
 def render(request: httpx.Request, body: bytes) -> bytes:
