@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 import psutil
 import pytest
@@ -51,6 +52,19 @@ def test_workers_give_the_rows_one_process_gives_in_the_order_asked() -> None:
 
     asyncio.run(main())
     assert children() == []
+
+
+def test_a_module_of_the_directory_we_were_started_in_ends_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "select.py").write_text("raise SystemExit('stray')")
+    monkeypatch.chdir(tmp_path)
+
+    async def main() -> int:
+        async with Workers(1, Endpoint(base_url="http://127.0.0.1:9/v1", model="m")):
+            return len(children())
+
+    assert asyncio.run(main()) == 1
 
 
 def test_a_worker_that_dies_leaves_a_row_for_every_attempt_and_the_others_go_on() -> None:

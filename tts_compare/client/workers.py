@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -125,8 +126,11 @@ class _Worker:
 
     async def start(self, hello: Hello) -> None:
         pipe = asyncio.subprocess.PIPE
-        command = (sys.executable, "-m", "tts_compare.client.worker")
-        self._process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=None)
+        command = (sys.executable, "-P", "-m", "tts_compare.client.worker")  # -P: no module of where we were started
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=None, env=environment
+        )
         self._asked = asyncio.get_running_loop().create_future()
         self._reading = asyncio.create_task(self._read(self._process))
         self.post(hello)
