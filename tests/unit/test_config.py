@@ -181,6 +181,8 @@ def test_a_file_that_cannot_be_used_names_the_key_and_the_nearest_right_one(
         ({"engine_args": ["vllm='"]}, '--engine-args: "\'" cannot be split'),
         ({"engine_args": ["vlm=--x"]}, "--engine-args: unknown backend 'vlm'"),
         ({"attach": ["vllm=localhost:8000"]}, "--attach: 'localhost:8000' is not a URL"),
+        ({"attach": ["vllm=http://[::1"]}, "--attach: 'http://[::1' is not a URL"),
+        ({"base_url": "http://host:port/v1"}, "--base-url: 'http://host:port/v1' is not a URL"),
         ({"attach": ["vllm=http://a", "vllm=http://b"]}, "--attach: vllm is given twice"),
         ({"curve": "one-pass"}, "--curve: 'one-pass' is not known; did you mean 'single-pass'?"),
         ({"base_url": "http://x/v1", "backend": "vllm"}, "base_url goes with the backend openai, not vllm"),

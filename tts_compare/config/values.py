@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from tts_compare.config.experiment import OptionValue
 
@@ -131,6 +132,10 @@ def url(value: Any) -> str:
         raise BadValueError(
             "a URL with a password in it would be written down; put the key into api_key_env's variable"
         )
+    try:
+        _ = urlsplit(result).port
+    except ValueError as error:
+        raise BadValueError(f"{result!r} is not a URL: {error}") from None
     return result
 
 
