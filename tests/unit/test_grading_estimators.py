@@ -51,6 +51,16 @@ def test_the_majority_closed_form_is_the_sum_over_subsets(groups: list[int | Non
         assert scores[m - 1] == pytest.approx(expected)
 
 
+def test_a_vote_over_200_samples_with_100_different_wrong_answers_is_counted_exactly() -> None:
+    groups = [0 if at % 2 else at + 1 for at in range(200)]
+    after = [(199 - at) // 2 for at in range(1, 200, 2)]
+    scores = majority_scores(groups, 0)
+    for m in (2, 16, 128, 200):
+        # Two right votes win; a single one does only where it comes before all the wrong ones.
+        losing = math.comb(100, m) + 100 * math.comb(100, m - 1) - sum(math.comb(n, m - 1) for n in after)
+        assert scores[m - 1] == pytest.approx(1 - losing / math.comb(200, m))
+
+
 def test_a_majority_goes_to_the_first_seen_of_a_tie_and_counts_no_silence() -> None:
     assert majority([1, 0, 0, 1]) == 1
     assert majority([None, None, 2]) == 2

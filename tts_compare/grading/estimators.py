@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -35,24 +36,33 @@ def majority_scores(groups: Sequence[int | None], right: int | None) -> list[flo
     """For m = 1 ... k the share of all m-subsets whose majority is the group ``right``; exact, in closed form.
 
     With p the place of the first right vote and j their number, the others may hold fewer than j votes each, or
-    j where all of them come after p; generating polynomials count the ways.
+    j where all of them come after p. Generating polynomials count the ways, each one integer with k + 1 bits a
+    coefficient: no count exceeds 2**k.
     """
     k = len(groups)
-    wins = [0] * (k + 1)
-    places = [at for at, group in enumerate(groups) if group == right and right is not None]
-    others = sorted({group for group in groups if group is not None and group != right})
-    silent = sum(group is None for group in groups)
-    for seen, place in enumerate(places):
-        later = len(places) - seen - 1
-        counts = [(groups.count(other), sum(group == other for group in groups[place:])) for other in others]
-        for votes in range(1, later + 2):
-            ways = [math.comb(silent, size) for size in range(silent + 1)]
-            for total, after in counts:
-                ways = _product(ways, _held(total, after, votes), k - votes)
-            chosen = math.comb(later, votes - 1)
-            for size, count in enumerate(ways):
-                wins[size + votes] += chosen * count
-    return [wins[m] / math.comb(k, m) for m in range(1, k + 1)]
+    slot, wins = k + 1, 0
+    held: dict[int | None, list[int]] = {}
+    for at, group in enumerate(groups):
+        held.setdefault(group, []).append(at)
+    places = held.pop(right, []) if right is not None else []
+    silent = len(held.pop(None, []))
+    for votes in range(1, len(places) + 1):
+        rivals = [own for own in held.values() if len(own) >= votes]
+        fewer = [sum(math.comb(len(own), size) << size * slot for size in range(votes)) for own in rivals]
+        # Places after which the rivals hold as many votes each share their product.
+        chosen: Counter[tuple[int, ...]] = Counter()
+        for seen, place in enumerate(places):
+            ties = tuple(math.comb(len(own) - bisect(own, place), votes) for own in rivals)
+            chosen[ties] += math.comb(len(places) - seen - 1, votes - 1)
+        ways = 0
+        for ties, count in chosen.items():
+            product = count
+            for few, tie in zip(fewer, ties, strict=True):
+                product *= few + (tie << votes * slot)
+            ways += product
+        free = silent + sum(len(own) for own in held.values() if len(own) < votes)
+        wins += ways * (1 + (1 << slot)) ** free << votes * slot
+    return [(wins >> m * slot & (1 << slot) - 1) / math.comb(k, m) for m in range(1, k + 1)]
 
 
 def best_scores(scores: Sequence[float], correct: Sequence[bool]) -> list[float]:
@@ -92,21 +102,6 @@ def sizes(k: int, asked: int | None = None) -> list[int]:
     powers = [2**power for power in range(k.bit_length()) if 2**power <= k]
     whole = [k] if k and k not in powers and (asked is None or asked == k) else []
     return powers + whole
-
-
-def _held(total: int, after: int, votes: int) -> list[int]:
-    """Ways for a rival group to hold 0 ... votes: any of its samples while fewer, all from after the place on a tie."""
-    return [math.comb(total, size) for size in range(votes)] + [math.comb(after, votes)]
-
-
-def _product(left: list[int], right: list[int], limit: int) -> list[int]:
-    """The product of two polynomials, terms above ``limit`` left out."""
-    product = [0] * min(len(left) + len(right) - 1, limit + 1)
-    for i, a in enumerate(left):
-        if a:
-            for j, b in enumerate(right[: max(0, len(product) - i)]):
-                product[i + j] += a * b
-    return product
 
 
 def _subsets(k: int, m: int) -> Iterator[Sequence[int]]:
