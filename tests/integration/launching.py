@@ -16,10 +16,13 @@ from tts_compare.launchers import ServerPlan, plan_server
 STUB = Path(__file__).with_name("stub_engine.py")
 
 
-def stub_plan(tmp_path: Path, *flags: str, model: str = "stub", **changes: object) -> ServerPlan:
+def stub_plan(
+    tmp_path: Path, *flags: str, model: str = "stub", own_packages: bool = False, **changes: object
+) -> ServerPlan:
     """A plan whose program is the stub engine, which answers as vLLM does."""
     setting = Setting(backend="vllm", model=model, max_model_len=2048)
-    plan = plan_server(setting, python=sys.executable, log_path=tmp_path / "servers" / "stub.log", deadline_s=60)
+    log = tmp_path / "servers" / "stub.log"
+    plan = plan_server(setting, python=sys.executable, own_packages=own_packages, log_path=log, deadline_s=60)
     argv = (sys.executable, str(STUB), "--port", str(plan.port), *flags)
     return replace(plan, argv=argv, stop_grace_s=1.0, **changes)  # type: ignore[arg-type]
 

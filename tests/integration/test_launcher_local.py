@@ -79,6 +79,18 @@ def test_an_engine_finds_the_programs_beside_its_python(tmp_path: Path, marker: 
         asyncio.run(server.stop())
 
 
+def test_an_environment_of_ours_takes_no_packages_from_elsewhere(
+    tmp_path: Path, marker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "http.py").write_text("raise ImportError('a package of the user')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    plan = marked(stub_plan(tmp_path), marker)
+    with pytest.raises(StartError, match="a package of the user"):
+        start(plan)
+    server = start(marked(stub_plan(tmp_path, own_packages=True), marker))
+    asyncio.run(server.stop())
+
+
 def test_a_server_starts_beside_a_thousand_open_connections(tmp_path: Path, marker: str) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))

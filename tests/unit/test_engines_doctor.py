@@ -153,3 +153,13 @@ def test_the_doctor_runs_engines_without_network_or_the_users_packages(
     assert (seen["HF_HUB_OFFLINE"], seen["VLLM_NO_USAGE_STATS"]) == ("1", "1")
     assert "PYTHONPATH" not in seen
     assert "PYTHONDONTWRITEBYTECODE" not in seen
+
+
+def test_a_python_of_the_users_is_looked_at_as_it_is_launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/modules/vllm")
+    mine = tmp_path / "mine"
+    mine.write_text(f'#!/bin/sh\ncase "$2" in *metadata*) echo 0.30.0;; *) env > {tmp_path}/seen; {BLIND};; esac\n')
+    mine.chmod(0o755)
+    (row,) = doctor({"vllm": str(mine)}, only=("vllm",))
+    assert row.healthy
+    assert "PYTHONPATH=/modules/vllm" in (tmp_path / "seen").read_text().splitlines()

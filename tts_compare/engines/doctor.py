@@ -128,7 +128,8 @@ def _examine(place: _Place) -> _Look:
     if place.there is None:
         return _Look(error="not installed")
     argv = [str(place.there.path), "-c", _EXAMINE, recipe(place.engine, place.version, place.device).check]
-    env = pip_environment(os.environ) | OFFLINE
+    as_launched = pip_environment(os.environ) if place.there.source == "installed" else dict(os.environ)
+    env = as_launched | OFFLINE
     try:
         asked = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=env)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -31,6 +31,7 @@ class Fleet:
         return plan_server(
             setting,
             python=str(python.path) if python else "",
+            own_packages=python is not None and python.source == "installed",
             version=python.version if python else None,
             log_path=journal.run.server_log(setting.id),
             machine=self.prepared.machine,

@@ -15,6 +15,7 @@ def plan_server(
     setting: Setting,
     *,
     python: str,
+    own_packages: bool = False,
     log_path: Path,
     machine: Machine | None = None,
     model: ModelFacts | None = None,
@@ -27,10 +28,10 @@ def plan_server(
 ) -> ServerPlan:
     """The plan for a server of ours on 127.0.0.1, or for a setting with ``base_url`` the plan to attach.
 
-    python: the engine environment's interpreter; version: the engine's installed version, which lets newer flags be
-    given. with_key: ask for a random key of this server where the engine takes one by environment. visible_devices:
-    CUDA_VISIBLE_DEVICES. insecure: of a server that is not ours, accept any certificate. Models that are directories
-    never make the engine ask the hub.
+    python: the engine environment's interpreter; own_packages: it takes none from PYTHONPATH. version: the engine's
+    installed version, which lets newer flags be given. with_key: ask for a random key of this server where the engine
+    takes one by environment. visible_devices: CUDA_VISIBLE_DEVICES. insecure: of a server that is not ours, accept any
+    certificate. Models that are directories never make the engine ask the hub.
     """
     backend = BACKENDS[setting.backend]
     if setting.base_url is not None or not backend.launched:
@@ -43,6 +44,8 @@ def plan_server(
     env["PYTHONDONTWRITEBYTECODE"] = ""
     if all(Path(one).is_dir() for one in (setting.model, setting.speculation.model) if one):
         env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    if own_packages:
+        env |= {"PYTHONPATH": "", "PYTHONHOME": ""}
     if visible_devices is not None:
         env["CUDA_VISIBLE_DEVICES"] = visible_devices
     key = secrets.token_urlsafe(32) if with_key else None
