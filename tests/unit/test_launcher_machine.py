@@ -169,6 +169,39 @@ def test_a_containers_limits_cap_cores_and_memory(tmp_path: Path, monkeypatch: p
     assert memory_bytes(tmp_path) == 1_048_576
 
 
+def test_a_batch_systems_limits_on_the_groups_above_ours_cap_cores_and_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6, 7}, raising=False)
+    job = tmp_path / "sys/fs/cgroup/system.slice/slurmstepd.scope/job_7"
+    (job / "step_0/task_0").mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/system.slice/slurmstepd.scope/job_7/step_0/task_0\n")
+    (job / "cpu.max").write_text("300000 100000\n")
+    (job / "memory.max").write_text("1048576\n")
+    (job / "step_0/memory.max").write_text("max\n")
+    assert usable_cores(tmp_path) == (4, 5, 6)
+    assert memory_bytes(tmp_path) == 1_048_576
+
+
+def test_limits_of_the_first_version_of_control_groups_cap_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6, 7}, raising=False)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("4:memory:/job/7\n1:cpu,cpuacct:/\n0::/\n")
+    for name, text in {
+        "cpu/cpu.cfs_quota_us": "200000",
+        "cpu/cpu.cfs_period_us": "100000",
+        "memory/memory.limit_in_bytes": "9223372036854771712",
+        "memory/job/7/memory.limit_in_bytes": "1048576",
+    }.items():
+        (tmp_path / "sys/fs/cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sys/fs/cgroup" / name).write_text(f"{text}\n")
+    assert usable_cores(tmp_path) == (4, 5)
+    assert memory_bytes(tmp_path) == 1_048_576
+    (tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_quota_us").write_text("-1\n")
+    assert usable_cores(tmp_path) == (4, 5, 6, 7)
+
+
 def test_without_limits_all_allowed_cores_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5}, raising=False)
     (tmp_path / "sys/fs/cgroup").mkdir(parents=True)

@@ -39,9 +39,12 @@ def probe_machine(
 def usable_cores(root: Path = Path("/")) -> tuple[int, ...]:
     """Ids of the cores we may run on: the affinity mask, cut to the container's CPU quota (at least one)."""
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-    quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")
-    if quota.isdigit() and period.isdigit() and int(period):
-        allowed = allowed[: max(1, int(quota) // int(period))]
+    stated = [_text(group / "cpu.max") for group in _groups(root)]
+    old = _groups(root, "cpu")
+    stated += [f"{_text(group / 'cpu.cfs_quota_us')} {_text(group / 'cpu.cfs_period_us')}" for group in old]
+    for quota, _, period in (text.partition(" ") for text in stated):
+        if quota.isdigit() and period.isdigit() and int(period):
+            allowed = allowed[: max(1, int(quota) // int(period))]
     return tuple(allowed)
 
 
@@ -49,9 +52,21 @@ def memory_bytes(root: Path = Path("/")) -> int:
     """Main memory, or the container's limit where that is less."""
     import psutil
 
-    total = int(psutil.virtual_memory().total)
-    limit = _text(root / "sys/fs/cgroup/memory.max")
-    return min(total, int(limit)) if limit.isdigit() else total
+    stated = [_text(group / "memory.max") for group in _groups(root)]
+    stated += [_text(group / "memory.limit_in_bytes") for group in _groups(root, "memory")]
+    return min([int(psutil.virtual_memory().total), *(int(limit) for limit in stated if limit.isdigit())])
+
+
+def _groups(root: Path, controller: str = "") -> list[Path]:
+    """Our control group and those above it: a batch system's limits stand above us, a container's at the mount.
+
+    controller: of version 1, where each has a tree of its own.
+    """
+    lines = [line.split(":", 2) for line in _text(root / "proc/self/cgroup").splitlines() if line.count(":") >= 2]
+    own = next((path for _, controllers, path in lines if controller in controllers.split(",")), "/")
+    steps = [step for step in own.split("/") if step]
+    top = root / "sys/fs/cgroup" / controller
+    return [top.joinpath(*steps[:depth]) for depth in range(len(steps) + 1)]
 
 
 def manifest_facts(machine: Machine) -> dict[str, Any]:
