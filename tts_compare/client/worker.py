@@ -67,8 +67,9 @@ async def _work() -> None:
 
 
 def main() -> None:
-    """Run a worker; an interrupt is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Run a worker; a signal that a terminal or a job's end sends to every process is the parent's to handle."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     run = asyncio.run
     if sys.platform != "win32":
         import uvloop
