@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import psutil
@@ -54,14 +55,14 @@ def test_workers_give_the_rows_one_process_gives_in_the_order_asked() -> None:
     assert children() == []
 
 
-def test_a_module_of_the_directory_we_were_started_in_ends_no_worker(
+def test_a_module_of_the_directory_we_were_started_in_ends_no_worker_and_no_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "select.py").write_text("raise SystemExit('stray')")
     monkeypatch.chdir(tmp_path)
 
     async def main() -> int:
-        async with Workers(1, Endpoint(base_url="http://127.0.0.1:9/v1", model="m")):
+        async with embedded_server() as url, Workers(1, Endpoint(base_url=url, model="selftest")):
             return len(children())
 
     assert asyncio.run(main()) == 1
@@ -89,6 +90,21 @@ def test_a_worker_that_dies_leaves_a_row_for_every_attempt_and_the_others_go_on(
     assert errors.count(None) == 6
     assert all(row.ok for row in after)
     assert [row.error.kind if row.error else None for row in none_left] == ["cancelled", "cancelled"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_every_process_of_a_job_leaves_the_workers_to_their_parent(number: signal.Signals) -> None:
+    async def main() -> tuple[RequestRecord, ...]:
+        async with (
+            embedded_server(("--token-rate", "100")) as url,
+            Workers(1, Endpoint(base_url=url, model="selftest")) as workers,
+        ):
+            task = asyncio.create_task(over(workers, 1))
+            await asyncio.sleep(0.1)
+            children()[0].send_signal(number)
+            return await task
+
+    assert all(row.ok for row in asyncio.run(main()))
 
 
 def test_a_cancelled_attempt_leaves_what_the_worker_had_received() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,8 +18,9 @@ _START_S = 30.0
 @asynccontextmanager
 async def embedded_server(flags: Sequence[str] = ()) -> AsyncIterator[str]:
     """Start the server with these flags and yield its base URL, which ends in ``/v1``. Raises: RunError."""
-    command = (sys.executable, "-m", "tts_compare.selftest.server", "--port", "0", *flags)
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    command = (sys.executable, "-P", "-m", "tts_compare.selftest.server", "--port", "0", *flags)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
     assert process.stdout is not None  # noqa: S101 - opened as a pipe above
     try:
         try:
