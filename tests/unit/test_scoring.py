@@ -363,6 +363,7 @@ def options(**stated: object) -> dict[str, Any]:
         ({"scores": ""}, "scores: best_of_n needs a file of scores"),
         ({"scores": "ftp://h/x"}, "scores: that is neither a file nor a URL"),
         ({"scores": "http://"}, "scores: that is neither"),
+        ({"scores": "http://h:port"}, "scores: that is neither"),
         ({"scores_api": "pool"}, "scores_api: 'pool' is none of auto, pooling"),
         ({"scores_reduce": "max"}, "scores_reduce: 'max' is none of last"),
         ({"scores_concurrency": 0}, "scores_concurrency: it must be at least 1"),

@@ -50,7 +50,7 @@ def check(options: Options) -> None:
 def _check_url(address: str) -> None:
     try:
         parts = urlsplit(address)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0  # raises for no number
     except ValueError:
         known = False
     if not known:
