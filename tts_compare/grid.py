@@ -28,7 +28,7 @@ def expand(experiment: Experiment, *, device: Device) -> tuple[Setting, ...]:
     """Every setting asked for: the product of the axes, the explicit ones, without those the rules leave out.
 
     What cannot run on this machine is still among them. Raises UsageError when there is none, when no model is
-    named, and when an attached server would have to be several settings.
+    named, when an attached server would have to be several settings, and when a bound in dollars could not be kept.
     """
     sources = ((experiment.axes,) if experiment.product else ()) + experiment.explicit
     if any(not axes.models for axes in sources):
@@ -40,6 +40,7 @@ def expand(experiment: Experiment, *, device: Device) -> tuple[Setting, ...]:
     if not kept:
         raise UsageError("the include and exclude rules leave no setting" if made else "there is no setting")
     _check_one_each(kept, experiment)
+    _check_priced(kept, experiment)
     return kept
 
 
@@ -191,14 +192,14 @@ def _included(setting: Setting, experiment: Experiment) -> bool:
 
 def _matches(setting: Setting, rule: Rule) -> bool:
     """Every axis the rule names has one of its values; a name matches with or without its particulars."""
-    engine = setting.backend
+    engine, spec = setting.backend, setting.speculation
     names = {
         "backend": {engine, f"{engine}=={setting.version}"},
-        "model": {setting.model, model_slug(setting.model)},
+        "model": {setting.model, setting.model.rstrip("/").rsplit("/", 1)[-1], model_slug(setting.model)},
         "tp": {str(setting.tensor_parallel)},
         "pp": {str(setting.pipeline_parallel)},
         "dp": {str(setting.data_parallel)},
-        "spec": {setting.speculation.kind, setting.speculation.id},
+        "spec": {spec.kind, spec.id, f"{spec.kind}-{spec.num_tokens}-{spec.lookup_min}-{spec.lookup_max}"},
         "dtype": {setting.dtype},
     }
     return all(names[axis] & set(values) for axis, values in rule.axes)
@@ -217,3 +218,13 @@ def _check_one_each(settings: Sequence[Setting], experiment: Experiment) -> None
             raise UsageError(
                 f"--attach {engine}={url} is one server, and {len(served)} settings name it: {', '.join(served)}"
             )
+
+
+def _check_priced(settings: Sequence[Setting], experiment: Experiment) -> None:
+    """A bound in dollars is kept only where every hosted endpoint has a price, and one of them at least is there."""
+    unpriced = [s.id for s in settings if s.backend == "openai" and s.price is None]
+    if experiment.budget_usd is not None and (unpriced or not any(s.price for s in settings)):
+        raise UsageError(
+            "--budget-usd bounds what hosted endpoints cost, and cannot without their price: give --price IN/OUT"
+            + (f" for {', '.join(unpriced)}" if unpriced else ", or leave it out")
+        )

@@ -40,6 +40,7 @@ GOOD = {"problem": "What is 1 + 1?", "answer": "2", "unique_id": "a"}
     [
         (["--backend=vlm"], "unknown backend 'vlm'; did you mean 'vllm'?"),
         (["--model=/no/such/model"], "there is no model at /no/such/model"),
+        (["--model=org/my model"], "org/my model is no directory, and no name on the hub"),
         (["--model=./none"], "there is no model at ./none"),
         (["--dataset=/no/such/file.jsonl"], "cannot read the data set /no/such/file.jsonl"),
         (["--dataset=math5000"], "unknown data set 'math5000'"),

@@ -300,3 +300,19 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from(list(TOP)), VALUES, min_size=1, max_size=4))
 def test_any_value_of_a_known_key_is_read_or_refused_in_one_line(given: dict[str, Any]) -> None:
     assert "\n" not in outcome(given)
+
+
+def test_home_is_meant_by_a_tilde_where_no_shell_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = 'model = "~/m"\ndataset = "~/d.jsonl"\nspec = "eagle:~/draft"\n[engine_python]\nvllm = "~/python"\n'
+    experiment = from_toml(tmp_path, text)
+    assert (experiment.axes.models, experiment.dataset) == (("/home/me/m",), "/home/me/d.jsonl")
+    assert experiment.axes.speculations[0].model == "/home/me/draft"
+    assert experiment.engine_python == {"vllm": "/home/me/python"}
+
+
+@pytest.mark.parametrize("address", ["host:8000", "https://me:secret@host/v1"])
+def test_an_address_from_the_environment_is_checked_as_a_stated_one_is(address: str) -> None:
+    with pytest.raises(UsageError, match="OPENAI_BASE_URL: ") as caught:
+        load_experiment(None, {"backend": "openai"}, environ={"OPENAI_BASE_URL": address})
+    assert "secret" not in str(caught.value)

@@ -94,6 +94,41 @@ def test_rules_include_and_exclude(tmp_path: Path) -> None:
     assert len(made) == len(expected)
 
 
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        ('spec = "ngram"', {"none", "eagle-5-d"}),
+        ('spec = "ngram-5-1-4"', {"none", "ngram-3-2-4", "eagle-5-d"}),
+        ('spec = { kind = "ngram", num_tokens = 3, lookup_min = 2 }', {"none", "ngram", "eagle-5-d"}),
+        ('spec = ["eagle", "none"]', {"ngram", "ngram-3-2-4"}),
+        ('spec = "eagle:org/D"', {"none", "ngram", "ngram-3-2-4"}),
+        ('spec = "eagle-5-d"', {"none", "ngram", "ngram-3-2-4"}),
+        ('model = "Big"\nspec = ["ngram", "eagle"]', {"none"}),
+    ],
+)
+def test_a_rule_takes_what_an_axis_or_an_id_says(rule: str, left: set[str], tmp_path: Path) -> None:
+    axes = 'backend = "vllm"\nmodel = "org/Big"\nspec = ["none", "ngram", "ngram-3-2-4", "eagle:org/D"]\n'
+    assert {s.speculation.id for s in from_toml(tmp_path, f"{axes}[[exclude]]\n{rule}\n")} == left
+
+
+def test_a_rule_that_no_speculation_can_match_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'ngram'"):
+        from_toml(tmp_path, 'model = "m"\n[[exclude]]\nspec = "ngrm"')
+
+
+def test_a_bound_in_dollars_needs_the_price_of_every_hosted_endpoint(tmp_path: Path) -> None:
+    hosted: dict[str, Any] = {"backend": "openai", "base_url": "http://h/v1", "budget_usd": 2}
+    assert settings(**hosted, price="1/2")
+    for asked in (hosted, {"backend": "vllm", "budget_usd": 2}):
+        with pytest.raises(UsageError, match="--budget-usd bounds what hosted endpoints cost"):
+            settings(**asked)
+    beside = '[[settings]]\nbase_url = "http://h/v1"\nmodel = "{0}"\n'
+    text = 'backend = "vllm"\nmodel = "org/m"\n' + beside.format("a") + 'price = "1/2"\n'
+    assert from_toml(tmp_path, text, budget_usd=2)
+    with pytest.raises(UsageError, match="for openai/b/"):
+        from_toml(tmp_path, text + beside.format("b"), budget_usd=2)
+
+
 def test_rules_that_leave_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="leave no setting"):
         from_toml(tmp_path, 'model = "m"\n[[include]]\ntp = 3')

@@ -6,7 +6,15 @@ from typing import Any, get_args
 
 from tts_compare.backends import BACKENDS
 from tts_compare.config.experiment import Curve, Grader
-from tts_compare.config.serving import by_engine, engine_args, engine_ref, join_engine_args, price, speculation
+from tts_compare.config.serving import (
+    by_engine,
+    engine_args,
+    engine_ref,
+    join_engine_args,
+    price,
+    speculation,
+    speculation_rule,
+)
 from tts_compare.config.values import (
     Parse,
     count,
@@ -51,7 +59,7 @@ HOSTED: dict[str, Parse[Any]] = {
 
 AXES: dict[str, Parse[Any]] = {
     "backend": many(engine_ref(BACKENDS)),
-    "model": many(text),
+    "model": many(path),
     "tp": many(count),
     "pp": many(count),
     "dp": many(count),
@@ -78,11 +86,11 @@ LIMITS: dict[str, Parse[Any]] = {
 
 _RULE: dict[str, Parse[Any]] = {
     "backend": many(lambda value: str(engine_ref(BACKENDS)(value))),
-    "model": many(text),
+    "model": many(path),
     "tp": many(lambda value: str(count(value))),
     "pp": many(lambda value: str(count(value))),
     "dp": many(lambda value: str(count(value))),
-    "spec": many(text),
+    "spec": many(speculation_rule),
     "dtype": many(text),
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tts_compare.config.experiment import Axes, EngineRef, Experiment, Limits, MethodSpec, Rule
 from tts_compare.config.keys import AXES, HOSTED, MERGED, SAMPLING, SYNONYMS, TOP
-from tts_compare.config.values import BadValueError, nearest, table
+from tts_compare.config.values import BadValueError, nearest, table, url
 from tts_compare.domain import Sampling
 from tts_compare.errors import UsageError
 
@@ -157,7 +157,10 @@ def _addressed(axes: Axes, address: str | None) -> Axes:
         return axes
     if not address:
         raise UsageError("the backend openai needs --base-url URL (or OPENAI_BASE_URL)")
-    return replace(axes, hosted=replace(axes.hosted, base_url=address.rstrip("/")))
+    try:
+        return replace(axes, hosted=replace(axes.hosted, base_url=url(address)))
+    except BadValueError as error:
+        raise UsageError(f"OPENAI_BASE_URL: {error.message}") from None
 
 
 def _methods(parsed: Mapping[str, Any]) -> tuple[MethodSpec, ...]:

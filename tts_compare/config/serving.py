@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
 from tts_compare.config.experiment import EngineRef
-from tts_compare.config.values import BadValueError, Parse, count, nearest, number, one_of, text
+from tts_compare.config.values import BadValueError, Parse, count, nearest, number, one_of, path, text
 from tts_compare.domain import Price, Speculation, SpeculationKind
 
 T = TypeVar("T")
@@ -114,13 +114,27 @@ def speculation(value: Any) -> Speculation:
     return _speculation_of(fields)
 
 
+def speculation_rule(value: Any) -> str:
+    """What a rule says of speculation: a kind, one as an axis has it, or as a setting's id has it."""
+    kinds = get_args(SpeculationKind)
+    if value in kinds:
+        return str(value)
+    try:
+        one = speculation(value)
+    except BadValueError:
+        if isinstance(value, str) and value.partition("-")[0] in kinds:
+            return value
+        raise
+    return f"ngram-{one.num_tokens}-{one.lookup_min}-{one.lookup_max}" if one.kind == "ngram" else one.id
+
+
 def _speculation_of(fields: dict[str, Any]) -> Speculation:
     known: dict[str, Parse[Any]] = {
         "kind": one_of(*get_args(SpeculationKind)),
         "num_tokens": count,
         "lookup_min": count,
         "lookup_max": count,
-        "model": text,
+        "model": path,
     }
     for key in fields:
         if key not in known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -110,8 +111,8 @@ def file_name(value: Any) -> str:
 
 
 def path(value: Any) -> str:
-    """A path, as a text or a ``pathlib.Path``."""
-    return text(str(value) if hasattr(value, "__fspath__") else value)
+    """A path, as a text or a ``pathlib.Path``; ``~`` is home, which no shell says in TOML or behind ``vllm=``."""
+    return os.path.expanduser(text(str(value) if hasattr(value, "__fspath__") else value))  # noqa: PTH111 - as typed
 
 
 def flag(value: Any) -> bool:

@@ -18,13 +18,20 @@ def check_model(model: str) -> None:
 
     A name on the hub is ``owner/name`` or a bare name; everything else is a path.
     """
-    path = Path(model).expanduser()
+    path = Path(model)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UsageError(f"{model} is no model: the directory has no config.json")
         return
     if model.startswith((".", "/", "~")) or model.count("/") > 1 or path.exists():
         raise UsageError(f"there is no model at {model}: give a directory with a config.json, or a name on the hub")
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # not in its __all__
+
+    try:
+        validate_repo_id(model)
+    except HFValidationError as error:
+        raise UsageError(f"{model} is no directory, and no name on the hub: {error}") from None
 
 
 def facts_of(model: str, revision: str | None = None, *, fetch: bool = True) -> ModelFacts | None:
