@@ -93,8 +93,29 @@ def test_two_settings_that_agree_on_every_problem_leave_room_for_a_rare_differen
 def test_required_problems_is_what_the_formula_gives() -> None:
     a, b = np.zeros(100), np.array([1.0] * 10 + [-0.0] * 90)
     variance = b.var(ddof=1)
-    assert required_problems(a, b) == math.ceil((1.959964 + 0.841621) ** 2 * variance / 0.01)
-    assert required_problems(a, a) is None
+    needed = (1.959964 + 0.841621) ** 2 * variance / 0.01
+    assert required_problems(a, b, single=False) == math.ceil(needed)
+    assert required_problems(a, b, single=True) == math.ceil(needed + 20)
+    assert required_problems(a, a, single=True) is None
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0.05, 0.02), (0.1, 0.05), (0.12, 0.0), (0.3, 0.05), (0.9, 0.0)])
+def test_so_many_problems_as_are_said_to_be_needed_tell_four_differences_of_five(gained: float, lost: float) -> None:
+    problems = 10_000
+    b = np.zeros(problems)
+    a = b.copy()
+    b[: round(gained * problems)], a[-round(lost * problems) or problems :] = 1.0, 1.0
+    needed = required_problems(a, b, single=True)
+    assert needed is not None
+    drawn = np.random.default_rng(0).multinomial(needed, [gained, lost, 1 - gained - lost], size=2_000)
+    told = [mcnemar(int(worse), int(better)) < 0.05 for better, worse, _ in drawn]
+    assert 0.77 < np.mean(told) < 0.92
+
+
+def test_no_fewer_problems_are_said_to_be_needed_than_could_tell_anything() -> None:
+    all_right = np.ones(5)
+    assert required_problems(np.zeros(5), all_right, single=True) == 6
+    assert mcnemar(0, 5) > 0.05 > mcnemar(0, 6)
 
 
 def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:

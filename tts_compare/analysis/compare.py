@@ -155,7 +155,7 @@ def _accuracy_row(cube: Cube, pair: Pair) -> dict[str, Any]:
         "accuracy_diff_lo": low,
         "accuracy_diff_hi": high,
         "accuracy_p": paired_p(a, b, single=single) if known else None,
-        "required_n": required_problems(a, b) if known else None,
+        "required_n": required_problems(a, b, single=single) if known else None,
     }
 
 

@@ -99,7 +99,8 @@ FORMULAS: Mapping[str, str] = {
     "paper_cost_ratio": f"cost per token of a / of b; {_BOOTSTRAP}",
     "length_ratio": "mean completion tokens of a / of b",
     "speed_ratio": "latency ratio / length ratio",
-    "required_n": "(z(0.975) + z(0.8))^2 x variance of the paired differences / difference^2",
+    "required_n": "(z(0.975) + z(0.8))^2 x variance of the paired differences / difference^2; one answer a problem: "
+    "2 / difference more, at least 6 / difference",
     "latency_penalty": f"latency of the token-cheapest (ties: geometric mean) / least at the target; {_BOOTSTRAP}",
     "cost_penalty": f"device-seconds of the token-cheapest / the least at the target; {_BOOTSTRAP}",
     "differs_share": "share of resamples in which the token-cheapest takes over 5 % more latency or bill",

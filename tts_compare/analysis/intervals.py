@@ -114,19 +114,24 @@ def paired_p(a: Floats, b: Floats, *, single: bool) -> float:
     return t_two_sided_p(float(differences.mean()) / error, n - 1)
 
 
-def required_problems(a: Floats, b: Floats, *, power: float = 0.8, confidence: float = 0.95) -> int | None:
+def required_problems(
+    a: Floats, b: Floats, *, single: bool, power: float = 0.8, confidence: float = 0.95
+) -> int | None:
     """Problems needed to tell the accuracies seen apart, None where they are equal.
 
-    n = (z_(1 - alpha/2) + z_power)^2 x variance of the paired differences / difference^2.
+    n = (z_(1 - alpha/2) + z_power)^2 x variance of the paired differences / difference^2. For one outcome a problem the
+    exact test needs 2 / |difference| more, which is its continuity correction, and never fewer than the six problems
+    that have to change one way before it can tell anything.
     """
     differences = b - a
     if differences.size < 2:
         return None
-    mean = float(differences.mean())
+    mean = abs(float(differences.mean()))
     if mean == 0.0:
         return None
     z = normal_quantile(0.5 + confidence / 2.0) + normal_quantile(power)
-    return math.ceil(z * z * float(differences.var(ddof=1)) / (mean * mean))
+    needed = z * z * float(differences.var(ddof=1)) / (mean * mean)
+    return math.ceil(max(needed + 2.0 / mean, 6.0 / mean) if single else needed)
 
 
 def quantile(values: Floats, q: float) -> float:

@@ -216,7 +216,7 @@ PAIR_COLUMNS: tuple[str, ...] = (
     "accuracy_diff",  # b minus a
     "accuracy_diff_lo",
     "accuracy_diff_hi",
-    "accuracy_p",  # exact McNemar; the sign of the bootstrap where there are several samples
+    "accuracy_p",  # exact McNemar; a paired t test over problems where there are several answers
     "accuracy_p_holm",
     "latency_ratio",
     "latency_ratio_lo",
