@@ -53,8 +53,11 @@ def nvml_session(nvml: Any = None) -> Iterator[Any | None]:
         nvml.nvmlShutdown()
 
 
-def find_gpus(nvml: Any = None) -> Gpus:
-    """Return the GPUs we may use; none where the driver is missing or refuses."""
+def find_gpus(nvml: Any = None, *, stated: str | None = None) -> Gpus:
+    """Return the GPUs we may use; none where the driver is missing or refuses.
+
+    stated: CUDA_VISIBLE_DEVICES of a server, in the place of ours.
+    """
     with nvml_session(nvml) as library:
         if library is None:
             return Gpus()
@@ -63,7 +66,8 @@ def find_gpus(nvml: Any = None) -> Gpus:
             driver = _decoded(library.nvmlSystemGetDriverVersion())
         except library.NVMLError:
             return Gpus()
-    return Gpus(visible=_visible(found), driver=driver)
+    ours = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return Gpus(visible=_visible(found, ours if stated is None else stated), driver=driver)
 
 
 def _gpus(library: Any, index: int) -> Iterator[Gpu]:
@@ -101,12 +105,11 @@ def _memory_bytes(library: Any, handle: Any) -> int | None:
         return None
 
 
-def _visible(found: Sequence[Gpu]) -> tuple[Gpu, ...]:
+def _visible(found: Sequence[Gpu], stated: str | None) -> tuple[Gpu, ...]:
     """What CUDA shows a process: those stated, up to the first that is not there, and of MIG instances one alone.
 
     Sources: CUDA C++ Programming Guide, environment variables; MIG User Guide, "CUDA Device Enumeration".
     """
-    stated = os.environ.get("CUDA_VISIBLE_DEVICES")
     named: list[Gpu | None] = [*found] if stated is None else [_called(found, e.strip()) for e in stated.split(",")]
     there = [*takewhile(lambda gpu: gpu is not None, named)]
     whole = [*takewhile(lambda gpu: gpu is not None and not gpu.is_mig, there)]

@@ -47,13 +47,20 @@ class NVMLError(Exception):
     """As pynvml has it."""
 
 
-def driver(energies_mj: list[int]) -> SimpleNamespace:
+def driver(energies_mj: list[int], divided: int | None = None) -> SimpleNamespace:
     return SimpleNamespace(
         NVMLError=NVMLError,
         nvmlInit=lambda: None,
         nvmlShutdown=lambda: None,
         nvmlDeviceGetCount=lambda: len(energies_mj),
         nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetName=lambda index: "NVIDIA H100",
+        nvmlDeviceGetUUID=lambda index: f"GPU-{index}",
+        nvmlDeviceGetMigMode=lambda index: (int(index == divided), 0),
+        nvmlDeviceGetMaxMigDeviceCount=lambda index: 1,
+        nvmlDeviceGetMigDeviceHandleByIndex=lambda index, number: "part",
+        nvmlDeviceGetMemoryInfo=lambda index: SimpleNamespace(total=80 * 2**30),
+        nvmlSystemGetDriverVersion=lambda: "580.1",
         nvmlDeviceGetTotalEnergyConsumption=lambda index: energies_mj[index],
     )
 
@@ -61,6 +68,19 @@ def driver(energies_mj: list[int]) -> SimpleNamespace:
 def test_a_gpus_energy_is_read_in_millijoules() -> None:
     before, after = (read_energy("cuda", nvml=driver(mj)) for mj in ([1000, 5000], [4000, 5500]))
     assert used_j(before, after) == pytest.approx(3.5)
+
+
+def test_the_energy_is_that_of_the_servers_gpus_and_of_no_other_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = driver([1000, 5000, 7000]), driver([900_000, 5500, 7250])
+    used = [read_energy("cuda", nvml=nvml, visible="1,2") for nvml in (before, after)]
+    assert used_j(*used) == pytest.approx(0.75)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1")
+    assert read_energy("cuda", nvml=before).keys() == {"gpu1"}
+    assert read_energy("cuda", nvml=before, visible="2").keys() == {"gpu2"}
+
+
+def test_the_energy_of_a_part_of_a_gpu_is_unknown() -> None:
+    assert read_energy("cuda", nvml=driver([1000], divided=0)) == {}
 
 
 def test_a_driver_that_refuses_leaves_it_unknown() -> None:

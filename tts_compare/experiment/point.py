@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from tts_compare import client as timed
@@ -82,7 +83,8 @@ async def run_point(
         return
     flushed = await _flush(stage, journal)
     before = await _counters(stage)
-    energy = read_energy(stage.setting.device)
+    read = partial(read_energy, stage.setting.device, visible=stage.devices)
+    energy = read()
     sent: list[RequestRecord] = []
     calls: dict[str, Call] = {}
 
@@ -99,7 +101,7 @@ async def run_point(
     how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=known, seed=seed)
     async with timed.watch() as probe:
         await replay(tasks, load=parse_load(point.work.load, seed=seed), how=how)
-    energy_j = used_j(energy, read_energy(stage.setting.device)) if stage.server.pid is not None else None
+    energy_j = used_j(energy, read()) if stage.server.pid is not None else None
     after = await _counters(stage)
     seen = figures(before, after, stage.backend.metrics)
     others = await stage.workers.figures() if stage.workers else ()

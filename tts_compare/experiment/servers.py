@@ -101,6 +101,7 @@ async def serving(
                 backend=BACKENDS[setting.backend],
                 gate=gate,
                 workers=workers,
+                devices=devices,
             )
     finally:
         await server.stop()

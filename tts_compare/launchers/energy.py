@@ -1,4 +1,4 @@
-"""Energy counters of the machine: NVML's total energy of every GPU, or RAPL's packages on a CPU.
+"""Energy counters of the machine: NVML's total energy of a server's GPUs, or RAPL's packages on a CPU.
 
 Both count everything that runs on the device, not our engine alone. Sources: NVML API reference
 (nvmlDeviceGetTotalEnergyConsumption, millijoules since the driver was loaded); Linux powercap documentation
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_compare.domain import Device
-from tts_compare.gpus import nvml_session
+from tts_compare.gpus import find_gpus, nvml_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,14 @@ class Counter:
 Reading = Mapping[str, Counter]
 
 
-def read_energy(device: Device, *, nvml: Any = None, root: Path = Path("/")) -> dict[str, Counter]:
-    """Every counter that can be read now, by name; empty where there is none or we may not read it."""
-    return _gpus(nvml) if device == "cuda" else _packages(root)
+def read_energy(
+    device: Device, *, visible: str | None = None, nvml: Any = None, root: Path = Path("/")
+) -> dict[str, Counter]:
+    """Every counter that can be read now, by name; empty where there is none or we may not read it.
+
+    visible: CUDA_VISIBLE_DEVICES of the server; those of ours where not given.
+    """
+    return _gpus(nvml, visible) if device == "cuda" else _packages(root)
 
 
 def used_j(before: Reading, after: Reading) -> float | None:
@@ -61,15 +66,18 @@ def _packages(root: Path) -> dict[str, Counter]:
     return found
 
 
-def _gpus(nvml: Any) -> dict[str, Counter]:
+def _gpus(nvml: Any, visible: str | None) -> dict[str, Counter]:
     with nvml_session(nvml) as library:
         if library is None:
             return {}
+        seen = find_gpus(library, stated=visible).visible
+        if any(gpu.is_mig for gpu in seen):  # the counter is that of the whole GPU
+            return {}
         try:
-            handles = [library.nvmlDeviceGetHandleByIndex(index) for index in range(library.nvmlDeviceGetCount())]
+            handles = {gpu.index: library.nvmlDeviceGetHandleByIndex(gpu.index) for gpu in seen}
             return {
                 f"gpu{index}": Counter(joules=library.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3)
-                for index, handle in enumerate(handles)
+                for index, handle in handles.items()
             }
         except library.NVMLError:  # a GPU older than the counter (Volta)
             return {}
