@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_compare.backends import Machine
+from tts_compare.cli import main
 from tts_compare.domain import Setting
 from tts_compare.experiment.devices import lane_count, visible_devices
 
@@ -45,3 +49,15 @@ def test_a_cpu_and_an_attached_server_get_none() -> None:
     assert visible_devices(setting(1), [setting(1)], cpu, lane=0, environ={}) is None
     assert visible_devices(attached, [attached], machine(2), lane=0, environ={}) is None
     assert lane_count([setting(1)], cpu, asked=3) == 3
+
+
+@pytest.mark.parametrize(("spec", "said"), [("none", ""), ("none,ngram", "2 servers ran at once")])
+def test_as_many_servers_are_said_to_run_at_once_as_there_are(
+    spec: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    work = ["--backend=vllm", f"--model={tmp_path}", "--device=cpu", "--dataset=quickstart", "--budget=8"]
+    assert main(["plan", *work, "--parallel-servers=4", f"--spec={spec}"]) == 0
+    plan = capsys.readouterr().out
+    assert said in plan
+    assert bool(said) == ("ran at once" in plan)

@@ -10,6 +10,7 @@ from tts_compare.config import Experiment
 from tts_compare.dataset import Dataset, load_problems
 from tts_compare.domain import Doubt, Setting, Work
 from tts_compare.errors import UsageError
+from tts_compare.experiment.devices import lane_count
 from tts_compare.experiment.models import check_model, facts_of
 from tts_compare.experiment.tasks import Voice
 from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, work
@@ -163,10 +164,12 @@ def _spelling(setting: Setting, prompt: PromptTemplate, tokens: Tokens | None) -
 
 def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
     experiment = prepared.experiment
-    if experiment.parallel_servers > 1:
+    lanes = lane_count(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
+    at_once = min(lanes, len(prepared.settings))  # repeats of one setting take turns
+    if at_once > 1:
         yield Doubt(
             code="parallel_servers",
-            message=f"{experiment.parallel_servers} servers ran at once and shared the machine's processor and memory",
+            message=f"{at_once} servers ran at once and shared the machine's processor and memory",
             advice="measure with one server at a time",
         )
     if experiment.grade_live:
