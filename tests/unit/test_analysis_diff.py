@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import re
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
 import pytest
+from rich.console import Console
 
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.diff import RunDiff, compare_runs
 from tts_compare.analysis.tolerance import parse_tolerance
+from tts_compare.cli.diff import pair_table
 from tts_compare.errors import UsageError
 
 WORLD = World(problems=150, repeats=3, start_sd=0.01, budgets=(256, 1024))
@@ -95,3 +100,23 @@ def test_tolerances_are_read(text: str, figure: str, below: bool, bound: float) 
 def test_a_tolerance_that_cannot_be_read_is_bad_usage(text: str) -> None:
     with pytest.raises(UsageError, match="--fail-on"):
         parse_tolerance(text)
+
+
+def test_every_row_of_the_table_names_its_point_whole() -> None:
+    """At 80 columns, in a terminal without Unicode too: two loads, two settings whose ids begin alike, long names."""
+    model = "a-distilled-model-of-some-billions-of-parameters"
+    engines = (Engine(model=model), Engine(model=model, speculation="ngram"))
+    runs = [make_run(replace(WORLD, engines=engines, load=load)) for load in ("c1", "c8")]
+    both = Run(
+        records=pl.concat([run.records for run in runs]),
+        grades=pl.concat([run.grades for run in runs]),
+        manifest=runs[0].manifest,
+    )
+    for encoding in ("utf-8", "ascii"):
+        out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        Console(file=out, width=80).print(pair_table(diff(both, both)))
+        out.flush()
+        shown = out.buffer.getvalue().decode(encoding)
+        assert model in shown
+        rows = re.findall(r"(vllm \w+)[ |]+(\S+ \(c\d\))", shown)
+        assert len(rows) == len(set(rows)) == len(engines) * 2 * len(WORLD.budgets)

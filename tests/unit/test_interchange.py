@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit import test_reports_sample as sample
+from tts_compare.dataset import load_problems
 from tts_compare.domain import Problem
 from tts_compare.errors import UsageError
+from tts_compare.experiment.imported import import_file
 from tts_compare.interchange import Given, Imported, read_foreign
 from tts_compare.reports.vllm_json import export_vllm
 
@@ -141,6 +143,18 @@ def test_what_we_export_for_vllm_reads_back_the_same() -> None:
             assert (two.last_token_ns or 0) - (two.sent_ns or 0) == pytest.approx(
                 (one.last_token_ns or 0) - (one.sent_ns or 0), abs=1000
             )
+
+
+@pytest.mark.parametrize(("name", "dataset"), [("vllm_bench.json", None), ("aiperf.jsonl", "quickstart")])
+def test_what_nothing_is_known_to_grade_against_is_ungraded_and_not_wrong(
+    name: str, dataset: str | None, tmp_path: Path
+) -> None:
+    """No problem was matched, or the file has no texts."""
+    problems = load_problems(dataset) if dataset else None
+    run, imported = import_file(FOREIGN / name, tmp_path / "run", dataset=problems, budget=None, command=[])
+    (point,) = json.loads(run.points.read_text())
+    sent = sum(record.ok for record in imported.records)
+    assert (point["accuracy"], point["ungraded"]) == (None, sent)
 
 
 def test_a_summary_without_requests_says_what_to_export() -> None:

@@ -183,6 +183,16 @@ def test_the_vllm_export_has_the_keys_of_vllm_and_the_figures_of_the_point() -> 
     assert result["max_concurrency"] == 1
 
 
+def test_the_time_of_an_exported_point_is_its_own() -> None:
+    """Between two starts of a setting run the others."""
+    analysis = sample.analysis()
+    timed = replace(analysis, points=analysis.points.with_columns(wall_s=pl.lit(50.0)))
+    for content in export_vllm(timed, sample.run_view()).values():
+        result = json.loads(content)
+        assert result["duration"] == 50.0
+        assert result["output_throughput"] == pytest.approx(result["total_output_tokens"] / 50.0)
+
+
 def test_the_vllm_export_holds_every_point_derived_ones_too() -> None:
     """One file a (setting, method, budget, load)."""
     files = export_vllm(sample.analysis(), sample.run_view())

@@ -12,6 +12,8 @@ from tts_compare.cli.terminal import console, talk
 from tts_compare.reports.plain import one_line
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from tts_compare.analysis.diff import RunDiff
 
 _SHOWN_CHANGES = 40
@@ -28,7 +30,7 @@ def diff_command(arguments: Namespace) -> int:
     found = compare_runs(run_frames(runs[0]), run_frames(runs[1]), fail_on=tolerances)
     for line in change_lines(found):
         print(line)
-    _print_pairs(found, no_color=arguments.no_color)
+    console(no_color=arguments.no_color).print(pair_table(found) if found.pairs.height else "No point is in both runs")
     for side, labels in ((arguments.a, found.only_a), (arguments.b, found.only_b)):
         for label in labels:
             print(f"only in {side}: {one_line(label)}")
@@ -48,20 +50,32 @@ def change_lines(found: RunDiff) -> Iterator[str]:
         yield f"  and {len(found.changes) - _SHOWN_CHANGES} more"
 
 
-def _print_pairs(found: RunDiff, *, no_color: bool) -> None:
+def pair_table(found: RunDiff) -> Table:
+    """Every point that is in both runs: no name is cut, and no two rows read the same."""
+    from rich import box
     from rich.table import Table
 
-    table = Table("setting", "budget", "n", "accuracy, points", "latency, %", "bill, %", title="b against a")
-    for row in found.pairs.iter_rows(named=True):
+    from tts_compare.reports.labels import label_settings
+    from tts_compare.reports.numbers import budget
+    from tts_compare.reports.verdicts import name_side, varied_parts
+
+    rows = list(found.pairs.iter_rows(named=True))
+    labels, varied = label_settings([row["a"] for row in rows]), varied_parts(rows)
+    shared = f", all settings: {one_line(labels.shared)}" if labels.shared else ""
+    table = Table(box=box.SIMPLE_HEAD, title=f"b against a{shared}", show_edge=False, pad_edge=False)
+    table.add_column("setting", overflow="fold")
+    for head in ("budget", "n", "accuracy, points", "latency, %", "bill, %"):
+        table.add_column(head, justify="right", overflow="fold")
+    for row in rows:
         table.add_row(
-            one_line(row["a"]),
-            str(row["a_budget"]),
+            name_side(row, "a", labels, varied=varied),
+            budget(row["a_budget"]) + (f" ({row['load']})" if "load" in varied else ""),
             str(row["n"]),
             _points(row),
             _percent(row, "latency"),
             _percent(row, "cost"),
         )
-    console(no_color=no_color).print(table)
+    return table
 
 
 def _points(row: dict[str, Any]) -> str:

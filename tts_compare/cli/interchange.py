@@ -29,7 +29,7 @@ def export_command(arguments: Namespace) -> int:
             (directory / name).write_bytes(content)
     except OSError as error:
         raise UsageError(f"cannot write {directory}: {error.strerror}") from error
-    talk(f"{len(files)} files written to {directory}")
+    talk(f"files written to {directory}: {len(files)}")
     return 0
 
 

@@ -125,4 +125,4 @@ def claim_lines(analysis: Analysis) -> Iterator[str]:
 
     for claim in analysis.claims:
         yield plain(f"({claim.letter}) {claim.title}: {claim.verdict}")
-        yield plain(f"    {claim.sentence}")
+        yield plain(f"    {claim.sentence.removeprefix(f'{claim.verdict}: ')}")

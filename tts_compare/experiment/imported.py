@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ def foreign_manifest(
     """A manifest that says what is known, and of the rest that it is not."""
     sent = {row.problem for row in imported.records}
     problems = [problem for problem in dataset.problems if problem.id in sent] if dataset else []
+    if not any(row.full_text for row in imported.records):  # without texts no answer is wrong: nothing can be graded
+        problems = [replace(problem, answer="") for problem in problems]
     known = {problem.id for problem in problems}
     problems += [Problem(id=name, problem="", answer="") for name in sorted(sent - known)]
     setting = Setting(backend="openai", model=imported.model)

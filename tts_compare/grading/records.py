@@ -61,6 +61,7 @@ def targets(
 
     budgets: by method, the budgets a single pass also stands for. Prefixes are made of one-call samples only, and
     only of those sent with the largest budget of their (setting, method, load): the others are spot checks.
+    A problem without an answer (what another tool asked) has nothing to be graded against: its rows stay ungraded.
     Raises UsageError where a record's problem is not among ``problems``.
     """
     samples = _samples(records)
@@ -76,6 +77,8 @@ def targets(
             raise UsageError(
                 f"problem {record.problem!r} of the records is not in the data set; grade with the one it ran"
             )
+        if not problems[record.problem].answer:
+            continue
         wanted = budgets.get(record.method, ()) if len(calls) == 1 and record.budget == largest[_point(record)] else ()
         before = "".join(call.full_text for call in calls[:-1])
         for budget in (None, *sorted(each for each in wanted if each < record.budget)):

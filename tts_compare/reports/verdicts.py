@@ -57,7 +57,7 @@ def pairs_sheet(analysis: Analysis, labels: Labels, *, limit: int | None = MAX_P
     )
     shown = rows if limit is None else rows[:limit]
     more = len(rows) - len(shown)
-    said = tuple(_pair_row(row, labels, varied=_varied(rows)) for row in shown)
+    said = tuple(_pair_row(row, labels, varied=varied_parts(rows)) for row in shown)
     sheet = Sheet(
         title="Comparisons, paired by problem",
         heads=("axis", "from", "to", "budget", "n", "accuracy", "latency", "bill"),
@@ -93,7 +93,7 @@ def _starred(sheet: Sheet) -> Sheet:
     )
 
 
-def _varied(rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+def varied_parts(rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """Which of method, number of samples and load differ between comparisons, and must be said of each."""
     seen = {
         name: {row.get(key) for row in rows for key in (name, f"a_{name}", f"b_{name}") if key in row}
@@ -107,15 +107,16 @@ def _pair_row(row: Mapping[str, Any], labels: Labels, *, varied: frozenset[str])
     budgets = budget(row["a_budget"]) if same_budget else f"{budget(row['a_budget'])} to {budget(row['b_budget'])}"
     return (
         row["axis"].replace("_", " "),
-        _side(row, "a", labels, varied=varied),
-        _side(row, "b", labels, varied=varied),
+        name_side(row, "a", labels, varied=varied),
+        name_side(row, "b", labels, varied=varied),
         budgets + (f" ({row['load']})" if "load" in varied else ""),
         str(row["n"]),
         *(shorten(row[f"{name}_verdict"] or DASH, labels) for name in ("accuracy", "latency", "cost")),
     )
 
 
-def _side(row: Mapping[str, Any], side: str, labels: Labels, *, varied: frozenset[str]) -> str:
+def name_side(row: Mapping[str, Any], side: str, labels: Labels, *, varied: frozenset[str]) -> str:
+    """One side of a comparison, with its method and its number of samples where they differ between comparisons."""
     setting = shorten(labels.of.get(row[side], row[side]), labels)
     if "method" in varied:
         setting += f" {row[f'{side}_method']}"
@@ -178,7 +179,7 @@ def _percent(share: float | None) -> str:
 def lossless_sheet(analysis: Analysis, labels: Labels) -> Sheet:
     """Settings that should not change the answers, and whether they did."""
     rows = list(analysis.losslessness.iter_rows(named=True))
-    said = tuple(_lossless_row(row, labels, varied=_varied(rows)) for row in rows)
+    said = tuple(_lossless_row(row, labels, varied=varied_parts(rows)) for row in rows)
     return Sheet(
         title="Did the setting change the answers?",
         heads=("axis", "reference", "setting", "budget", "n", "same text", "first differs\nat token", "accuracy"),

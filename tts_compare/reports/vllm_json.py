@@ -118,7 +118,8 @@ def _result(key: tuple[str, str, int, str], point: Mapping[str, Any], rows: Sequ
     setting, method, tokens, load = key
     parts = split_setting(setting)
     good = [row for row in rows if not row.error]
-    wall = _wall_s(rows, point)
+    # The point's own: from the first request to the last there may be other settings, where this one was started again.
+    wall = point.get("wall_s")
     total_in, total_out = sum(row.input_len for row in good), sum(row.output_len for row in good)
     result: dict[str, Any] = {
         "endpoint_type": "openai-chat",
@@ -154,14 +155,6 @@ def _result(key: tuple[str, str, int, str], point: Mapping[str, Any], rows: Sequ
     if point.get("acceptance_length") is not None:
         result["spec_decode_acceptance_length"] = point["acceptance_length"]
     return result
-
-
-def _wall_s(rows: Sequence[Exchanged], point: Mapping[str, Any]) -> float | None:
-    """First sent to last end of the requests; the point's own where a cut left it unknown."""
-    if point["provenance"] == "derived":
-        return point.get("wall_s")
-    ends = [row.start_s + row.latency_s for row in rows]
-    return max(ends) - min(row.start_s for row in rows)
 
 
 def _over(count: float, seconds: float | None) -> float | None:
