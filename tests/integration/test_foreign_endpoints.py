@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -75,9 +75,15 @@ data: [DONE]
 NOT_FOUND = b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>"
 
 
+Refusal = Callable[[dict[str, Any]], tuple[int, bytes] | None]
+
+
 @contextmanager
-def saying(models: bytes, stream: bytes, whole: bytes = b"{}") -> Iterator[str]:
-    """A server of ``/models`` and ``/chat/completions`` that answers every request alike; yields its base URL."""
+def saying(models: bytes, stream: bytes, whole: bytes = b"{}", *, refusal: Refusal = lambda _: None) -> Iterator[str]:
+    """A server of ``/models`` and ``/chat/completions`` that answers every request alike; yields its base URL.
+
+    refusal: status and body of what is said to a request's body instead, None where it is taken.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -89,6 +95,8 @@ def saying(models: bytes, stream: bytes, whole: bytes = b"{}") -> Iterator[str]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if not self.path.endswith("/chat/completions"):
                 self._say(404, "text/html", NOT_FOUND)
+            elif refused := refusal(body):
+                self._say(refused[0], "application/json", refused[1])
             elif body["stream"]:
                 self._say(200, STREAM, stream)
             else:
@@ -182,3 +190,24 @@ def test_llama_cpps_usage_is_taken_and_its_cache_doubted(tmp_path: Path) -> None
     assert row.timeline.tokens == (1, 1)
     assert "prefix_cache_hits" in doubts
     assert not {"tokens_estimated", "cost_unknown", "timeline_estimated"} & doubts
+
+
+# Mistral's API, of a field that it does not know, as its users report it.
+MISTRAL_REFUSAL = b"""{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":\
+"Extra inputs are not permitted","input":0}]},"type":"invalid_request_error","param":null,"code":null}"""
+
+
+def test_a_refused_field_is_left_out_though_the_endpoint_was_not_ready_at_first(tmp_path: Path) -> None:
+    begun: list[str] = []
+
+    def refusal(body: dict[str, Any]) -> tuple[int, bytes] | None:
+        begun.append("")
+        if len(begun) == 1:
+            return 503, b'{"error":{"message":"the model is loading"}}'
+        return (422, MISTRAL_REFUSAL) if "seed" in body else None
+
+    with saying(CPP_MODELS, CPP_STREAM, refusal=refusal) as url:
+        assert compare(url, tmp_path / "run", "--model=smollm2", "--budget=2") == 0
+    dialect, _ = told(tmp_path / "run")
+    assert dialect["seed"] is False
+    assert all(row.ok for row in rows_of(tmp_path / "run") if row.phase == "measured")

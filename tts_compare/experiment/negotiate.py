@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from dataclasses import asdict, replace
 
 from tts_compare.backends import Dialect, OpenAI, dialect_for
 from tts_compare.domain import Call, Doubt, RequestRecord, RowKey
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.stage import Stage
+from tts_compare.retry import RetryPolicy, retry_delay_s
 
 _MOST_REFUSALS = 6
 _ONE_TOKEN_CHARS = 16
@@ -24,8 +27,9 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
     if not isinstance(backend, OpenAI):
         return stage
     dialect = backend.dialect or dialect_for(stage.server.endpoint.model)
-    for attempt in range(_MOST_REFUSALS):
-        row = await _tried(_speaking(stage, backend, dialect), call, replace(key, attempt=attempt), journal)
+    for _ in range(_MOST_REFUSALS):
+        row = await _tried(_speaking(stage, backend, dialect), call, key, journal)
+        key = replace(key, attempt=row.attempt + 1)
         error = row.error
         other = dialect.after_refusal(error.message) if error is not None and error.kind == "http_4xx" else None
         if other is None:
@@ -33,7 +37,7 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
         dialect = other
     if dialect.stream and _in_one_piece(row):
         whole = replace(dialect, stream=False)
-        again = await _tried(_speaking(stage, backend, whole), call, replace(key, attempt=row.attempt + 1), journal)
+        again = await _tried(_speaking(stage, backend, whole), call, key, journal)
         dialect = whole if again.ok and again.tokens_source == "usage" else dialect
     stage = _speaking(stage, backend, dialect)
     journal.manifest["settings"][stage.setting.id]["dialect"] = asdict(dialect)
@@ -46,11 +50,22 @@ def _speaking(stage: Stage, backend: OpenAI, dialect: Dialect) -> Stage:
 
 
 async def _tried(stage: Stage, call: Call, key: RowKey, journal: Journal) -> RequestRecord:
-    async with stage.gate(call):
-        rows = await stage.sender("warmup", journal)(call, key, scheduled_ns=None)
-    journal.append(rows)
-    stage.gate.account(rows)
-    return rows[0]
+    """The last row of one request, tried again where an endpoint that is busy or cold says nothing of its fields."""
+    rng = random.Random(str(key))  # noqa: S311 - jitter, not a secret
+    waited_s, retries = 0.0, 0
+    while True:
+        async with stage.gate(call):
+            rows = await stage.sender("warmup", journal)(call, key, scheduled_ns=None)
+        journal.append(rows)
+        stage.gate.account(rows)
+        error = rows[0].error
+        if error is None:
+            return rows[0]
+        delay_s = retry_delay_s(error, retries=retries, waited_s=waited_s, policy=RetryPolicy(), rng=rng)
+        if delay_s is None:
+            return rows[0]
+        await asyncio.sleep(delay_s)
+        waited_s, retries, key = waited_s + delay_s, retries + 1, replace(key, attempt=key.attempt + 1)
 
 
 def _in_one_piece(row: RequestRecord) -> bool:
