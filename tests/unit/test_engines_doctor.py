@@ -114,6 +114,14 @@ def test_a_gpu_that_torch_sees_needs_no_advice(monkeypatch: pytest.MonkeyPatch) 
     assert row.gpus == (GPU,)
 
 
+def test_an_environment_for_gpus_where_none_is_seen_cannot_be_launched() -> None:
+    built(BLIND, device="cuda")
+    row = of_vllm()
+    assert not row.healthy
+    assert "no GPU is seen" in row.advice[0]
+    assert "install vllm --device cpu" in row.advice[0]
+
+
 def test_little_memory_is_told_and_little_disk_where_something_is_yet_to_be_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

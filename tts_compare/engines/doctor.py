@@ -179,7 +179,10 @@ def _engine_advice(place: _Place, look: _Look, *, gpu_here: bool) -> Iterator[st
         yield f"delete {place.there.path.parents[1]} and run `{command}`"
     elif look.error is not None:
         yield f"mend {place.engine} in {place.there.path}, or run `{command}`"
-    elif place.device == "cuda" and gpu_here and not look.sees_gpu:
+    elif place.device == "cuda" and not gpu_here:
+        cpu = command.replace("--device cuda", "--device cpu")
+        yield f"no GPU is seen: see what nvidia-smi says, CUDA_VISIBLE_DEVICES, a container's --gpus; or run `{cpu}`"
+    elif place.device == "cuda" and not look.sees_gpu:
         yield f"torch {look.torch} cannot use the GPU: update the driver, or install with --device cpu"
     elif place.device == "cpu" and gpu_here and place.there.source == "installed":
         yield f"a GPU is here: run `tts-compare engines install {place.engine} --device cuda` to use it"
