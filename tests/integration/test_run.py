@@ -16,7 +16,11 @@ import pytest
 from tests.integration.running import bench, engines_of, grades_of, kill, rows_of, start, wait_until
 from tts_compare import store
 from tts_compare.cli import main
+from tts_compare.config import load_experiment
 from tts_compare.domain import RequestRecord, RowKey
+from tts_compare.experiment.execute import execute
+from tts_compare.experiment.prepare import prepare
+from tts_compare.reports.progress import Event, Planned
 
 GRID = ("--backend=vllm,sglang", "--spec=none,ngram", "--problems=6", "--budget=4,8,24", "--seed=1")
 
@@ -370,3 +374,25 @@ def test_client_processes_give_the_same_rows(tmp_path: Path) -> None:
 def _rows(run: Path) -> list[RequestRecord]:
     time.sleep(0.05)
     return rows_of(run) if (run / "records.jsonl").exists() else []
+
+
+def test_two_repeats_of_one_setting_never_run_at_once(tmp_path: Path) -> None:
+    table = bench(tmp_path)
+    flags = ("--backend=vllm", "--problems=4", "--budget=8", "--parallel-servers=2", "--repeats=2")
+    assert main(table.argv("run", *flags)) == 0
+    rows = rows_of(table.home / "run")
+    last = max(row.end_ns or 0 for row in rows if row.repeat == 0)
+    assert last < min(row.sent_ns or 0 for row in rows if row.repeat == 1)
+
+
+def test_only_what_a_run_has_left_to_do_is_announced_when_it_is_taken_up(tmp_path: Path) -> None:
+    table = bench(tmp_path)
+    run = table.home / "run"
+    assert main(table.argv("run", "--backend=vllm", "--problems=4", "--budget=8")) == 0
+    lines = (run / "records.jsonl").read_text().splitlines(keepends=True)
+    (run / "records.jsonl").write_text("".join(lines[:-1]))
+    asked = store.read_manifest(store.open_run(run))["asked"]["flags"]
+    told: list[Event] = []
+    execute(prepare(load_experiment(None, asked | {"resume": str(run)})), run, command=[], asked={}, tell=told.append)
+    (planned,) = [event for event in told if isinstance(event, Planned)]
+    assert planned.settings == (("vllm/tiny/tp1-pp1-dp1/none", 1),)

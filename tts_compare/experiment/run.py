@@ -19,7 +19,7 @@ from tts_compare.experiment.prepare import Prepared
 from tts_compare.experiment.servers import Fleet, serving
 from tts_compare.experiment.tasks import Point, tasks_of, unfinished
 from tts_compare.grid import Block
-from tts_compare.replay import ServerGoneError, known_rows
+from tts_compare.replay import ServerGoneError, Task, known_rows
 from tts_compare.reports import progress
 
 LIVE_GRADING_S = 5.0
@@ -45,14 +45,17 @@ class Run:
         settings, machine = self.prepared.settings, self.prepared.machine
         lanes = lane_count(settings, machine, asked=self.prepared.experiment.parallel_servers)
         blocks = iter(self.prepared.blocks)
+        # Two repeats at once would share a log, and where the server is not ours the server itself.
+        turns = {setting.id: asyncio.Lock() for setting in settings}
 
         async def lane(number: int) -> None:
             for block in blocks:
-                if self.stopped or block.setting.id in self.failed:
-                    continue
-                devices = visible_devices(block.setting, settings, machine, lane=number, environ=os.environ)
-                async with self._graded_live(block.setting.id, grade):
-                    await self._block(block, devices)
+                async with turns[block.setting.id]:
+                    if self.stopped or block.setting.id in self.failed:
+                        continue
+                    devices = visible_devices(block.setting, settings, machine, lane=number, environ=os.environ)
+                    async with self._graded_live(block.setting.id, grade):
+                        await self._block(block, devices)
                 await grade(block.setting.id)
 
         async with asyncio.TaskGroup() as group:
@@ -78,13 +81,17 @@ class Run:
 
     def _points(self, block: Block) -> tuple[Point, ...]:
         """The points of a block that still need a request."""
-        points = (Point(setting=block.setting.id, work=item, repeat=block.repeat) for item in self.prepared.work)
-        return tuple(point for point in points if self._is_unfinished(point))
+        return tuple(self._left(block))
 
-    def _is_unfinished(self, point: Point) -> bool:
+    def _left(self, block: Block) -> dict[Point, int]:
+        """How many problems of each of its points still need a request; of none that is done."""
+        points = (Point(setting=block.setting.id, work=item, repeat=block.repeat) for item in self.prepared.work)
+        return {point: left for point in points if (left := len(self._unfinished(point)))}
+
+    def _unfinished(self, point: Point) -> tuple[Task, ...]:
         known = known_rows([row for row in self.journal.records if point.owns(row)], phase=point.phase)
         voice = self.prepared.voices[self._model(point.setting)]
-        return bool(unfinished(tasks_of(point, self.prepared.dataset.problems, voice), known))
+        return unfinished(tasks_of(point, self.prepared.dataset.problems, voice), known)
 
     def _model(self, setting_id: str) -> str:
         return next(setting.model for setting in self.prepared.settings if setting.id == setting_id)
@@ -163,11 +170,9 @@ class Run:
 
     def planned(self) -> progress.Planned:
         """The work still to do, for the live view: requests a setting, over all its starts."""
-        count = self.prepared.problem_count
         left: dict[str, int] = {}
         for block in self.prepared.blocks:
-            works = [point.work for point in self._points(block)]
-            requests = sum(min(work.problem_limit or count, count) * work.samples for work in works)
+            requests = sum(problems * point.work.samples for point, problems in self._left(block).items())
             left[block.setting.id] = left.get(block.setting.id, 0) + requests
         return progress.Planned(settings=tuple(left.items()), at_s=monotonic())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tts_compare.domain import Phase, Problem, RequestRecord, RowKey, Work
 from tts_compare.methods import METHODS, PromptTemplate, Render, Tokens
@@ -60,7 +60,14 @@ class Point:
 
     def owns(self, row: RequestRecord) -> bool:
         """Whether the row was made by this point."""
-        return row.phase == self.phase and replace(row.key, sample=0, call=0, attempt=0) == self.key(row.problem)
+        return (  # by its fields, the most telling first: a resumed run asks of every row and every point
+            row.setting == self.setting
+            and row.phase == self.phase
+            and row.budget == self.work.budget
+            and row.repeat == self.repeat
+            and row.method == self.work.method
+            and row.load == self.work.load
+        )
 
 
 def tasks_of(point: Point, problems: Sequence[Problem], voice: Voice) -> tuple[Task, ...]:
