@@ -246,6 +246,16 @@ def test_the_first_difference_is_found_in_tokens(one: dict[str, Any], other: dic
     assert first_difference(base | one | other) == expected
 
 
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_ratio_of_one_problem_is_told_without_an_interval(repeats: int) -> None:
+    engines = (Engine(), Engine(speculation="ngram", tpot_s=0.005))
+    row = analysed(make_run(World(engines=engines, problems=1, repeats=repeats))).pairs.row(0, named=True)
+    assert row["latency_ratio_lo"] is None
+    assert f"{row['latency_ratio']:.2f}x" in row["latency_verdict"]
+    assert "nan" not in row["latency_verdict"]
+    assert "faster" not in row["latency_verdict"]
+
+
 def test_a_run_that_was_stopped_between_two_methods_is_compared() -> None:
     """The third start of the setting had answered by the one method, and not yet by the other."""
     truncate = make_run(World(problems=40, repeats=3, start_sd=0.05))

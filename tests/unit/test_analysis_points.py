@@ -78,6 +78,12 @@ def test_the_points_frame_has_the_stated_columns_and_types() -> None:
     assert dict(found.schema) == point_schema()
 
 
+def test_the_file_of_points_has_the_figures_that_reports_show() -> None:
+    world = World(engines=engines_grid(backends=("vllm",)), budgets=(256, 1024), problems=30, repeats=2, start_sd=0.05)
+    run = make_run(world)
+    assert points(run.records, run.grades, run.manifest).equals(analyse(run.records, run.grades, run.manifest).points)
+
+
 def test_every_figure_of_a_point_has_its_formula() -> None:
     words = {*POINT_KEY, "provenance", "biased", "repeats", "doubts"}
     assert set(POINT_COLUMNS) - words - set(FORMULAS) == set()

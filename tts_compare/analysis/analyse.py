@@ -75,10 +75,10 @@ def points(
     manifest: Mapping[str, Any],
     *,
     cuts: pl.DataFrame | None = None,
-    resamples: int = 2_000,
+    resamples: int = 10_000,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """The points frame with its frontiers: what ``points.json`` holds. Cheaper than ``analyse``; no comparisons."""
+    """The points frame of ``analyse``: what ``points.json`` holds. Cheaper, since nothing is compared in pairs."""
     ready = prepare(records, grades, manifest, cuts)
     weights = Weights(resamples, seed)
     frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights)

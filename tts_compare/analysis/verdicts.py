@@ -35,7 +35,8 @@ def ratio_verdict(estimate: Estimate, adjusted_p: float | None, *, problems: int
     """``faster by 1.31x (1.24 to 1.38)``; for a single start the ratio alone, without the word."""
     if math.isnan(estimate.value):
         return "not known"
-    span = f"{estimate.value:.2f}x ({estimate.lo:.2f} to {estimate.hi:.2f})"
+    limits = "" if math.isnan(estimate.lo) else f" ({estimate.lo:.2f} to {estimate.hi:.2f})"
+    span = f"{estimate.value:.2f}x{limits}"
     if estimate.starts < 2:
         return f"{span} with one server start: two starts may differ by as much"
     separated = adjusted_p is not None and adjusted_p < LEVEL and (estimate.lo > 1.0 or estimate.hi < 1.0)
