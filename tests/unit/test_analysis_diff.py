@@ -42,6 +42,20 @@ def test_a_slower_run_breaks_the_latency_gate_in_every_point() -> None:
     assert "latency changed by +" in found.breaches[0].sentence
 
 
+def test_a_gate_that_closes_at_two_loads_names_each() -> None:
+    def loads(world: World) -> Run:
+        one, eight = make_run(world), make_run(replace(world, load="c8"))
+        return Run(
+            records=pl.concat([one.records, eight.records]),
+            grades=pl.concat([one.grades, eight.grades]),
+            manifest=one.manifest,
+        )
+
+    small = replace(WORLD, budgets=(256,))
+    found = diff(loads(small), loads(replace(slower(1.3), budgets=(256,))), "latency > +5%")
+    assert [breach.label[-2:] for breach in found.breaches] == ["c1", "c8"]
+
+
 def test_a_change_within_its_error_closes_no_gate() -> None:
     noisy = replace(WORLD, start_sd=0.05, repeats=2)
     found = diff(make_run(noisy), make_run(replace(slower(1.06), start_sd=0.05, repeats=2, seed=0)), "latency > +5%")
@@ -67,8 +81,8 @@ def test_what_changed_in_the_manifests_is_listed() -> None:
 
 def test_points_of_one_run_only_are_named() -> None:
     found = diff(make_run(WORLD), make_run(replace(WORLD, budgets=(1024, 2048))))
-    assert found.only_a == ("vllm/tiny/tp1-pp1-dp1/none truncate@256",)
-    assert found.only_b == ("vllm/tiny/tp1-pp1-dp1/none truncate@2k",)
+    assert found.only_a == ("vllm/tiny/tp1-pp1-dp1/none truncate@256 c1",)
+    assert found.only_b == ("vllm/tiny/tp1-pp1-dp1/none truncate@2k c1",)
     assert found.pairs.height == 1
 
 

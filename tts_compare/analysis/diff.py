@@ -12,7 +12,7 @@ import polars as pl
 from tts_compare.analysis.analyse import prepare
 from tts_compare.analysis.compare import Pair, pair_rows
 from tts_compare.analysis.cube import Cube, cubes
-from tts_compare.analysis.labels import point_label
+from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.points import Weights
 from tts_compare.analysis.tolerance import Tolerance
 
@@ -139,19 +139,15 @@ def _pairs(cube: Cube) -> tuple[list[Pair], dict[str, list[str]]]:
 
 def _plain_label(cube: Cube, point: int) -> str:
     key = cube.keys[point]
-    return point_label(key | {"setting": str(key["setting"]).split(_SIDE)[0]})
+    return place_label(key | {"setting": str(key["setting"]).split(_SIDE)[0]})
 
 
 def _breaches(rows: Sequence[Mapping[str, Any]], fail_on: Sequence[Tolerance]) -> list[Breach]:
     found = []
     for row in rows:
-        label = point_label(
-            {
-                "setting": row["a"],
-                "method": row["a_method"],
-                "budget": row["a_budget"],
-                "samples": row["a_samples"],
-            }
+        label = place_label(
+            {"setting": row["a"], "load": row["load"]}
+            | {name: row[f"a_{name}"] for name in ("method", "budget", "samples")}
         )
         for tolerance in fail_on:
             value, low, high = _change(row, tolerance.figure)
