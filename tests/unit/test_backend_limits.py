@@ -89,6 +89,15 @@ def test_sglang_speculates_on_a_gpu_only(kind: str) -> None:
     assert reason(replace(ON_GPU, speculation=speculation), "sglang", NODE) is None
 
 
+@pytest.mark.parametrize("kind", ["ngram", "draft_model", "eagle", "eagle3", "mtp"])
+def test_sglang_does_not_speculate_over_the_stages_of_a_pipeline(kind: str) -> None:
+    speculation = Speculation(kind=kind, model="draft")  # type: ignore[arg-type]
+    piped = replace(ON_GPU, pipeline_parallel=2, speculation=speculation)
+    assert "pipeline" in str(reason(piped, "sglang", NODE))
+    assert reason(replace(piped, speculation=Speculation()), "sglang", NODE) is None
+    assert reason(piped, "vllm", NODE) is None
+
+
 def test_vllm_speculates_by_ngram_on_a_cpu() -> None:
     assert reason(replace(ON_CPU, speculation=Speculation(kind="ngram")), "vllm", LAPTOP) is None
 

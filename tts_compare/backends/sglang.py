@@ -109,13 +109,15 @@ class Sglang:
         return stated_count(setting.engine_args, "--page-size") or 1
 
     def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
-        """What no engine can, and speculation on a CPU."""
+        """What no engine can, and speculation on a CPU or with pipeline stages."""
         if reason := common_reason(setting, machine, model):
             return reason
         if setting.device == "cpu" and setting.speculation.kind == "ngram":
             return "SGLang's NGRAM needs the sgl_kernel library, of which there is no CPU wheel"
         if setting.device == "cpu" and setting.speculation.kind != "none":
             return f"SGLang's {ALGORITHMS[setting.speculation.kind]} needs Triton on a GPU"
+        if setting.speculation.kind != "none" and setting.pipeline_parallel > 1:
+            return "SGLang serves no speculation with pipeline parallelism"
         return None
 
     def request(self, call: Call, model: str) -> tuple[str, dict[str, Any]]:
