@@ -7,7 +7,7 @@ import pytest
 from tts_compare.domain import Setting
 from tts_compare.launchers.model_names import listed_part, name_to_send, unlisted
 
-LISTED = ("gpt-4o", "o3")
+LISTED = ("gpt-4o", "o3", "Qwen2.5-7B")
 
 
 def hosted(model: str, address: str = "https://host/v1", backend: str = "openai") -> Setting:
@@ -19,6 +19,7 @@ def hosted(model: str, address: str = "https://host/v1", backend: str = "openai"
     [
         (hosted("gpt-4o"), "gpt-4o"),
         (hosted("/models/gpt-4o/"), "gpt-4o"),
+        (hosted("/models/Qwen2.5-7B", backend="vllm"), "Qwen2.5-7B"),
         (hosted("re2-gpt-4o"), "re2-gpt-4o"),
         (hosted("gpt-5"), None),
         (hosted("re2-gpt-4o", backend="vllm"), None),

@@ -14,7 +14,8 @@ def name_to_send(setting: Setting, listed: Collection[str]) -> str | None:
     A model that is a path may be listed under its last name. An endpoint without a list is taken at its word, and so
     is a hosted one whose list is not of what it serves, or has the name in part (``listed_part``).
     """
-    own = (name for name in (setting.model, model_slug(setting.model)) if name in listed)
+    last = setting.model.rstrip("/").rpartition("/")[2]
+    own = (name for name in (setting.model, last, model_slug(setting.model)) if name in listed)
     if name := next(own, None):
         return name
     at_its_word = not listed or _lists_what_it_could_serve(setting)
