@@ -88,3 +88,11 @@ def test_doubts_with_advice_and_absent_settings_are_shown(name: str) -> None:
         "lower --max-model-len",
     ):
         assert said in text, said
+
+
+@pytest.mark.parametrize("name", ["console", "html", "markdown", "latex"])
+def test_what_the_marks_of_a_table_mean_is_said_in_the_same_document(name: str) -> None:
+    """The letters of the frontiers, the interval and u."""
+    text = re.sub(r"\s+", " ", render(name)).replace("\\", "")
+    assert "T accuracy against tokens (compute), L accuracy against mean latency" in text
+    assert re.search("95 % interval[^;]*; failed of n: answers that did not complete", text)

@@ -90,6 +90,20 @@ def test_latex_is_balanced_ascii_and_escapes_everything() -> None:
     assert not re.search(r"(?<!\\)[#_]", "\n".join(cells))
 
 
+def test_a_latex_table_is_no_longer_than_its_page() -> None:
+    """Of a float too large for its page LaTeX shows what fits: 100 points are several tables, and all there."""
+    rows = [sample.point(f"vllm/m-{i}b/tp1-pp1-dp1/none", 1024) | {"on_latency_frontier": i == 99} for i in range(100)]
+    analysis = sample.analysis()
+    points = pl.DataFrame(rows, schema=analysis.points.schema)
+    made = REPORTS["latex"].render(replace(analysis, points=points), RunView(), look=LOOK)
+    assert isinstance(made, str)
+    tables = [table for table in made.split(r"\begin{tabular}")[1:] if "vllm m-" in table]
+    assert max(table.count(r"\\") for table in tables) <= 40
+    for i in range(100):
+        assert len(re.findall(rf"vllm m-{i}b\b", made)) == 2
+    assert made.count(r"\textbf{vllm m-99b}") == 2
+
+
 MAGIC = {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}
 
 

@@ -97,10 +97,8 @@ def _group(
     wide = look.width >= WIDE and all(_width(sheet, _gap(look)) <= look.width for sheet in tables)
     for sheet in tables if wide else _point_sheets(group, analysis, run, labels, narrow=True):
         yield from _sheet(sheet, look, folds=1)
-    told = ", ".join(f"{letter} {axis}" for letter, axis in sheets.FRONTIERS.values())
-    yield Text(f"on: the frontiers the point is on: {told}.", style="dim")
-    arm = "figure [95 % interval]" if wide else "figure ± the longer arm of its 95 % interval"
-    yield Text(f"{arm}; failed of n: answers that did not complete, of those sent; u: ungraded.", style="dim")
+    yield Text(sheets.FRONTIERS_TOLD, style="dim")
+    yield Text(sheets.WIDE_TOLD if wide else sheets.NARROW_TOLD, style="dim")
     yield from _plots(group, run, labels, look)
 
 

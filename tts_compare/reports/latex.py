@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tts_compare.reports import sheets
 from tts_compare.reports.plain import one_line
+from tts_compare.reports.sheets import FRONTIERS_TOLD, NARROW_TOLD
 from tts_compare.reports.view import Look, RunView
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _SPECIAL = {
     "…": r"\dots{}",
     **{char: f"\\{char}" for char in "&%$#_{}"},
 }
+#: Of a table: with its caption they fit a page of 11 points.
+_ROWS = 36
 _ANY_SPECIAL = re.compile("|".join(map(re.escape, _SPECIAL)))
 
 
@@ -56,10 +59,22 @@ def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
             sheet = sheets.points_sheet(
                 group, columns, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title, narrow=True
             )
-            yield from _table(sheet, f"{title}, {group.title}")
+            notes = (*sheet.notes, FRONTIERS_TOLD, NARROW_TOLD)
+            yield from _tables(replace(sheet, notes=notes), f"{title}, {group.title}")
     if analysis.optimal.height:
         optimal = sheets.optimal_sheet(analysis, labels, on_cpu=run.on_cpu)
-        yield from _table(optimal, optimal.title)
+        yield from _tables(optimal, optimal.title)
+
+
+def _tables(sheet: sheets.Sheet, caption: str) -> Iterator[str]:
+    """As many tables as pages are needed: of one longer than its page LaTeX shows what fits and drops the rest."""
+    for start in range(0, max(1, len(sheet.rows)), _ROWS):
+        rows = sheet.rows[start : start + _ROWS]
+        marked = frozenset(i - start for i in sheet.marked if start <= i < start + _ROWS)
+        part = replace(sheet, rows=rows, marked=marked)
+        yield from _table(
+            part if start == 0 else replace(part, formulas=(), notes=()), caption + ", continued" * (start > 0)
+        )
 
 
 def _table(sheet: sheets.Sheet, caption: str) -> Iterator[str]:

@@ -51,10 +51,8 @@ def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
                 group, columns, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title
             )
             yield from _table(sheet)
-        yield ""
-        yield "**on**: the frontiers the point is on: " + ", ".join(
-            f"{letter} {axis}" for letter, axis in sheets.FRONTIERS.values()
-        )
+        for told in (sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD):
+            yield f"- {escape(told)}"
     for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu):
         yield from _table(sheet)
     yield from _doubts(analysis, run, labels)

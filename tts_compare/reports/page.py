@@ -13,7 +13,7 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +162,8 @@ def _tables(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
             on_cpu=run.on_cpu,
             title=f"All points: {group.title}",
         )
-        yield _sheet(sheet, wide=True)
+        notes = (*sheet.notes, sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD)
+        yield _sheet(replace(sheet, notes=notes), wide=True)
 
 
 def _sheet(sheet: sheets.Sheet, *, wide: bool) -> str:

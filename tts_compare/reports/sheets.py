@@ -20,6 +20,13 @@ FRONTIERS: Mapping[str, tuple[str, str]] = {
     "on_paper_cost_frontier": ("P", "accuracy against cost per token (the paper's cost)"),
     "on_cost_frontier": ("C", "accuracy against the bill per problem"),
 }
+#: What the marks and the signs of a points table mean.
+FRONTIERS_TOLD = (
+    f"on: the frontiers the point is on: {', '.join(f'{mark} {axis}' for mark, axis in FRONTIERS.values())}."
+)
+_FAILED_TOLD = "failed of n: answers that did not complete, of those sent; u: ungraded."
+WIDE_TOLD = f"figure [95 % interval]; {_FAILED_TOLD}"
+NARROW_TOLD = f"figure ± the longer arm of its 95 % interval; {_FAILED_TOLD}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
