@@ -85,6 +85,24 @@ def test_a_letter_is_found_in_a_box_or_behind_answer(text: str) -> None:
     assert status("D", text, "choice") == "incorrect"
 
 
+@pytest.mark.parametrize("box", ["C, D", "C and D", "(C), (D)", "C/D", "a mixture of C", "C = 5", "C^2"])
+def test_a_box_with_another_letter_or_none_is_not_the_letter_it_begins_with(box: str) -> None:
+    assert status("C", rf"\boxed{{{box}}}", "choice") == "incorrect"
+    assert status("A", rf"\boxed{{\text{{{box}}}}}", "choice") == "incorrect"
+
+
+@pytest.mark.parametrize(
+    "box", [r"\text{Option C}", r"\text{C. A mixture}", r"\text{(C) } 12", "C 12 m", "C) x", r"\text{C: B}"]
+)
+def test_a_box_may_hold_the_option_behind_its_letter(box: str) -> None:
+    assert status("C", rf"\boxed{{{box}}}", "choice") == "correct"
+
+
+def test_a_heading_in_markdown_is_not_taken_for_the_answer_in_a_box_below_it() -> None:
+    assert status("72", "#### 1. Add\n48 + 24\n\n#### 2. Answer\n\\boxed{72}", "gsm8k") == "correct"
+    assert status("72", "\\boxed{5}\n#### 72", "gsm8k") == "correct"
+
+
 @pytest.mark.parametrize("text", ["C", "I like C best.", "Answer: Copper", "the answer is clear"])
 def test_a_letter_anywhere_else_is_no_answer(text: str) -> None:
     assert status("C", text, "choice") == "no_answer"

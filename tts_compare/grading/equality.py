@@ -7,6 +7,7 @@ What is left undecided goes to the symbolic step, except where a number is too l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -34,6 +35,7 @@ from tts_compare.grading.values import equal_values, proportional
 
 UNDECIDED = Verdict(equal=None, layer="symbolic")
 _PAIRS_LIMIT = 400
+_AMID = re.compile(r"\\text\s*\{[^{}]*[A-Za-z]{2}")
 
 
 def equal_answers(gold: str, answer: str) -> Verdict:
@@ -56,7 +58,7 @@ def equal_answers(gold: str, answer: str) -> Verdict:
 def _words(gold: str, answer: str) -> Verdict | None:
     """Words against anything: letters and digits decide. An option letter also equals the one that leads an option."""
     expected, given = option_letter(gold), option_letter(answer)
-    if expected and expected[1] and given and not given[1]:
+    if expected and expected[1] and given:
         return Verdict(equal=expected[0] == given[0], layer="text")
     readings = parse_answer(gold), parse_answer(answer)
     if not any(isinstance(reading, Text) for reading in readings):
@@ -71,6 +73,8 @@ def compare(gold: Answer, answer: Answer) -> Verdict:  # noqa: PLR0911 - one lin
     if isinstance(gold, Text) or isinstance(answer, Text):
         return _texts(gold, answer)
     if isinstance(gold, Opaque) or isinstance(answer, Opaque):
+        if isinstance(answer, Opaque) and not isinstance(gold, Opaque) and _AMID.search(answer.text):
+            return Verdict(equal=False, layer="text")
         refused = isinstance(answer, Opaque) and answer.refused
         return Verdict(equal=None, layer="limits") if refused else UNDECIDED
     if isinstance(gold, Relation) or isinstance(answer, Relation):
@@ -127,7 +131,12 @@ def _hundredth(expression: Expression) -> Expression:
 def _matrices(gold: Answer, answer: Answer) -> Verdict:
     """Entry by entry; a vector also equals the bracketed group ``(a, b, c)`` or ``<a, b, c>`` of its entries."""
     vectors = [_entries(side) for side in (gold, answer)]
-    if isinstance(gold, Matrix) and isinstance(answer, Matrix):
+    if not (isinstance(gold, Matrix) and isinstance(answer, Matrix)):
+        if any(
+            isinstance(side, Matrix) and min(len(side.rows), max(map(len, side.rows))) > 1 for side in (gold, answer)
+        ):
+            return Verdict(equal=False, layer="structure")
+    else:
         shapes = [[len(row) for row in side.rows] for side in (gold, answer)]
         if gold.kind != answer.kind or shapes[0] != shapes[1]:
             return Verdict(equal=False, layer="structure")
@@ -143,8 +152,29 @@ def _entries(side: Answer) -> tuple[Answer, ...] | None:
     return tuple(entry for row in side.rows for entry in row) if isinstance(side, Matrix) else None
 
 
+def _alone(side: Items, other: Items) -> Items:
+    """The one group in a set of one, where the other side is no set."""
+    (first, *more) = side.parts or (side,)
+    lone = side.brackets == "{}" != other.brackets and not more and isinstance(first, Items)
+    return first if lone and isinstance(first, Items) else side
+
+
+def _coordinates(group: Items, bare: Items) -> Items:
+    """A bare list of ``x = ...``, ``y = ...`` in the order of a group ``(x, y)``; any other list as it is."""
+    names = _labels(bare.parts)
+    if not group.ordered or bare.brackets or names is None or not set(names) <= {"x", "y", "z"}:
+        return bare
+    return Items(brackets="", parts=tuple(part for _, part in sorted(zip(names, bare.parts, strict=True), key=_name)))
+
+
+def _name(labelled: tuple[str, Answer]) -> str:
+    return labelled[0]
+
+
 def _items(gold: Items, answer: Items) -> Verdict:
     gold, answer = (as_union(gold), answer) if answer.brackets == "u" else (gold, as_union(answer, of=gold))
+    gold, answer = _alone(gold, answer), _alone(answer, gold)
+    gold, answer = _coordinates(answer, gold), _coordinates(gold, answer)
     if gold.brackets != answer.brackets and not _interchangeable(gold, answer):
         return Verdict(equal=False, layer="brackets")
     if len(gold.parts) != len(answer.parts):
@@ -204,6 +234,8 @@ def _relations(gold: Answer, answer: Answer) -> Verdict:
     assert isinstance(relation, Relation)  # noqa: S101 - one of the two is, or we would not be here
     interval = as_interval(relation)
     if interval is not None and isinstance(plain, Items):
+        if not plain.brackets and relation.operators != ("in",):
+            return Verdict(equal=False, layer="brackets")
         return compare(interval, plain) if turned else compare(plain, interval)
     if set(relation.operators) - {"=", "in", "approx", "equiv"}:
         return UNDECIDED if isinstance(plain, Items) else Verdict(equal=False, layer="structure")

@@ -30,7 +30,6 @@ _GREEK = _names(
 _OPENING = {"(": ")", "{": "}", "[": "]"}
 _TOKEN = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+|\\[a-zA-Z]+|\\[{}|]|[a-zA-Z]+|.)", re.DOTALL)
 _TEXT = re.compile(r"\\text\s*\{([a-zA-Z]+)\}")
-_REPEATING = re.compile(r"(\d*\.\d*)\s*\\overline\s*\{(\d+)\}")
 
 
 class NotAnExpressionError(TTSCompareError):
@@ -55,9 +54,6 @@ def parse_expression(text: str) -> Expression:
     Raises NotAnExpressionError for anything outside of the grammar, TooBigToReadError for what is nested deeper than
     40 or larger than 300 nodes.
     """
-    repeating = _REPEATING.fullmatch(text.strip())
-    if repeating:
-        return Expression(tree=_repeating(*repeating.groups()), variables=frozenset(), ambiguous=False)
     tokens = _TOKEN.findall(_TEXT.sub(r" \\\1 ", text))
     parser = _Parser([symbol for symbol in tokens if not symbol.isspace()])
     tree = parser.sum()
@@ -72,13 +68,6 @@ def parse_expression(text: str) -> Expression:
         decimals=len(shown.partition(".")[2]) if "." in shown else None,
         digits=len(shown.replace(".", "").lstrip("0")),
     )
-
-
-def _repeating(head: str, period: str) -> Node:
-    """``0.1\\overline{6}`` as the fraction it is."""
-    shift = 10 ** len(head.partition(".")[2])
-    value = Fraction(head if head != "." else "0") + Fraction(int(period), (10 ** len(period) - 1) * shift)
-    return Node(op="num", value=value)
 
 
 class _Parser:
@@ -183,7 +172,7 @@ class _Parser:
             negative = self.take() == "-"
             inner = self.atom()
             return self.node("neg", inner) if negative else inner
-        return self.atom()
+        return self.number(mixed=False) if self.peek()[:1].isdigit() else self.atom()
 
     def group(self) -> Node:
         opening = self.take()
@@ -219,18 +208,31 @@ class _Parser:
             return self.letters()
         return self.command()
 
-    def number(self) -> Node:
+    def number(self, *, mixed: bool = True) -> Node:
         text = self.take()
+        if "." in text and self.peek() == "\\overline":
+            return self.repeating(text)
         if not text.isascii() or text == ".":
             raise NotAnExpressionError(text)
         literal = self.node("num", name=text, value=Fraction(text.rstrip(".") if text[0] != "." else f"0{text}"))
-        if "." not in text and self.peek() == "\\frac":
+        if mixed and "." not in text and self.peek() == "\\frac":
             at = self.position
             fraction = self.command()
             if all(arg.op == "num" and "." not in arg.name for arg in fraction.args):
                 return self.node("add", literal, fraction)
             self.position = at
         return literal
+
+    def repeating(self, head: str) -> Node:
+        """``0.1\\overline{6}`` as the fraction it is; ``head`` is what stands before the period."""
+        self.take()
+        braced = self.peek() == "{"
+        period = [self.take() for _ in range(3 if braced else 1)][braced]
+        if not period.isdigit() or (braced and self.tokens[self.position - 1] != "}") or self.peek()[:1].isdigit():
+            raise NotAnExpressionError(period)
+        shift = 10 ** len(head.partition(".")[2])
+        value = Fraction(f"0{head}0") + Fraction(int(period), (10 ** len(period) - 1) * shift)
+        return self.node("num", value=value)
 
     def letters(self) -> Node:
         """A run of letters: a known name, or its first letter as a variable, the rest staying in the stream."""

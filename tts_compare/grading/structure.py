@@ -21,16 +21,22 @@ _LABEL = re.compile(
     r"|\|?\s*[A-Z]{2,3}\s*\|?"
     r"|(?:\\[a-zA-Z]+|[A-Za-z])'*(?:\s*_\s*(?:\{[^{}]*\}|\w))?(?:\s*\(\s*[a-zA-Z](?:\s*,\s*[a-zA-Z])*\s*\))?)\s*"
 )
+_VARIABLE = re.compile(r"\s*[a-zA-Z]\s*")
 _RELATION = re.compile(r"\\(?:le|ge|in|ne|approx|equiv|to|mapsto|sim)(?![a-zA-Z])|<=|>=|[=<>]")
 _COMMAND_NAME = re.compile(r"\\[a-zA-Z]+")
 _COMMAND = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
-_NUMERAL = re.compile(r"(-?)\(?([0-9][0-9A-Za-z]*)\)?\s*_\s*(?:\{\s*)?(?:\\text\s*\{\s*)?([0-9]{1,2}|[a-z]+)[\s}]*")
+_NUMERAL = re.compile(
+    r"(-?)\(?([0-9][0-9A-Za-z]*)\)?\s*_[\s{]*(?:\\text\s*\{\s*)?(?:base\s*\}?\s*)?\(?([0-9]{1,2}|[a-z]+)[\s})]*"
+)
 _BASES = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
     "twelve": 12, "sixteen": 16,
 }  # fmt: skip
-_OPTION = re.compile(r"\(?\s*([A-J])\s*(\)|[.:]\s|\Z)")
+_OPTION = re.compile(r"(?:(?:Option|Choice|Answer):?\s*)?\(?\s*([A-J])\s*(\)|[.:]\s|\Z)")
+_SEVERAL_OPTIONS = re.compile(r"\(?\s*[A-J]\s*\)?\s*(?:[,;&/]\s*\(?\s*[A-J]\s*(?:[),;.&/]|\Z)|\([A-J]\))")
+_BUILDER = re.compile(r"\s*[a-zA-Z]\s*(?:\\in\s*\(-\\infty, \\infty\)\s*)?[|:](?=[^|]*\Z)")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_TWO_READINGS = re.compile(r"(?<![\d.,])\d{1,3}(?:,[1-9]\d{2})+(?![\d,])")
 _OPEN, _CLOSE = ("(", "[", "{", "\\{", "\\langle"), (")", "]", "}", "\\}", "\\rangle")
 _BRACKETS = {"\\{": "{", "\\}": "}", "\\langle": "<", "\\rangle": ">"}
 _WORD = re.compile(r"(?:[A-Za-z]{4,}|[A-Za-z]{3,}(?:[ -][A-Za-z]{2,})+|[Yy]es|[Nn]o)\.?")
@@ -125,15 +131,25 @@ def parse_answer(text: str, *, thousands: bool = True) -> Answer:
 
 
 def option_letter(text: str) -> tuple[str, bool] | None:
-    """The letter of ``C``, ``(C)``, ``C. 12`` or ``\\text{(C) } 12``, and whether it stands alone."""
-    plain = re.sub(r"\\text\s*|[{}]", "", text).strip()
+    """The letter of ``C``, ``(C)``, ``C. 12`` or ``\\text{(C) } 12``, and whether it stands alone; None for several."""
+    plain = option_text(text)
     found = _OPTION.match(plain)
-    return (found.group(1), found.end() == len(plain)) if found else None
+    return (found.group(1), found.end() == len(plain)) if found and not several_options(plain) else None
+
+
+def option_text(text: str) -> str:
+    """A normalised option without text commands and braces."""
+    return re.sub(r"\\text\s*|[{}]", "", text).strip()
+
+
+def several_options(plain: str) -> bool:
+    """Whether a plain text names more than one option: ``A, B``, ``(A)(B)``."""
+    return bool(_SEVERAL_OPTIONS.match(plain))
 
 
 def has_thousands(text: str) -> bool:
-    """Whether some ``1,234`` could be read in two ways."""
-    return bool(_THOUSANDS.search(text))
+    """Whether some ``1,234`` could be read in two ways; ``1,000`` is no list of 1 and 000."""
+    return bool(_TWO_READINGS.search(text))
 
 
 def _answer(text: str, depth: int = 0) -> Answer:
@@ -239,6 +255,8 @@ def _relation(text: str, depth: int) -> Answer | None:
         return None
     if not sides[0].strip() and operators[0] in ("=", "approx"):
         return _answer(sides[1], depth + 1) if len(sides) == 2 else None
+    if operators == ["="] and _VARIABLE.fullmatch(sides[1]) and not _LABEL.fullmatch(sides[0]):
+        sides.reverse()
     named = operators[0] in ("=", "in", "approx", "equiv") and _LABEL.fullmatch(sides[0])
     return Relation(
         operators=tuple(operators),
@@ -263,10 +281,15 @@ def _union(text: str, depth: int) -> Answer | None:
 def _bracketed(text: str, depth: int) -> Answer | None:
     tokens = _COMMAND.findall(text)
     sign, tokens = ("-", tokens[1:]) if tokens[0] == "-" else ("", tokens)
-    if not tokens or tokens[0] not in _OPEN or tokens[-1] not in _CLOSE or tokens[0] == "{" or not _encloses(tokens):
+    if not tokens or tokens[0] not in _OPEN or tokens[-1] not in _CLOSE or not _encloses(tokens):
         return None
     inner = "".join(tokens[1:-1])
+    if tokens[0] == "{":
+        return None if sign else _answer(inner, depth + 1)
     brackets = _BRACKETS.get(tokens[0], tokens[0]) + _BRACKETS.get(tokens[-1], tokens[-1])
+    builder = _BUILDER.match(inner) if brackets == "{}" and not sign else None
+    if builder and _RELATION.search(inner, builder.end()):
+        return _answer(inner[builder.end() :], depth + 1)
     parts = split_top(inner, (",", ";"))
     if len(parts) == 1 and brackets in ("()", "[]") and "\\pm" not in inner:
         return None if sign else _answer(inner, depth + 1)

@@ -26,12 +26,19 @@ _SYNONYMS = {
     "month": "month months",
     "year": "year years yr yrs",
     "degree": "degree degrees deg",
+    "radian": "radian radians rad rads",
     "cent": "cent cents",
     "dollar": "dollar dollars usd",
     "mph": "mph",
     "unit": "unit units",
 }
+_MONTHS = "january february march april may june july august september october november december"
 _KNOWN = {word: unit for unit, words in _SYNONYMS.items() for word in words.split()}
+_KNOWN |= {"a m": "am", "p m": "pm", "am": "am", "pm": "pm"} | {month: month for month in _MONTHS.split()}
+_SCALES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_NO_UNIT = re.compile(
+    r"(?:,|(?:to|out|less|more|plus|minus|times|over|factorial|squared|cubed)\b)|.*\s\d", re.IGNORECASE
+)
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
 _GROUP = r"\\text\s*\{[^{}]*\}"
 _BEHIND = re.compile(
@@ -43,6 +50,9 @@ _BARE = re.compile(
     re.DOTALL,
 )
 _DEGREE = re.compile(r"(?P<value>.*\S)\s*\^\\circ\s*(?P<scale>[CF]?)", re.DOTALL)
+_MODULUS = re.compile(
+    r"(?P<value>.*?\S)\s*(?:\\pmod\s*\{?|\(?\s*\\text\s*\{\s*\(?\s*mod\s*\}?)\s*(?P<modulus>\d+)[\s})]*", re.DOTALL
+)
 _TRIGONOMETRIC = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _NOT_A_UNIT = (
     "sin",
@@ -77,13 +87,21 @@ def split_unit(text: str) -> tuple[str, Unit | None, bool]:
     if text.endswith("%"):
         return text.rstrip("%\\ "), None, True
     degrees = _DEGREE.fullmatch(text)
+    congruent = _MODULUS.fullmatch(text)
+    if congruent:
+        return congruent["value"], Unit(name=f"mod {congruent['modulus']}", power=1, known=True), False
     if degrees and not _TRIGONOMETRIC.search(text):
         return degrees["value"], Unit(name="degree", power=1, known=True), False
     behind = _BEHIND.fullmatch(text) or _bare(text)
     if not behind:
         return text, None, False
-    words = re.sub(r"\\text|[{}]", " ", behind["unit"]).strip(" /.")
-    return behind["value"], _unit(words, int(behind["power"] or 1)), False
+    words = re.sub(r"\\text|[{}]", " ", behind["unit"]).strip(" /.").split()
+    value = behind["value"]
+    if _NO_UNIT.match(" ".join(words)):
+        return text, None, False
+    if words and (scale := _SCALES.get(words[0].casefold().removesuffix("s"))):
+        value, words = rf"({value}) \cdot {scale}", words[1:]
+    return value, _unit(" ".join(words), int(behind["power"] or 1)) if words else None, False
 
 
 def differ(first: Unit | None, second: Unit | None) -> bool:

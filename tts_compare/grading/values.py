@@ -1,6 +1,6 @@
 """Equality by value: of two closed expressions their values, of two with variables their values at fixed points
 (two different polynomials of degree d agree at one such point with a chance of at most d/300, after Schwartz and
-Zippel; four points are asked).
+Zippel; five points are asked).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tts_compare.grading.tree import Expression, Node
 
 _EQUAL_RELATIVE, _EQUAL_ABSOLUTE = 1e-10, 1e-12
 _UNEQUAL_RELATIVE = 1e-7
-_POINTS = 4
+_POINTS = 5
 _ROUNDED_DIGITS = 6
 
 
@@ -26,14 +26,13 @@ def equal_values(gold: Expression, answer: Expression) -> bool | None:
     ends = _infinite(gold.tree), _infinite(answer.tree)
     if any(ends):
         return ends[0] == ends[1]
-    verdicts = {_equal_at(gold, answer, point) for point in range(_POINTS if gold.variables | answer.variables else 1)}
-    if gold.variables or answer.variables:
-        verdicts.discard(None)
-    if verdicts == {True}:
+    equal = _equal_at(gold, answer, 0)
+    if equal is not False and gold.variables | answer.variables:
+        everywhere = {equal, *(_equal_at(gold, answer, point) for point in range(1, _POINTS))} - {None}
+        equal = True if everywhere == {True} else None
+    if equal or _rounds_to(gold, answer):
         return True
-    if _rounds_to(gold, answer):
-        return True
-    return False if not (gold.ambiguous or answer.ambiguous) and _equal_at(gold, answer, 0) is False else None
+    return None if gold.ambiguous or answer.ambiguous else equal
 
 
 def proportional(gold: Expression, answer: Expression) -> bool | None:
@@ -102,10 +101,14 @@ def _rounds_to(gold: Expression, answer: Expression) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _coordinate(name: str, point: int) -> Fraction:
-    """A fixed value for a variable: positive at the first two points, of either sign at the others."""
+    """A fixed value for a variable: positive and small at the first two points; at the others of either sign, large,
+    and in either order of the names, so that ``x``, ``|x|``, ``|x+3|`` and ``|x-y|`` are told apart.
+    """
     source = random.Random(f"{name}:{point}")  # noqa: S311 - sample points, not secrets
-    value = Fraction(source.randrange(150, 450), 199)
-    return -value if point > 1 and source.random() < 0.5 else value
+    value, place = Fraction(source.randrange(150, 450), 199), ord(name[-1]) % 32
+    if point in (2, 3):
+        value = value / 12 + 4 + Fraction(place, 4)
+    return -value if point == 2 or (point == 4 and place % 2) else value
 
 
 def _environment(variables: frozenset[str], point: int) -> dict[str, Fraction]:

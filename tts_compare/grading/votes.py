@@ -17,6 +17,7 @@ from tts_compare.grading.estimators import (
     weighted_score,
 )
 from tts_compare.grading.judgement import Grader, Judgement, NeedsSymbolic
+from tts_compare.grading.normalise import whole_number
 from tts_compare.grading.pool import GraderPool
 
 Poll = list[Grade]
@@ -28,10 +29,11 @@ def grouped(
     """The same sample grades with ``group`` set: equal answers of one poll share a number, counted from the first seen.
 
     A poll is all samples of one (setting, method, budget, load, problem, repeat, policy, cut). Answers that were
-    judged correct are equal to each other; the rest are compared in pairs by the same layers. no_answer has no group.
+    judged correct are equal to each other; the rest are compared in pairs by the same layers, but for two whole
+    numbers that are seen to differ. no_answer has no group.
     """
     polls = _polls(grades)
-    pairs = [(at, *pair) for at, poll in enumerate(polls) for pair in combinations(_open_answers(poll), 2)]
+    pairs = [(at, *pair) for at, poll in enumerate(polls) for pair in _open_pairs(poll)]
 
     def questions() -> Iterator[Judgement | NeedsSymbolic]:
         for at, first, second in pairs:
@@ -112,9 +114,16 @@ def _polls(grades: Iterable[Grade]) -> list[Poll]:
     return [sorted(poll, key=lambda grade: grade.sample or 0) for poll in polls.values()]
 
 
-def _open_answers(poll: Poll) -> list[str]:
-    """The distinct answers that are not known to be correct, in the order they were seen."""
-    return list(dict.fromkeys(g.answer for g in poll if g.answer is not None and g.status != "correct"))
+def _open_pairs(poll: Poll) -> Iterator[tuple[str, str]]:
+    """The pairs of distinct answers that are not known to be correct, in the order they were seen.
+
+    Whole numbers are most of what there is, and 200 different ones are 19,900 pairs.
+    """
+    answers = dict.fromkeys(g.answer for g in poll if g.answer is not None and g.status != "correct")
+    wholes = {answer: whole_number(answer) for answer in answers}
+    for first, second in combinations(answers, 2):
+        if wholes[first] is None or wholes[second] is None or wholes[first] == wholes[second]:
+            yield first, second
 
 
 def _unite(links: dict[str, str], first: str, second: str) -> None:

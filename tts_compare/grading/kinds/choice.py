@@ -7,13 +7,16 @@ import re
 from tts_compare.grading.extract import last_box
 from tts_compare.grading.judgement import Judgement, NeedsSymbolic, Verdict, judged
 from tts_compare.grading.normalise import normalise
+from tts_compare.grading.structure import option_text, several_options
 
 _STATED = re.compile(
     r"(?i:\banswer\b\s{0,4}(?:is|:|=)\s{0,4})"
     r"(?:\*\*|\$|\\boxed\{|\\text\{|\(){0,4}\s{0,4}([A-J])(?![A-Za-z0-9'])",
     re.ASCII,
 )
-_LETTER = re.compile(r"(?:\\text\s*\{)?\s*\(?\s*([A-Ja-j])\s*(?:[).:,}]|\Z|\s+[^\s])")
+_LETTER = re.compile(
+    r"(?:(?:option|choice|answer)\s*:?\s*)?\(?\s*([A-J])\s*(?:[).:,]|\Z|\s(?-i:[^\sa-z=+*/^<>-]))", re.IGNORECASE
+)
 
 
 def extract(text: str, *, open_ended: bool) -> str | None:
@@ -32,6 +35,7 @@ def compare(gold: str, answer: str) -> Judgement | NeedsSymbolic:
 
 
 def letter(text: str) -> str | None:
-    """The option letter that ``C``, ``(C)``, ``C.``, ``\\text{(C)}`` or ``C) because`` begins with."""
-    found = _LETTER.match(normalise(text))
-    return found.group(1).upper() if found else None
+    """The option letter that ``C``, ``(C)``, ``C.``, ``\\text{(C)}`` or ``C) because`` begins with, if it is one."""
+    plain = option_text(normalise(text))
+    found = _LETTER.match(plain)
+    return found.group(1).upper() if found and not several_options(plain) else None

@@ -1,4 +1,4 @@
-"""GSM8K answers: the number behind the last ``####``, else the last box; compared by value."""
+"""GSM8K answers: the number behind the last ``####`` or the last box, whichever stands later; compared by value."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ _TAIL = re.compile(r"[\d,./]*\Z")
 
 
 def extract(text: str, *, open_ended: bool) -> str | None:
-    """The number behind the last ``####``. In a text that may break off, a number at its very end does not count."""
-    if "####" in text:
-        for found in reversed(list(_MARKED.finditer(text))):
-            if not open_ended or not _TAIL.match(text, found.end()):
-                return found.group(1).replace("$", "").rstrip(",")
+    """The number behind the last ``####``. In a text that may break off, a number at its very end does not count.
+
+    A box further down counts before it: ``#### 1. First`` is a heading in Markdown.
+    """
+    for found in reversed(list(_MARKED.finditer(text))):
+        if not open_ended or not _TAIL.match(text, found.end()):
+            return last_box(text[found.end() :]) or found.group(1).replace("$", "").rstrip(",")
     return last_box(text)
 
 
