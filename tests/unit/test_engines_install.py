@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tts_compare.engines.install import install
 from tts_compare.engines.models import QUICKSTART_MODEL, prepare_quickstart_model
+from tts_compare.engines.pip import PipResult
 from tts_compare.engines.recipes import recipe
 from tts_compare.engines.registry import Installed, engines_dir, interpreter, write_marker
 from tts_compare.errors import RunError
@@ -40,6 +43,32 @@ def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path: Path, monkey
         install("sglang", device="cpu")
     with pytest.raises(RunError, match=r"Not a directory: .*set TTS_COMPARE_DATA"):
         prepare_quickstart_model(Path("python"))
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (
+            "ImportError: libcuda.so.1: cannot open shared object file: No such file or directory",
+            "on a node with a GPU",
+        ),
+        ("ImportError: toy is broken", "delete "),
+    ],
+)
+def test_an_import_that_needs_the_driver_is_proved_on_a_node_that_has_it(
+    error: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if "venv" in argv:
+            Path(argv[-1]).mkdir(parents=True)
+            return subprocess.CompletedProcess(argv, 0, "", "")
+        return subprocess.CompletedProcess(argv, 1, "", f"Traceback\n{error}\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr("tts_compare.engines.install.run_pip", lambda *_, **__: PipResult(status=0, lines=()))
+    with pytest.raises(RunError, match=re.escape(error)) as caught:
+        install("sglang", device="cuda")
+    assert advice in str(caught.value)
 
 
 def test_what_is_whole_is_found_where_nothing_can_be_written(data: Path) -> None:

@@ -200,9 +200,11 @@ class _Build:
         log.write(asked.stdout + asked.stderr)
         if asked.returncode != 0:
             said = [line for line in asked.stderr.splitlines() if line.strip()] or ["no reason given"]
+            mend = f"delete {self.directory} and run the same command again"
+            if "libcuda.so" in said[-1]:  # the driver's library, which a cluster's login node has not
+                mend = "run the same command on a node with a GPU: nothing is left to download"
             raise RunError(
-                f"{self.recipe.name} was installed, but does not import: {said[-1]} (log: {log.name});"
-                f" delete {self.directory} and run the same command again"
+                f"{self.recipe.name} was installed, but does not import: {said[-1]} (log: {log.name}); {mend}"
             )
         answer: dict[str, str] = json.loads(asked.stdout.strip().splitlines()[-1])
         return answer
