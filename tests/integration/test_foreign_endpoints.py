@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from tests.integration.running import rows_of
 from tts_compare.cli import main
-
-if TYPE_CHECKING:
-    import pytest
 
 STREAM = "text/event-stream; charset=utf-8"
 
@@ -190,6 +189,28 @@ def test_llama_cpps_usage_is_taken_and_its_cache_doubted(tmp_path: Path) -> None
     assert row.timeline.tokens == (1, 1)
     assert "prefix_cache_hits" in doubts
     assert not {"tokens_estimated", "cost_unknown", "timeline_estimated"} & doubts
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        b'[{"id":"smollm2","object":"model"}]',  # Together's form
+        b'{"data":[{"name":"smollm2"}]}',
+        b'{"data":null}',
+        b'{"data":5}',
+        b'["smollm2"]',
+        b"<html>",
+        b"",
+    ],
+)
+def test_a_list_of_models_in_another_form_is_no_reason_to_stop(tmp_path: Path, models: bytes) -> None:
+    with saying(models, CPP_STREAM) as url:
+        assert compare(url, tmp_path / "run", "--model=smollm2", "--budget=2") == 0
+
+
+def test_a_name_that_a_bare_list_does_not_have_stops_before_anything_is_spent(tmp_path: Path) -> None:
+    with saying(b'[{"id":"smollm2","object":"model"}]', CPP_STREAM) as url:
+        assert compare(url, tmp_path / "run", "--model=smolm2", "--budget=2") == 2
 
 
 # Mistral's API, of a field that it does not know, as its users report it.

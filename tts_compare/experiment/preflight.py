@@ -12,6 +12,7 @@ from tts_compare.domain import Setting
 from tts_compare.errors import UsageError
 from tts_compare.launchers.attach import base_url_of
 from tts_compare.launchers.model_names import name_to_send
+from tts_compare.launchers.probe import cards_in
 from tts_compare.untimed import is_proxied, tls_context
 
 TIMEOUT_S = 15.0
@@ -51,7 +52,8 @@ def _check(setting: Setting, *, insecure: bool) -> None:
         ) as client,
     ):
         try:
-            names = [model.id for model in client.models.list(extra_headers=unsigned).data or ()]
+            # Raw: the package raises what it likes where a list has another form than OpenAI's.
+            listed = client.models.with_raw_response.list(extra_headers=unsigned)
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
             raise UsageError(f"nothing answers at {address} ({cause}): check the address and that it runs") from None
@@ -59,8 +61,9 @@ def _check(setting: Setting, *, insecure: bool) -> None:
             state = "refused" if key else "missing"
             advice = f"set {setting.api_key_env}" if setting.api_key_env else "name its variable: api_key_env = ..."
             raise UsageError(f"{address} answers {error.status_code}: the key is {state}; {advice}") from None
-        except (openai.APIStatusError, openai.APIResponseValidationError):
+        except openai.APIStatusError:
             return
+    names = [card["id"] for card in cards_in(listed.content)]
     if name_to_send(setting, names) is None:
         raise UsageError(
             f"{address} serves {', '.join(names[:5])}, not {setting.model}: give one of these with --model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,14 +53,20 @@ async def models_of(client: httpx.AsyncClient, base_url: str) -> Models | None:
         answer = await client.get(under(base_url, "/models"))
     except httpx.HTTPError:
         return None
-    try:
-        value = answer.json()
-    except ValueError:
-        return Models(status=answer.status_code)
-    listed = value.get("data") if isinstance(value, dict) else None
-    cards = [card for card in listed or () if isinstance(card, dict) and isinstance(card.get("id"), str)]
+    cards = cards_in(answer.content)
     return Models(
         status=answer.status_code,
         names=tuple(card["id"] for card in cards),
         max_model_len={c["id"]: c["max_model_len"] for c in cards if isinstance(c.get("max_model_len"), int)},
     )
+
+
+def cards_in(body: bytes) -> list[dict[str, Any]]:
+    """The models of a ``/models`` answer that have a name; Together lists them bare. Empty where it is no such list."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    listed = value.get("data") if isinstance(value, dict) else value
+    cards = listed if isinstance(listed, list) else []
+    return [card for card in cards if isinstance(card, dict) and isinstance(card.get("id"), str)]
