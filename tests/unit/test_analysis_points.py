@@ -419,6 +419,17 @@ def test_energy_and_acceptance_come_from_the_servers_counters() -> None:
     assert found["acceptance_length"] == pytest.approx(2.5)
 
 
+def test_the_energy_of_a_point_is_not_known_where_a_killed_stretch_left_requests_without_it() -> None:
+    counters = {"method": "truncate", "budget": 1024, "load": "c1", "repeat": 0, "energy_j": 60.0}
+    rows = [row("a", 0, 0.5, 2.0, 16), row("b", 2, 0.5, 2.0, 4)]
+    grades = [grade("a", "correct"), grade("b", "incorrect")]
+    joules = {}
+    for attempts in ((2,), (1,), (1, 1)):
+        seen = [counters | {"attempts": count} for count in attempts]
+        joules[attempts] = only(run_of(rows, grades, server_metrics={"s": seen}))["joules_per_token"]
+    assert joules == {(2,): pytest.approx(3.0), (1,): None, (1, 1): pytest.approx(6.0)}
+
+
 def test_a_gauge_of_the_acceptance_length_stands_in_for_counters() -> None:
     seen = {"method": "truncate", "budget": 1024, "load": "c1", "repeat": 0, "server": {"acceptance_length": 1.8}}
     run = run_of([row("a", 0, 0.5, 2.0, 16)], [grade("a", "correct")], server_metrics={"s": [seen]})

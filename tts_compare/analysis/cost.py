@@ -95,14 +95,15 @@ def _flops() -> pl.Expr:
     return 2.0 * pl.col("parameters") * pl.col("processed") + pl.col("attention_flops") * pl.col("attended")
 
 
-_COUNTERS = ("energy_j", "accepted_tokens", "draft_steps", "prefix_hit_tokens")
+_COUNTERS = ("attempts", "energy_j", "accepted_tokens", "draft_steps", "prefix_hit_tokens")
 
 
-def server_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
+def server_figures(manifest: Mapping[str, Any], measured: pl.DataFrame) -> pl.DataFrame:
     """What the servers' own counters say of each point: energy, acceptance, prefix-cache hits, summed over repeats.
 
     Read from ``server_metrics[setting]``: rows of method, budget, load, repeat, phase and the counters' changes. An
-    engine that has a gauge of the acceptance length in place of counters has its mean over repeats.
+    engine that has a gauge of the acceptance length in place of counters has its mean over repeats. The energy is null
+    where ``measured`` has attempts that no row covers: those of a stretch that was killed, whose end was not read.
     """
     rows = [
         {"setting": setting, "gauge": (row.get("server") or {}).get("acceptance_length")}
@@ -115,9 +116,14 @@ def server_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
     frame = pl.DataFrame(rows, schema=schema | dict.fromkeys(_COUNTERS, pl.Float64), strict=False)
     sums = [pl.when(pl.col(c).null_count() == 0).then(pl.col(c).sum()).alias(c) for c in _COUNTERS]
     counted = 1.0 + pl.col("accepted_tokens") / pl.col("draft_steps")
+    sent = measured.group_by(pl.col("budget").alias("record_budget"), "setting", "method", "load").agg(sent=pl.len())
     return (
         frame.group_by("setting", "method", pl.col("budget").alias("record_budget"), "load", maintain_order=True)
         .agg(*sums, pl.col("gauge").mean())
-        .with_columns(acceptance_length=pl.when(pl.col("draft_steps") > 0).then(counted).otherwise("gauge"))
-        .drop("gauge")
+        .join(sent, on=_POINT_WORK, how="left")
+        .with_columns(
+            acceptance_length=pl.when(pl.col("draft_steps") > 0).then(counted).otherwise("gauge"),
+            energy_j=pl.when((pl.col("attempts") < pl.col("sent")).fill_null(value=False).not_()).then("energy_j"),
+        )
+        .drop("gauge", "sent", "attempts")
     )

@@ -73,7 +73,7 @@ def points_frame(
         pl.DataFrame(counted, infer_schema_length=None), on=list(POINT_KEY)
     )
     frame = frame.join(sums, on=list(POINT_KEY))
-    frame = _with_server_figures(frame, manifest)
+    frame = _with_server_figures(frame, server_figures(manifest, measured))
     schema = point_schema()
     missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
     whole = frame.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in schema.items())
@@ -267,14 +267,12 @@ def _compared(cube: Cube, point: int) -> dict[str, Any]:
     return means | {"compared_cost_ratio": _finite(ratio)}
 
 
-def _with_server_figures(frame: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:
+def _with_server_figures(frame: pl.DataFrame, counters: pl.DataFrame) -> pl.DataFrame:
     """Costs in device seconds from the ratios, intervals of the bill, and energy and acceptance from the counters."""
     devices = pl.col("devices").cast(pl.Float64)
     whole = (pl.col("provenance") == "measured") & (pl.col("work_share") == 1.0)
     bill = pl.col("gpu_s_per_problem")
-    return frame.join(
-        server_figures(manifest), on=["setting", "method", "record_budget", "load"], how="left"
-    ).with_columns(
+    return frame.join(counters, on=["setting", "method", "record_budget", "load"], how="left").with_columns(
         cost_per_token_gpu_s=devices * pl.col("cost_ratio"),
         cost_per_token_lo_gpu_s=devices * pl.col("cost_ratio_lo"),
         cost_per_token_hi_gpu_s=devices * pl.col("cost_ratio_hi"),

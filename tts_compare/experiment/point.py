@@ -118,7 +118,7 @@ async def run_point(
         hit_tokens=seen.prefix_hits,
         before=() if flushed else warm,
     )
-    row = metrics_row(point, seen, prefix, audit, energy_j)
+    row = metrics_row(point, seen, prefix, audit, energy_j, attempts=len(sent))
     journal.manifest["server_metrics"].setdefault(point.setting, []).append(row)
     about = {name: row[name] for name in ("method", "budget", "load", "repeat", "phase")}
     if after is not None:
@@ -141,15 +141,25 @@ def _remembering(post: Send, calls: dict[str, Call]) -> Send:
 
 
 def metrics_row(
-    point: Point, seen: ServerFigures, prefix: PrefixFigures, audit: timed.Audit, energy_j: float | None
+    point: Point,
+    seen: ServerFigures,
+    prefix: PrefixFigures,
+    audit: timed.Audit,
+    energy_j: float | None,
+    *,
+    attempts: int,
 ) -> dict[str, Any]:
-    """One point's counters for the manifest; the names on top are those the analysis sums over repeats."""
+    """One point's counters for the manifest; the names on top are those the analysis sums over repeats.
+
+    attempts: rows of ``records.jsonl`` that they cover; a stretch that was killed leaves rows and no counters.
+    """
     return {
         "method": point.work.method,
         "budget": point.work.budget,
         "load": point.work.load,
         "repeat": point.repeat,
         "phase": point.phase,
+        "attempts": attempts,
         "energy_j": energy_j,
         "accepted_tokens": seen.accepted_tokens,
         "draft_steps": seen.drafts,
