@@ -396,3 +396,20 @@ def test_only_what_a_run_has_left_to_do_is_announced_when_it_is_taken_up(tmp_pat
     execute(prepare(load_experiment(None, asked | {"resume": str(run)})), run, command=[], asked={}, tell=told.append)
     (planned,) = [event for event in told if isinstance(event, Planned)]
     assert planned.settings == (("vllm/tiny/tp1-pp1-dp1/none", 1),)
+
+
+def test_what_was_measured_stays_in_the_report_when_it_is_not_asked_for_again(tmp_path: Path) -> None:
+    table = bench(tmp_path)
+    run = table.home / "run"
+    config = tmp_path / "votes.toml"
+    config.write_text('method = "vote"\nsamples = 3\ntemperature = 0.7\nprefix_caching = true\nmax_model_len = "1k"\n')
+    flags = (f"--config={config}", "--backend=vllm", "--problems=3", "--budget=24")
+    assert main(table.argv("run", *flags)) == 0
+
+    def votes() -> list[dict[str, Any]]:
+        return [point for point in json.loads((run / "points.json").read_text()) if point["method"] == "vote"]
+
+    before = votes()
+    assert {point["samples"] for point in before} == {1, 2, 3}
+    assert main(["run", f"--resume={run}", "--method=truncate", "--samples=1", "--budget=8"]) == 0
+    assert [(p["samples"], p["accuracy"]) for p in votes()] == [(p["samples"], p["accuracy"]) for p in before]

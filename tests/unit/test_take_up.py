@@ -47,6 +47,17 @@ def test_what_needs_a_longer_context_is_another_server(manifest: Make) -> None:
     take_up(manifest(budget="16", max_model_len="1k"), manifest(max_model_len="1k"))
 
 
+def test_what_a_method_asks_with_stays_and_how_it_chooses_may_change(manifest: Make) -> None:
+    def best_of(**options: Any) -> dict[str, Any]:
+        stated = {"scores": "http://localhost:1", "temperature": 0.5, **options}
+        return manifest(method="best_of_n", samples=2, method_options={"best_of_n": stated})
+
+    take_up(best_of(scores="http://localhost:2", weighted=True), best_of())
+    for changed in ({"temperature": 0.6}, {"requests": "one"}):
+        with pytest.raises(UsageError, match="what best_of_n asks with changed"):
+            take_up(best_of(**changed), best_of())
+
+
 def test_rows_of_two_machines_are_a_doubt(manifest: Make) -> None:
     machine = manifest()["machine"]
     assert machine_doubts(machine, machine) == ()

@@ -122,7 +122,15 @@ def take_up(new: dict[str, Any], old: dict[str, Any]) -> None:
         facts.update({key: before[key] for key in ("engine_version", "argv", "env", "startup_s") if key in before})
     for key in ("settings", "models", "chat_templates"):
         new[key] = {**old.get(key, {}), **new[key]}
+    works, asked = old["experiment"]["work"], new["experiment"]["work"]
+    again = {_rows_of(item) for item in asked}
+    new["experiment"]["work"] = [*asked, *(item for item in works if _rows_of(item) not in again)]
     new["doubts"] += [doubt for doubt in old["doubts"] if doubt not in new["doubts"]]
+
+
+def _rows_of(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Which rows are of this work: they are judged and reported also when it is not asked for again."""
+    return (item["method"], item["budget"], item["load"], item["spot_check"])
 
 
 def machine_doubts(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Doubt, ...]:

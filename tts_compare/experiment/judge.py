@@ -83,7 +83,8 @@ class Judge:
 
     def _with_votes(self, grades: Sequence[Grade]) -> Iterator[Grade]:
         """Single samples as they are; several of one problem with their classes, and the rows of their votes."""
-        samples = {item["method"]: int(item["samples"]) for item in self._manifest["experiment"]["work"]}
+        # The first is what was asked for last, as in options_of.
+        samples = {item["method"]: int(item["samples"]) for item in reversed(self._manifest["experiment"]["work"])}
         yield from (grade for grade in grades if samples.get(grade.method, 1) == 1)
         for method in sorted({grade.method for grade in grades if samples.get(grade.method, 1) > 1}):
             mine = grouped(

@@ -131,7 +131,7 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Raises UsageError where rows of the two would not be rows of one run.
 
     What must be equal is what determines a row: our version, the data set, the prompt, the sampling, and each
-    setting that both have. Budgets, samples and settings may be added: they are in the rows' keys.
+    setting and method that both have. Budgets, samples, methods and settings may be added: they are in the rows' keys.
     """
     changed = [what for what, path in _SAME.items() if _at(old, path) != _at(new, path)]
     if _problem_ids(old) != _problem_ids(new):
@@ -139,6 +139,12 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     for setting in old["settings"].keys() & new["settings"].keys():
         before, now = old["settings"][setting], new["settings"][setting]
         changed += [f"{name} of {setting}" for name in _DETERMINING if before.get(name) != now.get(name)]
+    before_asking, asking = _asking(old), _asking(new)
+    changed += [
+        f"what {method} asks with"
+        for method in before_asking.keys() & asking.keys()
+        if before_asking[method] != asking[method]
+    ]
     if changed:
         raise UsageError(
             f"this run cannot be taken up, because {', '.join(sorted(changed))} changed since: "
@@ -151,6 +157,17 @@ def _at(manifest: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     for key in path:
         value = value[key]
     return value
+
+
+def _asking(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """By method its sampling and its options, but for those by which an answer is chosen afterwards."""
+    return {
+        item["method"]: (
+            item["sampling"],
+            {name: value for name, value in item["options"] if not name.startswith(_CHOOSING)},
+        )
+        for item in manifest["experiment"]["work"]
+    }
 
 
 def _problem_ids(manifest: Mapping[str, Any]) -> list[str]:
@@ -176,3 +193,5 @@ _DETERMINING = (
     "engine_args",
     "base_url",
 )
+#: Options of ``best_of_n`` that change no request.
+_CHOOSING = ("scores", "weighted")
