@@ -226,6 +226,9 @@ def test_a_grade_is_explained_step_by_step(grid_run: tuple[Path, int], capsys: p
     shown = capsys.readouterr().out
     assert "extract" in shown
     assert "correct" in shown
+    assert "symbolic" not in shown
+    assert main(["grade", str(run), "--explain", problem, "--grader", "math-verify"]) == 0
+    assert "symbolic" in capsys.readouterr().out
 
 
 def test_a_finished_run_taken_up_sends_nothing_and_starts_nothing(grid_run: tuple[Path, int]) -> None:

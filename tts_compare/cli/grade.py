@@ -139,13 +139,17 @@ def _explain(arguments: Namespace, run: store.RunDir) -> int:
         raise UsageError(f"no problem {arguments.explain!r} in this run; its problems: {_some(problems)}")
     rows = [row for row in store.read_rows(run.records, RequestRecord) if row.problem == arguments.explain]
     policy = arguments.policy or manifest["experiment"]["policy"]
-    wanted = targets(rows, problems, policy=policy, stop_at=manifest["prompt"].get("stop_at"))
+    asked = arguments.grader or manifest["experiment"]["grader"]
+    grader: Grader = "layered" if asked == "both" else asked
+    wanted = list(targets(rows, problems, policy=policy, stop_at=manifest["prompt"].get("stop_at")))
+    if not wanted:
+        talk(f"nothing to explain: no response to {arguments.explain!r} succeeded")
     with GraderPool(limit_s=arguments.timeout) as pool:
         for target in wanted:
             record = target.record
             title = f"{record.setting} budget {record.budget} sample {record.sample} repeat {record.repeat}"
             table = Table("step", "in", "out", "decision", title=one_line(title), title_justify="left")
-            for step in explain(target.item, pool=pool):
+            for step in explain(target.item, pool=pool, grader=grader):
                 table.add_row(*(one_line(text) for text in (step.step, step.input, step.output, step.decision)))
             console(no_color=arguments.no_color).print(table)
     return 0
