@@ -50,7 +50,15 @@ def test_an_aime_gold_is_equal_to_itself_however_it_is_written(gold: str) -> Non
 @pytest.mark.parametrize("gold", GSM8K_GOLDS)
 def test_a_gsm8k_gold_is_equal_to_itself_behind_its_mark_and_in_a_box(gold: str) -> None:
     plain = gold.replace(",", "")
-    for text in (f"#### {gold}", f"work\n#### {plain}\n", f"#### ${gold}", f"#### {plain} eggs", rf"\boxed{{{gold}}}"):
+    signed = gold.replace("-", "\u2212")
+    for text in (
+        f"#### {signed}",
+        f"#### {gold}",
+        f"work\n#### {plain}\n",
+        f"#### ${gold}",
+        f"#### {plain} eggs",
+        rf"\boxed{{{gold}}}",
+    ):
         assert status(gold, text, "gsm8k") == "correct"
         assert status(f"48/2 = 24\n#### {gold}", text, "gsm8k") == "correct"
     assert status(gold, f"#### {gold} no\n#### 123456", "gsm8k") == "incorrect"
@@ -75,6 +83,12 @@ LETTERS = [
     "**Answer: C**",
     "answer is (C).",
     "Answer: $C$",
+    "**Final Answer**: C",
+    "**Answer:** **C**",
+    "The final answer is: (C)",
+    "The correct answer is option C.",
+    r"Answer: \(C\)",
+    r"Answer: \textbf{C}",
 ]
 
 

@@ -10,8 +10,8 @@ from tts_compare.grading.normalise import normalise
 from tts_compare.grading.structure import option_text, several_options
 
 _STATED = re.compile(
-    r"(?i:\banswer\b\s{0,4}(?:is|:|=)\s{0,4})"
-    r"(?:\*\*|\$|\\boxed\{|\\text\{|\(){0,4}\s{0,4}([A-J])(?![A-Za-z0-9'])",
+    r"(?i:\banswer\b\*{0,2}\s{0,4}(?:is\s?:?|:|=)(?:\s{0,4}(?:option|choice)\b)?)"
+    r"(?:\s|\*\*|\$|\\[(\[]|\\boxed\{|\\(?:text|math)[a-z]{0,2}\{|\(){0,8}([A-J])(?![A-Za-z0-9'])",
     re.ASCII,
 )
 _LETTER = re.compile(

@@ -8,7 +8,7 @@ from tts_compare.grading.extract import last_box
 from tts_compare.grading.judgement import Judgement, NeedsSymbolic
 from tts_compare.grading.kinds import integer
 
-_MARKED = re.compile(r"####\s{0,4}\*{0,2}\s{0,4}(?:\\?\$)?\s?(-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?|-?\.\d+)")
+_MARKED = re.compile(r"####\s{0,4}\*{0,2}\s{0,4}(?:\\?\$)?\s?([-\u2212]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?|-?\.\d+)")
 _TAIL = re.compile(r"[\d,./]*\Z")
 
 
