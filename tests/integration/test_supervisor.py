@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.integration.running import wait_until
-from tts_compare.launchers import supervisor
+from tts_compare.launchers import local, supervisor
 
 
 @pytest.mark.parametrize("reader", ["gone before it tells", "there"])
@@ -36,6 +37,23 @@ def test_the_server_ends_with_its_parents_pipe_whoever_reads_what_the_supervisor
         os.close(control_write)
     process.wait(20)
     assert wait_until(lambda: not servers(mark), 10)
+
+
+def test_a_process_that_takes_long_to_die_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(os, "kill", lambda *_: None)
+    monkeypatch.setattr(supervisor, "reap", lambda _: None)
+    monkeypatch.setattr(supervisor, "below", lambda _: [999_999_999] if now < 20 else [])
+    supervisor.kill_all(999_999_999)
+    assert now == pytest.approx(20, abs=0.1), "a GPU's memory is free when its process is gone, not before"
+    assert local.KILL_WAIT_S > supervisor.KILL_S, "the launcher waits for the supervisor"
 
 
 def servers(mark: str) -> list[psutil.Process]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
 POLL_S = 0.2
-KILL_WAIT_S = 15.0
+KILL_WAIT_S = supervisor.KILL_S + 5.0
 LOG_TAIL_BYTES = 2_000_000
 
 
