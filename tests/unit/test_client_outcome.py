@@ -106,6 +106,11 @@ def test_a_redirect_is_not_followed_and_says_where_to() -> None:
     assert SECRET not in error.message
 
 
+def test_an_error_in_a_list_of_one_is_read_to_its_end() -> None:
+    error = {"code": 400, "message": "Invalid JSON payload received. " * 5 + 'Unknown name "seed"', "status": "INVALID"}
+    assert error_of(json.dumps([{"error": error}], indent=2).encode(), status=400).message == error["message"]
+
+
 def test_a_redirect_to_another_path_of_the_host_names_no_empty_address() -> None:
     error = error_of(b"", status=307, headers={"location": "/v1/chat/completions/"})
     assert "another path of this host" in error.message

@@ -257,6 +257,9 @@ def _message(status: int, headers: Mapping[str, str], body: bytes) -> str:
         where = urlsplit(headers.get("location", ""))
         to = f"{where.scheme}://{where.netloc}" if where.netloc else "another path of this host"
         return f"redirected to {to}, which is not followed: a key must not travel"
+    body = body.strip()
+    if body.startswith(b"[") and body.endswith(b"]"):
+        body = body[1:-1]  # Google's error is a list of one
     try:
         told = error_of(parse_chunk(body))
         if told is not None:
