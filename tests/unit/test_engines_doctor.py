@@ -78,6 +78,17 @@ def test_an_engine_killed_by_a_signal_is_told_by_its_status() -> None:
     assert "install vllm --version 0.31.0 --device cpu" in row.advice[0]
 
 
+def test_an_import_that_takes_too_long_is_told_in_a_line_and_nothing_is_to_be_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_TIMEOUT_S", 0.1)
+    built("exec sleep 30")
+    row = of_vllm()
+    assert row.error == "importing it took over 0.1 s"
+    assert not row.healthy
+    assert "delete" not in row.advice[0]
+
+
 def test_a_python_that_answers_nonsense_is_told() -> None:
     built("echo hello")
     assert of_vllm().error == "it answered 'hello'"

@@ -65,9 +65,10 @@ class _Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """What importing an engine in its own Python gave."""
+    """What importing an engine in its own Python gave. slow: it was not waited for to the end."""
 
     error: str | None = None
+    slow: bool = False
     torch: str | None = None
     sees_gpu: bool | None = None
 
@@ -132,7 +133,9 @@ def _examine(place: _Place) -> _Look:
     env = as_launched | OFFLINE
     try:
         asked = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=env)
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        return _Look(error=f"importing it took over {_TIMEOUT_S:g} s", slow=True)
+    except OSError as error:
         return _Look(error=str(error))
     if asked.returncode == 0:
         answer = (asked.stdout.strip().splitlines() or [""])[-1]
@@ -175,6 +178,8 @@ def _engine_advice(place: _Place, look: _Look, *, gpu_here: bool) -> Iterator[st
         yield f"run `{command}` to go on with it"
     elif place.there is None:
         yield f"run `tts-compare engines install {place.engine}`"
+    elif look.slow:
+        yield "run it again: a slow disk is read faster the second time; else set TTS_COMPARE_DATA to a local one"
     elif look.error is not None and place.there.source == "installed":
         yield f"delete {place.there.path.parents[1]} and run `{command}`"
     elif look.error is not None:
