@@ -101,6 +101,37 @@ def test_comparisons_that_differ_in_load_method_or_samples_can_be_told_apart() -
     assert len(rows) == len(set(rows)) == 7
 
 
+def test_a_plot_is_over_the_problems_that_its_frontier_is_of() -> None:
+    """As the page's: what a point looks like over all of its own problems may beat the frontier."""
+    on, off = (sample.point(name, 1024) for name in sample.settings()[:2])
+    on |= {"accuracy": 0.4, "compared_accuracy": 0.7, "on_latency_frontier": True, "n_compared": 30}
+    off |= {"accuracy": 0.6, "compared_accuracy": 0.5, "latency_mean_s": 1.0, "compared_latency_s": 30.0}
+    analysis = sample.analysis()
+    rows = [{flag: False for flag in analysis.points.columns if flag.startswith("on_")} | row for row in (on, off)]
+    made = replace(analysis, points=pl.DataFrame(rows, schema=analysis.points.schema))
+    plot = console(made, width=80).split("Accuracy against mean latency")[1].split("Accuracy against")[0]
+    lines = [line[7:] for line in plot.splitlines()[1:-2]]
+    (best,), (beaten,) = ([(r, line.index(c)) for r, line in enumerate(lines) if c in line] for c in "Ba")
+    assert best[0] < beaten[0]
+    assert best[1] < beaten[1]
+    assert "problems that every setting completed" in console(made, width=80)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_hosted_setting_has_its_dollars_at_every_width(width: int) -> None:
+    """They are all that it costs; columns of device-seconds that nothing has are not there."""
+    row = sample.point("openai/m/tp1-pp1-dp1/none", 1024)
+    row |= {name: None for name in row if "gpu_s" in name or "cost_per_token" in name}
+    row |= {"usd_per_problem": 0.00123, "usd_per_correct": 0.00456, "compared_usd_per_problem": 0.00123}
+    analysis = sample.analysis()
+    flags = {flag: False for flag in analysis.points.columns if flag.startswith("on_")}
+    hosted = replace(analysis, points=pl.DataFrame([row | flags], schema=analysis.points.schema))
+    text = console(hosted, width=width)
+    assert re.search(r"0\.00123 +0\.00456", text)
+    assert "Accuracy against dollars per problem ($)" in text
+    assert "GPU" not in text.split("Accuracy and cost")[1].split("Accuracy against")[0]
+
+
 def test_accuracy_targets_close_to_each_other_can_be_told_apart() -> None:
     """63.2 and 63.4 %."""
     targets = [sample.optimal("c1") | {"accuracy_target": target} for target in (0.632, 0.634)]

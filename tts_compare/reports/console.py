@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tts_compare.reports import charplot, sheets, verdicts
+from tts_compare.reports.figure_rows import AXES_SHOWN, AxisShown, place
 from tts_compare.reports.labels import Labels
-from tts_compare.reports.numbers import Kind, scale
+from tts_compare.reports.numbers import scale
 from tts_compare.reports.plain import ascii_only, one_line
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
@@ -24,11 +25,12 @@ WIDE = 120
 _FOLDED = 12
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _OTHER = "+"
-_PLOTS: tuple[tuple[str, str, Kind, str], ...] = (
-    ("latency_mean_s", "Accuracy against mean latency", "seconds", "on_latency_frontier"),
-    ("gpu_s_per_problem", "Accuracy against the bill per problem", "device_seconds", "on_cost_frontier"),
-    ("cost_per_token_gpu_s", "Accuracy against cost per token", "device_seconds", "on_paper_cost_frontier"),
-)
+_PLOTS = {
+    "latency": "Accuracy against mean latency",
+    "cost": "Accuracy against the bill per problem",
+    "paper_cost": "Accuracy against cost per token",
+    "usd": "Accuracy against dollars per problem",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def _group(
 def _point_sheets(
     group: sheets.Group, analysis: Analysis, run: RunView, labels: Labels, *, narrow: bool
 ) -> list[sheets.Sheet]:
-    columns = (sheets.SPEED, sheets.COST) if narrow else (sheets.SPEED_WIDE, sheets.COST_WIDE)
+    columns = (sheets.SPEED, sheets.cost_columns(group)) if narrow else (sheets.SPEED_WIDE, sheets.COST_WIDE)
     return [
         sheets.points_sheet(
             group, shown, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title, narrow=narrow
@@ -194,8 +196,9 @@ def _plots(group: sheets.Group, run: RunView, labels: Labels, look: Look) -> Ite
     letters = letter_series(group, labels)
     wide = look.width >= WIDE
     width = (look.width - 4) // 2 if wide else min(look.width, 96)
-    dots = ((title, kind, _dots(group, labels, letters, name, flag)) for name, title, kind, flag in _PLOTS)
-    drawn = [_plot(title, kind, here, run=run, look=look, width=width) for title, kind, here in dots if here]
+    shown = [axis for axis in AXES_SHOWN if axis.id in _PLOTS and (axis.id != "usd" or sheets.has_hosted(group))]
+    dots = [(axis, _dots(group, labels, letters, axis)) for axis in shown]
+    drawn = [_plot(axis, here, run=run, look=look, width=width) for axis, here in dots if here]
     if not drawn:
         return
     yield Text("")
@@ -208,33 +211,31 @@ def _plots(group: sheets.Group, run: RunView, labels: Labels, look: Look) -> Ite
         yield from drawn
     names = ", ".join(f"{letter} {name}" for name, letter in letters.items() if letter != _OTHER)
     rest = f", {_OTHER} the others" if _OTHER in letters.values() else ""
+    if any(0 < (row["n_compared"] or 0) < row["n"] for row in group.rows):
+        yield Text("Drawn over the problems that every setting completed, as frontiers are.", style="dim")
     yield Text(f"{names}{rest}. Capital: on the frontier, which the dots join; *: several in one place.", style="dim")
 
 
-def _dots(group: sheets.Group, labels: Labels, letters: Mapping[str, str], name: str, flag: str) -> list[charplot.Dot]:
+def _dots(group: sheets.Group, labels: Labels, letters: Mapping[str, str], axis: AxisShown) -> list[charplot.Dot]:
     varied = sheets.varied_keys(group.rows)
+    placed = [(row, *place(row, axis)) for row in group.rows]
     return [
         charplot.Dot(
-            x=row[name],
-            y=row["accuracy"],
-            letter=letters[sheets.name_point(row, labels, varied)],
-            on_frontier=bool(row[flag]),
+            x=x, y=accuracy, letter=letters[sheets.name_point(row, labels, varied)], on_frontier=bool(row[axis.flag])
         )
-        for row in group.rows
-        if row[name] is not None and row["accuracy"] is not None
+        for row, x, accuracy in placed
+        if x is not None and accuracy is not None
     ]
 
 
-def _plot(
-    title: str, kind: Kind, dots: Sequence[charplot.Dot], *, run: RunView, look: Look, width: int
-) -> RenderableType:
+def _plot(axis: AxisShown, dots: Sequence[charplot.Dot], *, run: RunView, look: Look, width: int) -> RenderableType:
     from rich.text import Text
 
-    unit = scale(kind, (dot.x for dot in dots), on_cpu=run.on_cpu)
+    unit = scale(axis.kind, (dot.x for dot in dots), on_cpu=run.on_cpu)
     plot = charplot.draw(dots, width=width, height=14, write_x=unit.write, unicode=look.unicode)
     lit = set(plot.frontier_cells)
     text = Text()
-    text.append(f"{title} ({unit.unit})\n", style="bold")
+    text.append(f"{_PLOTS[axis.id]} ({unit.unit})\n", style="bold")
     for r, line in enumerate(plot.lines):
         for c, char in enumerate(line):
             text.append(char, style="bold green" if (r, c) in lit else None)

@@ -145,7 +145,7 @@ def _steps(frontier: list[Row], axis: AxisShown, group: Group, scales: Mapping[s
     """The frontier of one axis from cheap to dear, and on to the dearest point: what it buys does not end before."""
     factor = scales[axis.id].factor
     own = sorted((row["x"], row["accuracy"]) for row in frontier if row["axis"] == axis.id and row["x"] is not None)
-    drawn = (_or(row[axis.compared], row[axis.column]) for row in group.rows)
+    drawn = (place(row, axis)[0] for row in group.rows)
     dearest = max((x for x in drawn if x is not None), default=None)
     if own and dearest is not None and dearest > own[-1][0]:
         own.append((dearest, own[-1][1]))
@@ -166,6 +166,11 @@ def _spread(values: list[float | None]) -> float:
     return max(known) / min(known) if known else 1.0
 
 
+def place(row: Mapping[str, Any], axis: AxisShown) -> tuple[float | None, float | None]:
+    """Where a point is drawn: its x and its accuracy over the problems compared, which frontiers are of."""
+    return _or(row[axis.compared], row[axis.column]), _or(row["compared_accuracy"], row["accuracy"])
+
+
 def _point(row: Mapping[str, Any], axes: list[AxisShown], scales: Mapping[str, Scale], series: str) -> Row:
     parts = split_setting(row["setting"])
     accuracy = _or(row["compared_accuracy"], row["accuracy"])
@@ -181,7 +186,7 @@ def _point(row: Mapping[str, Any], axes: list[AxisShown], scales: Mapping[str, S
         **dict(zip(("lo", "hi"), _shifted(row, "accuracy", accuracy, 100.0), strict=True)),
     }
     for axis in axes:
-        unit, x = scales[axis.id], _or(row[axis.compared], row[axis.column])
+        unit, (x, _) = scales[axis.id], place(row, axis)
         lo, hi = _ends(row, axis.lo, axis.hi)
         shift = 0.0 if x is None or row[axis.column] is None else x - row[axis.column]
         drawn |= {

@@ -55,7 +55,10 @@ def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
     labels = sheets.name_settings(analysis)
     yield r"% \usepackage{booktabs,graphicx}"
     for group in sheets.group_points(analysis):
-        for title, columns in (("Accuracy and latency", sheets.SPEED), ("Accuracy and cost", sheets.COST)):
+        for title, columns in (
+            ("Accuracy and latency", sheets.SPEED),
+            ("Accuracy and cost", sheets.cost_columns(group)),
+        ):
             sheet = sheets.points_sheet(
                 group, columns, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title, narrow=True
             )

@@ -78,7 +78,8 @@ BILL = Column(
     hi="gpu_s_per_problem_hi",
 )
 PER_CORRECT = Column(name="gpu_s_per_correct", head="per correct", kind="device_seconds")
-USD = Column(name="usd_per_correct", head="per correct", kind="usd")
+USD_PROBLEM = Column(name="usd_per_problem", head="$ per\nproblem", kind="usd")
+USD = Column(name="usd_per_correct", head="$ per\ncorrect", kind="usd")
 JOULES = Column(name="joules_per_correct", head="per correct", kind="joules")
 ACCEPTED = Column(name="acceptance_length", head="accepted", kind="number")
 P90 = Column(name="latency_p90_s", head="p90", kind="seconds")
@@ -90,9 +91,11 @@ WASTED = Column(name="wasted_share", head="wasted", kind="share")
 SPEED: tuple[Column, ...] = (ACCURACY, LATENCY, TOKENS)
 SPEED_WIDE: tuple[Column, ...] = (ACCURACY, BOUND_LO, BOUND_HI, LATENCY, P90, P99, TTFT, TPOT, TOKENS, ACCEPTED)
 COST: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL)
-COST_WIDE: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL, PER_CORRECT, USD, JOULES, WASTED)
+COST_HOSTED: tuple[Column, ...] = (*COST, USD_PROBLEM, USD)
+COST_WIDE: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL, PER_CORRECT, USD_PROBLEM, USD, JOULES, WASTED)
 EVERYTHING: tuple[Column, ...] = (*SPEED_WIDE, *COST_WIDE[1:])
 _RARE = frozenset({"latency_p99_s", "acceptance_length", "usd_per_correct", "joules_per_correct", "wasted_share"})
+_OF_DEVICES = frozenset({"cost_per_token_gpu_s", "gpu_s_per_problem", "gpu_s_per_correct"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,16 +215,32 @@ def points_sheet(
 
 def _in_words(row: tuple[str, ...], columns: Sequence[Column], scales: Mapping[str, Scale]) -> str:
     marks, name, size, *figures, truncated, failures = row
-    said = ", ".join(f"{c.head} {figure} {scales[c.name].unit}" for c, figure in zip(columns, figures, strict=True))
+    units = ["" if c.kind == "usd" else f" {scales[c.name].unit}" for c in columns]
+    said = ", ".join(f"{c.head} {cell}{unit}" for c, cell, unit in zip(columns, figures, units, strict=True))
     text = f"{name}, budget {size}, on {marks}: {said}; truncated {truncated} %, failed {failures}"
     return text.replace("\n", " ")
 
 
 def _has_figures(column: Column, group: Group) -> bool:
-    """Bounds are shown where something failed or is ungraded; rare columns where there is a figure."""
+    """Bounds are shown where something failed or is ungraded; rare columns where there is a figure, and device-seconds
+    where there is one or no dollars stand in for them.
+    """
     if column in (BOUND_LO, BOUND_HI):
         return any(row.get("failed") or row.get("ungraded") for row in group.rows)
-    return column.name not in _RARE or any(row.get(column.name) is not None for row in group.rows)
+    if column == USD_PROBLEM:
+        return has_hosted(group)
+    rare = column.name in _RARE or (column.name in _OF_DEVICES and has_hosted(group))
+    return not rare or any(row.get(column.name) is not None for row in group.rows)
+
+
+def has_hosted(group: Group) -> bool:
+    """Whether a point costs dollars and no device-seconds: only dollars then compare it with the others."""
+    return any(row.get("usd_per_problem") is not None and row.get("gpu_s_per_problem") is None for row in group.rows)
+
+
+def cost_columns(group: Group) -> tuple[Column, ...]:
+    """Of the narrow table of costs."""
+    return COST_HOSTED if has_hosted(group) else COST
 
 
 def _bounds(group: Group, labels: Labels, varied: frozenset[str]) -> Iterator[str]:
@@ -246,7 +265,7 @@ def _head(column: Column, unit: Scale) -> str:
 
 def _said(column: Column, unit: Scale) -> str:
     head = column.head.replace("\n", " ")
-    return f"{head}, {unit.unit}" if unit.unit and column.kind not in ("share", "tokens") else head
+    return f"{head}, {unit.unit}" if unit.unit and column.kind not in ("share", "tokens", "usd") else head
 
 
 def _figure(row: Mapping[str, Any], column: Column, unit: Scale, *, narrow: bool) -> str:
