@@ -9,6 +9,7 @@ import pytest
 
 from tests.standin import model_directory
 from tts_compare.config import load_experiment
+from tts_compare.errors import UsageError
 from tts_compare.experiment.estimate import estimate
 from tts_compare.experiment.prepare import Prepared, prepare
 
@@ -25,6 +26,13 @@ def test_a_model_is_known_though_a_hosted_setting_has_the_same_name(backend: str
     alone = prepared(tmp_path).facts
     assert None not in alone.values()
     assert prepared(tmp_path, backend=backend, base_url=URL).facts == alone
+
+
+def test_a_path_on_the_machine_of_an_attached_server_names_its_model(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no model at /models/m"):
+        prepared(tmp_path, model="/models/m")
+    (setting,) = prepared(tmp_path, model="/models/m", attach=["vllm=http://127.0.0.1:9"]).settings
+    assert setting.model == "/models/m"
 
 
 def test_a_second_load_takes_its_own_time_on_top_of_the_first(tmp_path: Path) -> None:

@@ -82,8 +82,8 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
     machine = probe_machine(experiment.device)
     works = work(experiment)
     asked = expand(experiment, device=machine.device)
-    for model in {setting.model for setting in asked if setting.backend != "openai"}:
-        check_model(model)
+    for model in {setting.model for setting in asked if setting.base_url is None}:
+        check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
     check_prompt(works, prompt, can_render=True)
