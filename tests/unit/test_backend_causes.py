@@ -198,6 +198,20 @@ ON_GPUS = {
         "FileNotFoundError: [Errno 2] No such file or directory: 'ninja'",
         "ninja",
     ),
+    "no C compiler": (
+        "vllm",
+        f'{CORE}    raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable.")\n'
+        f"{CORE}RuntimeError: Failed to find C compiler. Please specify via CC environment variable.\n",
+        "RuntimeError: Failed to find C compiler.",
+        "gcc",
+    ),
+    "a driver that does not answer": (
+        "sglang",
+        "UserWarning: CUDA initialization: cudaGetDeviceCount() Error 802: system not yet initialized\n"
+        "RuntimeError: No accelerator (CUDA, XPU, HPU, NPU, MUSA, MPS) or platform plugin is available.\n",
+        "RuntimeError: No accelerator (CUDA",
+        "nvidia-smi",
+    ),
     "nccl, by torch": (
         "sglang",
         "[rank0]:     return self._call_impl(*args, **kwargs)\n"

@@ -76,6 +76,14 @@ COMMON_RULES = (
         "kernels are compiled at the first start: install CUDA's compiler (nvcc on PATH, or CUDA_HOME) and ninja",
     ),
     Rule(
+        r"(?P<cause>.*(?:Failed to find C compiler|Python\.h: No such file).*)",
+        "kernels are compiled at the first start: install gcc and Python's headers (python3-dev)",
+    ),
+    Rule(
+        r"(?P<cause>.*(?:No CUDA GPUs are available|No accelerator \(CUDA|\bError 80[23]:).*)",
+        "see what nvidia-smi and `tts-compare engines doctor` say of the GPU",
+    ),
+    Rule(
         r"(?P<cause>.*(?:\[Errno 98\]|[Aa]ddress already in use).*)",
         "another program listens on that port; start again, another port is then chosen",
     ),

@@ -137,6 +137,10 @@ def _examine(place: _Place) -> _Look:
         return _Look(error=f"importing it took over {_TIMEOUT_S:g} s", slow=True)
     except OSError as error:
         return _Look(error=str(error))
+    return _heard(asked)
+
+
+def _heard(asked: subprocess.CompletedProcess[str]) -> _Look:
     if asked.returncode == 0:
         answer = (asked.stdout.strip().splitlines() or [""])[-1]
         try:
