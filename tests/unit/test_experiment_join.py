@@ -1,13 +1,17 @@
-"""Several runs as one: whose prices count, and which problems are the same."""
+"""From files to points; several runs as one: whose prices count, and which problems are the same."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.synthetic import Run, World, make_run
+from tests.synthetic import Engine, Run, World, make_run
+from tts_compare import store
 from tts_compare.analysis.analyse import points
-from tts_compare.experiment.join import joined_manifest
+from tts_compare.experiment.join import joined_manifest, write_points
 
 
 def joined(**runs: Run) -> pl.DataFrame:
@@ -39,3 +43,20 @@ def test_one_id_for_two_problems_is_a_doubt_and_the_same_problems_are_none() -> 
     (doubt,) = joined_manifest([("a", run), ("b", other)])["doubts"]
     assert doubt["code"] == "problems_differ"
     assert doubt["message"].startswith("2 ids")
+
+
+@pytest.mark.parametrize("engines", [(Engine(),), (Engine(), Engine(speculation="ngram"))])
+def test_gaps_between_chunks_are_known_however_many_settings_a_run_has(
+    tmp_path: Path, engines: tuple[Engine, ...]
+) -> None:
+    made = make_run(World(problems=3, timelines=True, engines=engines))
+    run = store.create(tmp_path / "run")
+    lists = ("us", "tokens", "chars")
+    with run.records.open("w") as out:
+        for row in made.records.iter_rows(named=True):
+            timeline = {name: row.pop(f"timeline_{name}") for name in lists}
+            out.write(json.dumps(row | {"timeline": timeline, "error": None}) + "\n")
+    run.grades.write_text(made.grades.write_ndjson())
+    write_points(run, made.manifest | {"experiment": made.manifest["experiment"] | {"work": []}})
+    gaps = [point["icl_p50_s"] for point in store.read_list(run.points)]
+    assert gaps == pytest.approx([0.01] * len(engines), rel=0.1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
 from tts_compare.errors import RunError, UsageError
-from tts_compare.experiment.judge import derived_budgets, endpoint_options
+from tts_compare.experiment.judge import endpoint_options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,25 +18,20 @@ if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
 
 
-def frames(run: store.RunDir, *, optional: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Records and grades of a run as the analysis reads them; ``optional`` adds texts and timelines."""
+def frames(run: store.RunDir) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Records, with texts and timelines, and grades of a run as the analysis reads them."""
     from tts_compare.analysis.schema import grade_schema, record_schema
 
     return (
-        store.read_frame(run.records, record_schema(optional=optional)),
+        store.read_frame(run.records, record_schema(optional=True)),
         store.read_frame(run.grades, grade_schema()),
     )
-
-
-def needs_timelines(manifest: Mapping[str, Any]) -> bool:
-    """Whether points are derived, or losslessness can be shown: then texts and timelines are read."""
-    return bool(derived_budgets(manifest)) or len(manifest["settings"]) > 1
 
 
 def run_frames(run: store.RunDir) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Records, grades and manifest of one run."""
     manifest = with_scoring(run, store.read_manifest(run))
-    return (*frames(run, optional=needs_timelines(manifest)), manifest)
+    return (*frames(run), manifest)
 
 
 def with_scoring(run: store.RunDir, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +67,7 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     names = run_names([run.path for run in runs])
     manifests = [with_scoring(run, store.read_manifest(run)) for run in runs]
     manifest = manifests[0] if len(runs) == 1 else joined_manifest(list(zip(names, manifests, strict=True)))
-    parts = [frames(run, optional=needs_timelines(manifest)) for run in runs]
+    parts = [frames(run) for run in runs]
     if len(runs) > 1:
         parts = [(_renamed(r, name), _renamed(g, name)) for name, (r, g) in zip(names, parts, strict=True)]
     records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))
@@ -145,7 +140,7 @@ def write_points(run: store.RunDir, manifest: Mapping[str, Any]) -> None:
     """Replace ``points.json``; nothing where no request was measured."""
     from tts_compare.analysis.analyse import points
 
-    records, grades = frames(run, optional=needs_timelines(manifest))
+    records, grades = frames(run)
     if records.filter(phase="measured").height:
         rows = points(records, grades, with_scoring(run, manifest)).to_dicts()
         store.write_json(run.points, rows, private=run.private)
