@@ -190,6 +190,23 @@ def test_a_terminal_without_unicode_is_sent_ascii_alone() -> None:
         assert b"vllm" in raw.getvalue()
 
 
+@pytest.mark.parametrize("width", [66, 80, 100])
+def test_no_figure_is_cut_and_words_use_the_table_s_names(width: int) -> None:
+    """399/1500 must not become 399/15: long names and states give way."""
+    setting, other = (f"vllm/a-model-with-a-long-name/tp1-pp1-dp1/{spec}" for spec in ("none", "ngram"))
+    done = [RequestDone(setting=setting, ok=True, at_s=9.0, latency_s=12.3, completion_tokens=3000)] * 399
+    graded = [Graded(setting=setting, correct=True, at_s=9.0)] * 399
+    started: list[Event] = [SettingStarted(setting=setting, at_s=0.0), ServerReady(setting=setting, at_s=1.0)]
+    restarted = Restarted(setting=setting, cause="it died", at_s=9.0)
+    planned = Planned(settings=((setting, 1500), (other, 1500)), at_s=0.0)
+    out = io.StringIO()
+    state = after([planned, *started, *done, *graded, restarted])
+    Console(file=out, width=width).print(live.draw_progress(state, now_s=10.0, width=width))
+    for figure in ("399/1500", "12.3", "100% of 399"):
+        assert figure in out.getvalue()
+    assert "starting vllm none again: it died" in out.getvalue()
+
+
 def test_more_settings_than_lines_show_those_around_the_running_one() -> None:
     """And how many are not shown."""
     names = [f"vllm/m-{i}b/tp1-pp1-dp1/none" for i in range(40)]

@@ -183,25 +183,27 @@ def draw_progress(
     shown_as = str if unicode else ascii_only
     labels = label_settings([row.setting for row in progress.rows])
     table = Table(box=box.SIMPLE_HEAD if unicode else box.ASCII2, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("setting", no_wrap=True, overflow="ellipsis" if unicode else "crop")
-    table.add_column("state", no_wrap=True)
+    overflow: OverflowMethod = "ellipsis" if unicode else "crop"
+    # Where room is short these two give way: a figure that is cut is another figure. Their cells do not wrap.
+    table.add_column("setting")
+    table.add_column("state")
     wide = width >= 100
     for head in ("requests", *(("",) if wide else ()), "failed", "tokens/s", "latency s", "right"):
         table.add_column(head, justify="left" if head == "" else "right", no_wrap=True)
     shown = _fitting(progress.rows, max(3, height - 6 - len(progress.words)))
     for row in shown:
-        cells = _cells(row, now_s, bar=wide)
         name = one_line(labels.of[row.setting], max(16, width // 3))
-        table.add_row(
-            Text(shown_as(name)), *(Text(shown_as(cell)) for cell in cells), style=_COLOURS.get(row.state, "dim")
+        cells = (
+            Text(shown_as(cell), no_wrap=True, overflow=overflow) for cell in (name, *_cells(row, now_s, bar=wide))
         )
-    overflow: OverflowMethod = "ellipsis" if unicode else "crop"
+        table.add_row(*cells, style=_COLOURS.get(row.state, "dim"))
     hidden = len(progress.rows) - len(shown)
     foot = say_progress(progress, now_s=now_s) if progress.rows else "planning"
     if progress.started_at_s is not None:
         foot = f"{duration(now_s - progress.started_at_s)}: {foot}"
     lines = [Text(f"{hidden} more setting{'s' if hidden > 1 else ''}")] if hidden else []
-    words = [Text(shown_as(line), style="dim", no_wrap=True, overflow=overflow) for line in progress.words]
+    said = (labels.replace_ids(line) for line in progress.words)
+    words = [Text(shown_as(line), style="dim", no_wrap=True, overflow=overflow) for line in said]
     return Group(table, *lines, Text(shown_as(foot), style="bold", no_wrap=True, overflow=overflow), *words)
 
 
