@@ -246,6 +246,18 @@ def test_hidden_reasoning_is_counted_and_on_no_timeline() -> None:
     assert "hidden_reasoning" in row.doubts
 
 
+def test_reasoning_that_is_counted_apart_is_part_of_what_was_generated() -> None:
+    used = {"total_tokens": 45, "completion_tokens_details": {"reasoning_tokens": 40}}
+    hidden = one((10, chat("a")), (20, chat("b", finish="stop")), (20, last(2, **used)), (20, DONE))
+    assert (hidden.completion_tokens, hidden.reasoning_tokens) == (42, 40)
+    assert hidden.timeline.tokens == (1, 1)
+    assert (hidden.first_token_ns, hidden.last_token_ns) == (10 * MS, 20 * MS)
+    assert hidden.doubts == ("hidden_reasoning",)
+    thought = chat(None, reasoning_content="x" * 40)
+    shown = one((10, thought), (20, chat("ab", finish="stop")), (20, last(2, **used)), (20, DONE))
+    assert shown.completion_tokens == sum(shown.timeline.tokens) == 42
+
+
 @pytest.mark.parametrize(
     ("texts", "answer_at"),
     [

@@ -57,6 +57,7 @@ class Usage(msgspec.Struct, gc=False):
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     reasoning_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
@@ -71,6 +72,14 @@ class Usage(msgspec.Struct, gc=False):
         """Reasoning tokens as the server counts them."""
         stated = self.completion_tokens_details.reasoning_tokens if self.completion_tokens_details else None
         return self.reasoning_tokens if stated is None else stated
+
+    @property
+    def generated(self) -> int | None:
+        """Tokens generated, reasoning included; xAI counts it beside ``completion_tokens``, as its total shows."""
+        prompt, completion, reasoned = self.prompt_tokens, self.completion_tokens, self.reasoned
+        if not reasoned or prompt is None or completion is None:
+            return completion
+        return completion + reasoned if self.total_tokens == prompt + completion + reasoned else completion
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -201,6 +210,7 @@ def _lenient_usage(value: object) -> Usage | None:
     return Usage(
         prompt_tokens=_count(value.get("prompt_tokens")),
         completion_tokens=_count(value.get("completion_tokens")),
+        total_tokens=_count(value.get("total_tokens")),
         reasoning_tokens=_count(value.get("reasoning_tokens")),
         prompt_tokens_details=PromptDetails(cached_tokens=_count(prompt.get("cached_tokens")))
         if isinstance(prompt, dict)

@@ -60,7 +60,7 @@ def rows(
     failure = judge(attempt, reducer, headers=headers, status=status, broken=broken)
     choices = [reducer.choices.get(i, _NOTHING) for i in range(attempt.choices)]
     usage = reducer.final_usage or (reducer.running_usage if attempt.choices == 1 else None)
-    totals = shares(choices, usage.completion_tokens if usage else None)
+    totals = shares(choices, usage.generated if usage else None)
     server = reducer.metrics
     doubts = _doubts(attempt, reducer, stamps, complete=failure is None and broken is None, surplus=surplus)
     if failure is None and broken is not None:

@@ -144,7 +144,7 @@ class Reducer:
             else:
                 self.final_usage = usage
                 if self._just_ended is not None:
-                    self._just_ended.own_total = usage.completion_tokens
+                    self._just_ended.own_total = usage.generated
         if chunk.metrics:
             self.metrics |= metrics_of(chunk.metrics)
         self._just_ended = None
