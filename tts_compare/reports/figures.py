@@ -75,7 +75,7 @@ def _whole(analysis: Analysis, group: Group, axis: AxisShown, drawn: Drawn) -> d
             "text": f"Accuracy against {axis.in_words}, {group.title}",
             "subtitle": [
                 *textwrap.wrap(f"{axis.title}: {formula}" if formula else "", _LINE * len(models)),
-                "bars: 95 % intervals; ringed: on the frontier",
+                "bars: 95 % intervals; ringed: on the frontier, which the steps join; shaded: its 95 % band",
             ],
         },
         "datasets": data,

@@ -200,7 +200,7 @@
     const { shown, total, problems, problems_total: every, first_only: firstOnly } = data.responses;
     byId("responses").hidden = shown === 0;
     byId("responses-note").textContent = shown === total
-      ? "All " + total + " responses, to " + every + " problems. Click a row to read it."
+      ? "Responses: " + total + ", problems: " + every + ". Click a row to read it."
       : shown + " of " + total + " responses are in this file: those to " + problems.length + " of " + every
         + " problems, the same for every setting" + (firstOnly ? ", the first sample of each" : "") + ". The others are in records.jsonl. Click a row to read it.";
     byId("earlier").addEventListener("click", () => { state.from = Math.max(0, state.from - PAGE); listRows(); });
