@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -416,3 +417,26 @@ def test_what_was_measured_stays_in_the_report_when_it_is_not_asked_for_again(tm
     assert {point["samples"] for point in before} == {1, 2, 3}
     assert main(["run", f"--resume={run}", "--method=truncate", "--samples=1", "--budget=8"]) == 0
     assert [(p["samples"], p["accuracy"]) for p in votes()] == [(p["samples"], p["accuracy"]) for p in before]
+
+
+SLOW_GRADING = """
+import sys, time
+from tts_compare.cli import main
+from tts_compare.experiment.judge import Judge
+Judge.write = lambda self: (print("grading", flush=True), time.sleep(60))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_termination_while_the_run_is_graded_says_how_to_go_on_too(tmp_path: Path) -> None:
+    table = bench(tmp_path)
+    argv = table.argv("run", "--backend=vllm", "--problems=1", "--budget=8", "--quiet")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_GRADING, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "grading\n"
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"tts-compare run --resume {table.home / 'run'}" in said

@@ -189,6 +189,8 @@ def _loop(state: Run, tell: Emit) -> None:
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
+            # The closed loop hears no signal and swallows it: grading may be long, and is interrupted as all else is.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             judge.write()
             write_points(journal.run, journal.manifest)
         journal.manifest["state"] = "stopped" if state.stopped else "done"
