@@ -182,12 +182,35 @@ def test_without_a_chat_template_a_method_that_needs_it_says_so(name: str) -> No
         next(steps)
 
 
+@pytest.mark.parametrize("name", ["force", "no_thinking"])
+def test_a_model_that_thinks_in_a_channel_is_refused_until_its_mark_is_given(name: str) -> None:
+    method = METHODS[name]
+
+    def first(**options: Any) -> Call:
+        steps = method.plan(
+            PROBLEM,
+            budget=1,
+            samples=1,
+            sampling=Sampling(),
+            prompt=PROMPTS["math"],
+            options={**method.options, **options},
+            render=lambda _: "<|start|>user<|message|>2 + 2?<|end|><|start|>assistant",
+        )
+        return only(next(steps))
+
+    with pytest.raises(UsageError, match=f"set method_options.{name}.close"):
+        first()
+    assert "<|start|>assistant" in str(first(close="<|end|><|start|>assistant<|channel|>final<|message|>").prompt)
+
+
 @pytest.mark.parametrize(
     ("start", "expected"),
     [
         ("<A>", "<A><think>\nDone.\n</think>\n\n"),
         ("<A><think>\n", "<A><think>\nDone.\n</think>\n\n"),
         ("<A><think>", "<A><think>\nDone.\n</think>\n\n"),
+        ("<A></think>", "<A></think>"),
+        ("<A><think>\n\n</think>\n\n", "<A><think>\n\n</think>\n\n"),
     ],
 )
 def test_no_thinking_finishes_the_block_and_opens_it_once(start: str, expected: str) -> None:

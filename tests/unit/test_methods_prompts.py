@@ -105,6 +105,11 @@ def test_a_chat_template_is_rendered_up_to_the_models_turn(tmp_path: Path) -> No
     )
 
 
+def test_the_tag_that_marks_a_models_turn_for_training_changes_nothing(tmp_path: Path) -> None:
+    source = "{{ 'U' }}\n{%- generation -%}\n{{ 'A' }}{% endgeneration %}B"
+    assert ChatTemplate.from_model_dir(model(tmp_path, chat_template=source)).render((("user", "U"),)) == "UAB"
+
+
 def test_a_template_in_a_file_of_its_own_comes_first_and_of_named_ones_the_default(tmp_path: Path) -> None:
     named = [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]
     directory = model(tmp_path, chat_template=named)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from tts_compare.errors import UsageError
 from tts_compare.methods.prompts import Messages
 
 _FILES = ("tokenizer_config.json", "chat_template.jinja")
+_GENERATION = re.compile(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ class ChatTemplate:
         try:
             text: str = (
                 _environment()
-                .from_string(self.source)
+                .from_string(_GENERATION.sub(_as_condition, self.source))
                 .render(
                     messages=[{"role": role, "content": content} for role, content in messages],
                     bos_token=self.bos_token,
@@ -88,6 +90,11 @@ def _environment() -> Any:
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = lambda form: datetime.now().astimezone().strftime(form)
     return environment
+
+
+def _as_condition(found: re.Match[str]) -> str:
+    """The tag by which trainers find the model's turns, which Jinja does not know, as one that changes nothing."""
+    return f"{found.group(1)}{'endif' if found.group(2) else 'if true'}{found.group(3)}"
 
 
 def _refuse(message: str) -> NoReturn:

@@ -64,7 +64,7 @@ def plan(
     tokens: Tokens | None = None,
 ) -> Plan:
     """Sample after sample: the thinking, then if it did not end within the budget, the answer."""
-    start = rendered(problem, prompt=prompt, render=render, method="force")
+    start = rendered(problem, prompt=prompt, render=render, method="force", options=options)
     turn = _Turn(start=start, ids=tokens.encode_prompt(start) if tokens else None)
     for sample in range(samples):
         yield from _sample(

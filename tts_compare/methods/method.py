@@ -10,6 +10,7 @@ from tts_compare.domain import Call, Problem, RequestRecord, Sampling
 from tts_compare.errors import UsageError
 from tts_compare.methods.prompts import Messages, PromptTemplate
 
+_CHANNELS = "<|start|>assistant"  # how a prompt of gpt-oss ends
 OptionValue = str | int | float | bool
 Options = Mapping[str, OptionValue]
 Plan = Generator[tuple[Call, ...], tuple[RequestRecord, ...], None]
@@ -108,8 +109,11 @@ def opening(
     )
 
 
-def rendered(problem: Problem, *, prompt: PromptTemplate, render: Render | None, method: str) -> str:
-    """The prompt as one text that ends where the model's turn begins."""
+def rendered(problem: Problem, *, prompt: PromptTemplate, render: Render | None, method: str, options: Options) -> str:
+    """The prompt as one text that ends where the model's turn begins.
+
+    Raises UsageError where there is no chat template, or the model thinks in a channel and ``close`` is left as it is.
+    """
     if prompt.kind == "completion":
         return prompt.text_for(problem)
     if render is None:
@@ -117,4 +121,10 @@ def rendered(problem: Problem, *, prompt: PromptTemplate, render: Render | None,
             f"{method} writes into the model's turn and needs its chat template, which was not found; "
             "give --model a directory that has one, or a completion prompt (--prompt fewshot)"
         )
-    return render(prompt.messages_for(problem))
+    text = render(prompt.messages_for(problem))
+    if text.endswith(_CHANNELS) and options["close"] == "</think>":
+        raise UsageError(
+            f"{method} writes into the model's turn, and this model thinks in a channel, not in a <think> block; "
+            f"set method_options.{method}.close to what ends its thinking (docs/methods.md)"
+        )
+    return text

@@ -8,7 +8,9 @@ from tts_compare.methods.prompts import PromptTemplate
 
 
 def prefilled(start: str, options: Options) -> str:
-    """The rendered prompt with a finished thinking block; some chat templates have opened the block already."""
+    """The rendered prompt with a finished thinking block; some chat templates have begun or ended it already."""
+    if start.rstrip().endswith(str(options["close"])):
+        return start
     opened = "" if start.rstrip().endswith(str(options["open"])) else f"{options['open']}\n"
     gap = "" if opened or start.endswith("\n") else "\n"
     return f"{start}{gap}{opened}{options['thought']}\n{options['close']}\n\n"
@@ -26,7 +28,7 @@ def plan(
     tokens: Tokens | None = None,
 ) -> Plan:
     """One completion a sample, one after the other."""
-    start = prefilled(rendered(problem, prompt=prompt, render=render, method="no_thinking"), options)
+    start = prefilled(rendered(problem, prompt=prompt, render=render, method="no_thinking", options=options), options)
     for sample in range(samples):
         yield (Call(max_tokens=budget, sampling=seeded(sampling, sample), prompt=start, sample=sample),)
 
