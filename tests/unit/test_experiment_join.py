@@ -39,7 +39,8 @@ def test_one_id_for_two_problems_is_a_doubt_and_the_same_problems_are_none() -> 
     run = make_run(World(problems=3)).manifest
     others = [row | {"problem": "Another?"} for row in run["dataset"]["problems"][:2]]
     other = run | {"dataset": run["dataset"] | {"problems": others}}
-    assert joined_manifest([("a", run), ("b", run)])["doubts"] == []
+    unknown = run | {"dataset": run["dataset"] | {"problems": [row | {"problem": ""} for row in others]}}
+    assert joined_manifest([("a", run), ("b", run), ("imported", unknown)])["doubts"] == []
     (doubt,) = joined_manifest([("a", run), ("b", other)])["doubts"]
     assert doubt["code"] == "problems_differ"
     assert doubt["message"].startswith("2 ids")

@@ -120,12 +120,14 @@ def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[
         for setting in manifest["settings"]:
             facts = renamed["settings"][f"{name}:{setting}"]
             renamed["settings"][f"{name}:{setting}"] = {"gpu_hour_usd": hourly, **facts}
-    texts = {(row["id"], row["problem"]) for _, manifest in manifests for row in manifest["dataset"]["problems"]}
-    if len(texts) > len(problems):
+    # An import that was given no data set has problems without a text.
+    known = (row for _, manifest in manifests for row in manifest["dataset"]["problems"] if row["problem"])
+    texts = {(row["id"], row["problem"]) for row in known}
+    if others := len(texts) - len({ident for ident, _ in texts}):
         renamed["doubts"].append(
             {
                 "code": "problems_differ",
-                "message": f"{len(texts) - len(problems)} ids of problems name other problems in another run: "
+                "message": f"{others} ids of problems name other problems in another run: "
                 "what is compared is not the same",
                 "advice": "report runs of different data sets apart, or give their problems ids",
                 "setting": None,
