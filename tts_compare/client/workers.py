@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import msgspec
 
+from tts_compare import children
 from tts_compare.client.audit import LoopFigures
 from tts_compare.client.limits import Limits, Stamps
 from tts_compare.client.messages import Ask, Cancel, Figures, Hello, Job, Rows, framed, receive, to_parent
@@ -126,8 +126,7 @@ class _Worker:
 
     async def start(self, hello: Hello) -> None:
         pipe = asyncio.subprocess.PIPE
-        command = (sys.executable, "-P", "-m", "tts_compare.client.worker")  # -P: no module of where we were started
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command, environment = children.command("tts_compare.client.worker"), os.environ | children.import_path()
         self._process = await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=None, env=environment
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from typing import Any
+
+from tts_compare import children
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONHOME", "VIRTUAL_ENV")
 _REPLY_LIMIT_BYTES = 65_536
@@ -21,13 +22,12 @@ class WorkerProcess:
 
     def __init__(self, *, memory_bytes: int, deadline: float) -> None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tts_compare.grading.worker", str(memory_bytes)],
+            children.command("tts_compare.grading.worker", str(memory_bytes)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env=environment | children.import_path(),
             start_new_session=True,
         )
         assert self._process.stdin is not None  # noqa: S101 - it was asked for above

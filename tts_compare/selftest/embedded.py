@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from tts_compare import children
 from tts_compare.errors import RunError
 
 _START_S = 30.0
@@ -18,8 +18,8 @@ _START_S = 30.0
 @asynccontextmanager
 async def embedded_server(flags: Sequence[str] = ()) -> AsyncIterator[str]:
     """Start the server with these flags and yield its base URL, which ends in ``/v1``. Raises: RunError."""
-    command = (sys.executable, "-P", "-m", "tts_compare.selftest.server", "--port", "0", *flags)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = children.command("tts_compare.selftest.server", "--port", "0", *flags)
+    environment = os.environ | children.import_path()
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
     assert process.stdout is not None  # noqa: S101 - opened as a pipe above
     try:
