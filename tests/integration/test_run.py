@@ -220,6 +220,20 @@ def test_grading_again_changes_neither_records_nor_grades(grid_run: tuple[Path, 
     assert [(run / name).read_bytes() for name in ("records.jsonl", "grades.jsonl")] == before
 
 
+def test_a_run_that_was_graded_otherwise_says_so_and_is_graded_so_again(
+    grid_run: tuple[Path, int], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(grid_run[0], run)
+    assert main(["grade", str(run), "--grader=math-verify", "--policy=final"]) == 0
+    experiment = json.loads((run / "manifest.json").read_text())["experiment"]
+    assert (experiment["grader"], experiment["policy"]) == ("math-verify", "final")
+    assert {grade.grader_version.split("-1/")[0] for grade in grades_of(run)} == {"math-verify"}
+    before = (run / "grades.jsonl").read_bytes()
+    assert main(["grade", str(run)]) == 0
+    assert (run / "grades.jsonl").read_bytes() == before
+
+
 def test_a_grade_is_explained_step_by_step(grid_run: tuple[Path, int], capsys: pytest.CaptureFixture[str]) -> None:
     run, _ = grid_run
     problem = next(row.problem for row in rows_of(run) if row.phase == "measured")

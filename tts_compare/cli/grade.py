@@ -64,7 +64,7 @@ def _regrade(arguments: Namespace, run: store.RunDir) -> int:
         unasked = _score(arguments, run, manifest)
         grades = list(judge.grade_all())
         write_grades(run, grades)
-        manifest["experiment"]["policy"] = policy
+        manifest["experiment"] |= {"policy": policy, "grader": asked}
         store.write_json(run.manifest, manifest, private=run.private)
         write_points(run, manifest)
     if asked == "both":
