@@ -271,6 +271,11 @@ class RequestRecord:
     the pacer wanted it sent. ``token_ids`` are kept only where a chunk held more than one token (a cut inside a
     chunk needs them). ``server`` holds the engine's own figures for this request where it gives them.
     Rows that share ``request_id`` are choices of one request: ``prompt_tokens`` is charged once.
+
+    round: which share of the problems, with server starts of its own, the problem belongs to.
+    session: which process of a resumed run wrote the row, counted from 0; no latency spans two sessions.
+    limit_wait_ns: how long this attempt waited for limits of ours (rates, concurrency, the spending limit) before it
+    was sent. A request that was never sent because its server was gone has a ``server_died`` error and no instants.
     """
 
     setting: str
@@ -304,6 +309,9 @@ class RequestRecord:
     token_ids: tuple[int, ...] | None = None
     server: dict[str, float] | None = None
     doubts: tuple[str, ...] = ()
+    round: int = 0
+    session: int = 0
+    limit_wait_ns: int = 0
     error: RequestError | None = None
 
     @property

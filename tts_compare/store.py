@@ -21,7 +21,9 @@ from tts_compare.scores import Score
 if TYPE_CHECKING:
     import polars as pl
 
-FORMAT = 1
+#: What is written. Rows of format 1 lack ``round``, ``session`` and ``limit_wait_ns``, all of which are then 0.
+FORMAT = 2
+READABLE = (1, 2)
 Row = TypeVar("Row", RequestRecord, Grade, Score)
 
 
@@ -304,6 +306,6 @@ def read_manifest(run: RunDir) -> dict[str, Any]:
         manifest = json.loads(run.manifest.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{run.manifest} cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise RunError(f"{run.manifest} is not a manifest of format {FORMAT}")
+    if not isinstance(manifest, dict) or manifest.get("format") not in READABLE:
+        raise RunError(f"{run.manifest} is not a manifest of format {' or '.join(map(str, READABLE))}")
     return manifest

@@ -37,7 +37,8 @@ AXES: Mapping[Axis, tuple[str, str]] = {
 def record_schema(*, optional: bool = False) -> dict[str, pl.DataType]:
     """Columns and types of the records frame; with ``optional`` those of RECORD_OPTIONAL too.
 
-    ``error`` of a record is flattened to ``error_kind`` and ``error_status``; ``doubts`` stay a list of codes.
+    ``error`` of a record is flattened to ``error_kind``, ``error_status`` and ``error_message``; ``doubts`` stay a list
+    of codes. ``round``, ``session`` and ``limit_wait_ns`` are null in rows of format 1, which stands for 0.
     """
     import polars as pl
 
@@ -67,7 +68,9 @@ def record_schema(*, optional: bool = False) -> dict[str, pl.DataType]:
         ),
         **dict.fromkeys(("tokens_source", "finish_reason", "error_kind"), text),
         "error_status": whole,
+        "error_message": text,
         "doubts": pl.List(pl.String()),
+        **dict.fromkeys(("round", "session", "limit_wait_ns"), whole),
     }
     if optional:
         schema |= {"text": text, "reasoning": text}
