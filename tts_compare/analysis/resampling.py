@@ -90,10 +90,11 @@ def log_contrasts(contrasts: Sequence[Sequence[Term]], weights: Floats, *, confi
     found: dict[int, Estimate] = {}
     narrow: list[int] = []
     for i, terms in enumerate(contrasts):
+        rounds = terms[0].rounds
         if not _usable(terms):
             found[i] = _without_interval(terms)
-        elif count_rounds(terms[0].rounds) >= LEAST_ROUNDS:
-            found[i] = _over_rounds(terms, confidence)
+        elif rounds is not None and count_rounds(rounds) >= LEAST_ROUNDS:
+            found[i] = _over_rounds(terms, rounds, confidence)
         elif len(terms) > _NARROW:
             found[i] = _estimate(terms, *_wide_moments(terms, weights), confidence=confidence)
         else:
@@ -130,10 +131,9 @@ def _starts(terms: Sequence[Term]) -> dict[str, int]:
     return {"starts": rounds * min(term.values.shape[0] for term in terms), "rounds": rounds}
 
 
-def _over_rounds(terms: Sequence[Term], confidence: float) -> Estimate:
-    assert terms[0].rounds is not None
+def _over_rounds(terms: Sequence[Term], rounds: NDArray[np.int64], confidence: float) -> Estimate:
     values = np.stack([term.values.mean(axis=0) for term in terms])
-    found = log_ratio_over_rounds(values, _signs(terms), terms[0].rounds)
+    found = log_ratio_over_rounds(values, _signs(terms), rounds)
     value, factor = math.exp(found.value), _factor(found.limits(confidence)[1] - found.value)
     return Estimate(value=value, lo=value / factor, hi=value * factor, p=found.p, **_starts(terms))
 
