@@ -128,7 +128,7 @@ def analyse(
         bands=pl.concat([band_rows(c, d) for c, d, _ in each]),
         losslessness=losslessness_frame(records, grades, manifest),
         spot_checks=spot,
-        claims=judge_claims(ready.cubes, drawn, few, manifest),
+        claims=judge_claims(ready.cubes, few, manifest),
         slo=tuple(choose(c, d, frame, slo, w) for c, d, w in each) if slo else (),
         doubts=doubts,
         formulas=FORMULAS,

@@ -221,10 +221,10 @@ PAIR_COLUMNS: tuple[str, ...] = (
     "accuracy_diff_hi",
     "accuracy_p",  # exact McNemar; a paired t test over problems where there are several answers
     "accuracy_p_holm",
-    "latency_ratio",
+    "latency_ratio",  # with failures charged: max(own, the most that any compared point needed), else total_s
     "latency_ratio_lo",
     "latency_ratio_hi",
-    "latency_p",
+    "latency_p",  # of the verdict: over the answers both gave, or because one side fails more
     "latency_p_holm",
     "cost_ratio",  # of gpu_s_per_problem
     "cost_ratio_lo",
@@ -236,6 +236,19 @@ PAIR_COLUMNS: tuple[str, ...] = (
     "paper_cost_ratio_hi",
     "length_ratio",  # of tokens: tells a change of length from a change of speed
     "speed_ratio",  # latency ratio divided by length ratio
+    "latency_ratio_answered",  # over the answers both gave; its interval is of 96 % where one side failed more
+    "latency_ratio_answered_lo",
+    "latency_ratio_answered_hi",
+    "latency_ratio_typical",  # geometric mean over the problems both answered
+    "cost_ratio_answered",
+    "cost_ratio_answered_lo",
+    "cost_ratio_answered_hi",
+    "a_failed_share",  # of outcomes
+    "b_failed_share",
+    "only_a_failed",  # problems that a failed more often than b
+    "only_b_failed",
+    "starts",  # fewest server starts of the two: rounds x repeats
+    "rounds",
     "required_n",  # problems needed to separate the accuracies at 80 % power, null where separated
     "accuracy_verdict",  # a sentence
     "latency_verdict",
@@ -297,8 +310,10 @@ BAND_COLUMNS: tuple[str, ...] = ("load", "policy", "axis", "x", "accuracy", "acc
 class Claim:
     """One of the paper's claims, tried on the user's own data.
 
-    figure, lo, hi: the statistic and its 95 % interval in ``unit``; None where nothing in the run bears on it.
-    sentence: the verdict in words; evidence: labels of the points it rests on.
+    verdict: ``cannot be told`` both where it is not testable and where it is not confirmed. sentence: the verdict in
+    words, which tells the two apart, then the figure. figure, lo, hi: the statistic of the part that decides and its
+    interval in ``unit``; None where nothing in the run bears on it. evidence: labels of the points it rests on. doubts:
+    codes of warnings. source: who made the claim. measured: what the source measured. tested: what was tested here.
     """
 
     letter: str
@@ -311,6 +326,14 @@ class Claim:
     unit: str = ""
     evidence: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    source: str = ""
+    measured: str = ""
+    tested: str = ""
+
+    @property
+    def word(self) -> str:
+        """The verdict as reports say it: the sentence up to its colon."""
+        return self.sentence.split(": ", 1)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
