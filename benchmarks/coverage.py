@@ -76,12 +76,14 @@ class Two:
             if self.bimodal and drafts:
                 took = took * np.where(rng.random(problems) < 0.5, 1.0, 1.0 / 3.0)
             failed = rng.random(problems) < self.failures
+            died = False
             if self.crash:
                 # The server dies in some rounds, at some point of the share, and is not started again.
                 done = rng.random(rounds)
                 dies = rng.random(rounds) < self.crash
                 number, place = np.arange(problems) % rounds, np.arange(problems) / problems
                 failed |= dies[number] & (place > done[number])
+                died = bool(dies.any())
             limits = "total_s 600"
             if drafts:
                 failed, took, limits = self._fail_hard(rng, own, took, failed)
@@ -95,6 +97,7 @@ class Two:
                     failed=failed,
                     limits=limits,
                     facts=setting(drafts=drafts),
+                    died=died,
                 )
             )
         return found
@@ -131,13 +134,14 @@ def judged(
 def drawn_cubes(
     draw: Callable[[], list[Side]], rounds: int, runs: int, load: str = "c1"
 ) -> Iterator[tuple[Cube, dict[str, Any]]]:
-    """The cube of every run, and the settings of its manifest."""
+    """The cube of every run, and what pairs and claims read of its manifest."""
     while runs > 0:
         batch = [draw() for _ in range(min(runs, _BATCH))]
         runs -= len(batch)
         manifest = manifest_of(batch[0])
-        for cube in cubes_of(batch, rounds, load=load):
-            yield cube, manifest
+        for sides, cube in zip(batch, cubes_of(batch, rounds, load=load), strict=True):
+            dead = [{"setting": side.name} for side in sides if side.died]
+            yield cube, manifest | {"deaths": dead}
 
 
 COVERED: dict[str, Two] = {

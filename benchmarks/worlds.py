@@ -33,6 +33,7 @@ class Side:
     """One point: what each problem took. All arrays are (problems,).
 
     facts: of the setting in the manifest. failed: the outcome is a failure, and latency_s what it took until then.
+    died: its server did, in some round.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Side:
     budget: int = BUDGET
     limits: str = "total_s 600"
     facts: Mapping[str, Any] | None = None
+    died: bool = False
 
 
 def lengths(

@@ -345,8 +345,9 @@ class Claim:
 
     @property
     def word(self) -> str:
-        """The verdict as reports say it: the sentence up to its colon."""
-        return self.sentence.split(": ", 1)[0]
+        """The verdict as reports say it: what the sentence begins with, where that is a verdict."""
+        begun = self.sentence.split(": ", 1)[0]
+        return begun if begun in ("not testable", "not confirmed") else self.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
