@@ -8,6 +8,7 @@ import polars as pl
 
 from tts_compare.analysis import samples as of
 from tts_compare.analysis.schema import POINT_KEY
+from tts_compare.analysis.spent import SPENT
 
 _WORK = ("setting", "method", "record_budget", "load", "problem", "repeat")
 _FIGURES = (
@@ -30,11 +31,12 @@ _FIGURES = (
     "short_tokens",
     "prompt_tokens",
     "cached_tokens",
+    *SPENT,
 )
 #: Sums over the samples of a vote, of which m of k samples have m/k.
-_SUMS = ("decode_s", "decode_tokens", "processed", "attended", "tokens", "short_tokens")
+_SUMS = ("decode_s", "decode_tokens", "processed", "attended", "tokens", "short_tokens", "made_tokens", "paid_output")
 #: Sums over its requests: a prompt is charged where any of the choices of its request votes.
-_PROMPT_SUMS = ("prompt_processed", "prompt_attended", "prompt_tokens", "cached_tokens")
+_PROMPT_SUMS = ("prompt_processed", "prompt_attended", "prompt_tokens", "cached_tokens", "paid_prompt", "paid_cached")
 #: Columns of the outcomes frame. ending: answered | failed | not_measured. correct is in [0, 1], 0 where failed,
 #: null where ungraded; a vote's sample is null. failed_samples: the share of its samples that failed.
 #: work_share: which part of the problem's requests the outcome stands for, m / k for a vote of m among k.

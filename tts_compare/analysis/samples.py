@@ -8,6 +8,7 @@ import polars as pl
 
 from tts_compare.analysis.attempts import last_attempts, with_endings, with_sessions, with_waits
 from tts_compare.analysis.schema import RECORD_KEY
+from tts_compare.analysis.spent import SPENT, with_spent
 
 __all__ = [
     "call_rows",
@@ -35,8 +36,8 @@ def measured_rows(records: pl.DataFrame, hosted: Collection[str] = ()) -> pl.Dat
 
 
 def timed_rows(rows: pl.DataFrame, hosted: Collection[str] = ()) -> pl.DataFrame:
-    """Rows with the columns of ``attempts.with_endings``, ``with_sessions`` and ``with_waits``."""
-    return with_waits(with_sessions(with_endings(rows, hosted)))
+    """Rows with the columns of ``with_endings``, ``with_sessions`` and ``with_waits``, and of ``with_spent``."""
+    return with_spent(with_waits(with_sessions(with_endings(rows, hosted))))
 
 
 def _per_choice(column: str) -> pl.Expr:
@@ -123,6 +124,7 @@ _COLUMNS = (
     "tokens",
     "prompt_tokens",
     "cached_tokens",
+    *SPENT,
     "choices",
     "truncated",
     "estimated",
@@ -141,7 +143,8 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
     successful attempts are sums; truncated is the last call's. ``ending`` is the worst of its calls.
     """
     latency = pl.col("before_ns") * _NS + pl.col("latency_s")
-    calls = calls.with_columns(**_compute(pl.col("completion_tokens")), waited_s=latency)
+    all_attempts = {name: pl.col(name) + pl.col(f"other_{name}") for name in SPENT}
+    calls = calls.with_columns(**_compute(pl.col("completion_tokens")), **all_attempts, waited_s=latency)
     if calls.height == 0 or (calls["call"].max() or 0) == 0:
         return (
             calls.with_columns(request_s=_shared(latency))
@@ -188,6 +191,7 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
             tokens=pl.col("completion_tokens").sum(),
             prompt_tokens=pl.col("prompt_charged").sum(),
             cached_tokens=pl.col("cached_charged").sum(),
+            **{name: pl.col(name).sum() for name in SPENT},
             choices=pl.col("choices").last(),
             truncated=pl.col("truncated").last(),
             estimated=pl.col("estimated").any(),
@@ -227,6 +231,9 @@ def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) 
         short_tokens=pl.when("inside_chunk").then(pl.col("cut_tokens") - pl.col("cut_length")).otherwise(0),
         prompt_tokens="prompt_charged",
         cached_tokens="cached_charged",
+        made_tokens=pl.col("before_made_tokens") + tokens,
+        paid_output=pl.col("before_paid_output") + pl.when("ok").then("cut_length").otherwise("paid_output"),
+        **{name: pl.col(f"before_{name}") + pl.col(name) for name in ("paid_prompt", "paid_cached")},
         truncated=(pl.col("completion_tokens") > pl.col("cut_tokens")) | pl.col("truncated"),
     )
 
