@@ -29,6 +29,7 @@ _FIGURES = (
     "attended",
     "tokens",
     "short_tokens",
+    "inside_chunk",
     "prompt_tokens",
     "cached_tokens",
     *SPENT,
@@ -75,6 +76,7 @@ def outcomes(rows: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: pl.
     whole = of.whole_samples(calls).with_columns(
         cut_tokens=pl.lit(None, dtype=pl.Int64),
         short_tokens=pl.lit(0, dtype=pl.Int64),
+        inside_chunk=pl.lit(0.0),
         truncated=pl.col("truncated").cast(pl.Float64),
     )
     judged = last_grades(grades)
@@ -83,7 +85,7 @@ def outcomes(rows: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: pl.
         budgets = judged.filter(pl.col("cut_tokens").is_not_null()).select(
             "setting", "method", pl.col("record_budget").alias("budget"), "load", "cut_tokens"
         )
-        prefix = of.cut_samples(calls, cuts, budgets.unique(maintain_order=True)).with_columns(
+        prefix = of.cut_samples(rows, cuts, budgets.unique(maintain_order=True)).with_columns(
             pl.col("truncated").cast(pl.Float64)
         )
         whole = _without_spot_checks(whole, judged)
@@ -220,7 +222,7 @@ def _vote_outcomes(answers: pl.DataFrame, votes: pl.DataFrame, judged: pl.DataFr
         **{name: (pl.col(name) * pl.col("prompt_weight")).sum() for name in _PROMPT_SUMS},
         **{
             name: pl.col(name).filter(answered).mean()
-            for name in ("ttft_s", "ttfot_s", "tpot_s", "request_latency_s", "truncated")
+            for name in ("ttft_s", "ttfot_s", "tpot_s", "request_latency_s", "truncated", "inside_chunk")
         },
         right=pl.col("sample_correct").filter(answered).sum().round().cast(pl.Int64),
     )

@@ -59,13 +59,18 @@ def call_rows(rows: pl.DataFrame) -> pl.DataFrame:
 
     latency_s is that attempt's alone, of one that failed until it ended; ``before_ns`` is what was waited for before.
     """
-    last = last_attempts(rows).with_columns(finish_ns=_finish_ns())
-    latency = (pl.col("finish_ns") - pl.col("sent_ns")) * _NS
-    failed = (pl.col("finish_ns") - pl.col("start_ns")).clip(0).fill_null(0) * _NS
+    return timed_attempts(last_attempts(rows))
+
+
+def timed_attempts(rows: pl.DataFrame) -> pl.DataFrame:
+    """``call_rows`` of every attempt."""
+    finish = _finish_ns()
+    latency = (finish - pl.col("sent_ns")) * _NS
+    failed = (finish - pl.col("start_ns")).clip(0).fill_null(0) * _NS
     latency = pl.when("ok").then(latency).otherwise(failed)
     ttft = (pl.col("first_token_ns") - pl.col("sent_ns")) * _NS
     tokens = pl.col("completion_tokens")
-    return last.with_columns(
+    return rows.with_columns(
         pl.when("ok").then(tokens).otherwise(tokens.fill_null(0)).alias("completion_tokens"),
         latency_s=latency,
         ttft_s=ttft,
@@ -200,22 +205,34 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) -> pl.DataFrame:
+def cut_samples(rows: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) -> pl.DataFrame:
     """One row a (sample, cut_tokens): what the prefix took, from the timeline of the longer response.
 
-    A failed response has failed at every budget, and one without a timeline is an answer whose figures are null.
-
-    short_tokens: tokens that the prefix is short of the budget, because that falls inside a chunk.
-    cuts: the columns of ``cuts.cut_frame``. budgets: setting, method, budget, load and the cut_tokens wanted of them.
-    ``truncated`` is whether the response was longer than the budget.
+    The first attempt that reached the budget, however it ended, or that was answered within it, is the answer; where
+    there is none, the sample failed at the budget. An answer without a timeline has figures that are null.
+    ``truncated``: more tokens followed, or the response did not end by itself. short_tokens: tokens by which the whole
+    chunks are short of the budget, where that falls inside a chunk. rows: ``measured_rows``. cuts: the columns of
+    ``cuts.cut_frame``. budgets: setting, method, budget, load and the cut_tokens wanted of them.
     """
     work = ["setting", "method", "budget", "load"]
-    wanted = calls.filter(pl.col("call") == 0).join(budgets, on=work, maintain_order="left_right")
+    first = timed_attempts(rows.filter(pl.col("call") == 0))
+    wanted = first.join(budgets, on=work, maintain_order="left_right")
     joined = wanted.join(cuts, on=[*RECORD_KEY, "cut_tokens"], how="left", maintain_order="left")
+    reached = (pl.col("total") >= pl.col("cut_tokens")).fill_null(value=False)
+    answers = pl.when(reached | pl.col("ok"))
+    joined = joined.with_columns(ending=answers.then(pl.lit("answered")).otherwise("ending")).with_columns(
+        ok=pl.col("ending") == "answered"
+    )
+    kept = pl.concat([last_attempts(part) for part in joined.partition_by("cut_tokens", maintain_order=True)])
+    return _cut_figures(kept) if kept.height else _cut_figures(joined)
+
+
+def _cut_figures(kept: pl.DataFrame) -> pl.DataFrame:
     latency = pl.when("ok").then(pl.col("cut_us") * _US).otherwise("latency_s")
     waited = pl.col("before_ns") * _NS + latency
     tokens = pl.when("ok").then("cut_length").otherwise("completion_tokens")
-    return joined.select(
+    total = pl.max_horizontal("completion_tokens", "total")
+    return kept.select(
         *(pl.col("budget").alias("record_budget") if c == "record_budget" else c for c in SAMPLE_KEY),
         *("cut_tokens", "round", "session", "ending", "start_ns", "sent_ns", "limit_wait_ns", "attempts"),
         *("ttft_s", "choices", "estimated"),
@@ -228,13 +245,14 @@ def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) 
         decode_s=latency - pl.col("ttft_s"),
         **_compute(tokens),
         tokens=tokens,
-        short_tokens=pl.when("inside_chunk").then(pl.col("cut_tokens") - pl.col("cut_length")).otherwise(0),
+        short_tokens=pl.when("inside_chunk").then(pl.col("cut_tokens") - pl.col("whole_length")).otherwise(0),
+        inside_chunk=pl.col("inside_chunk").fill_null(value=False).cast(pl.Float64),
         prompt_tokens="prompt_charged",
         cached_tokens="cached_charged",
         made_tokens=pl.col("before_made_tokens") + tokens,
         paid_output=pl.col("before_paid_output") + pl.when("ok").then("cut_length").otherwise("paid_output"),
         **{name: pl.col(f"before_{name}") + pl.col(name) for name in ("paid_prompt", "paid_cached")},
-        truncated=(pl.col("completion_tokens") > pl.col("cut_tokens")) | pl.col("truncated"),
+        truncated=(total > pl.col("cut_tokens")) | (pl.col("finish_reason") != "stop").fill_null(value=True),
     )
 
 

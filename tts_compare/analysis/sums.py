@@ -36,8 +36,10 @@ def _counts() -> dict[str, pl.Expr]:
     ungraded = pl.col("ungraded")
     graded = (pl.col("ok") & ~ungraded).any() | pl.col("failed").all()
     short = pl.col("short_tokens").filter("ok").sum() / (pl.col("budget") * pl.col("samples")).filter("ok").sum()
+    derived = pl.when(pl.col("provenance").first() == "derived")
     return {
-        "prefix_short_share": pl.when(pl.col("provenance").first() == "derived").then(short),
+        "prefix_short_share": derived.then(short),
+        "inside_chunk_share": derived.then(pl.col("inside_chunk").filter("ok").mean()),
         "n": pl.col("problem").n_unique(),
         "outcomes": pl.len(),
         "answered": pl.col("ok").sum(),

@@ -254,7 +254,7 @@ def _bounds(group: Group, labels: Labels, varied: frozenset[str]) -> Iterator[st
     for row in group.rows:
         if row.get("not_measured"):
             where = f"{name_point(row, labels, varied)}, {budget(row['budget'])}"
-            yield f"{row['not_measured']} answers were not measured and are in no figure ({where})."
+            yield f"not measured, and in no figure: {row['not_measured']} of the answers of {where}."
     width, at = max(spans, default=(0.0, 0))
     if width > 0:
         row = group.rows[at]
