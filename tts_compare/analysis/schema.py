@@ -128,6 +128,7 @@ POINT_COLUMNS: tuple[str, ...] = (
     "provenance",  # "measured" | "derived"
     "biased",  # a derived latency at concurrency above 1
     "prefix_short_share",
+    "inside_chunk_share",
     "n",  # problems measured
     "outcomes",  # answers measured: problems x samples x repeats; one vote is one
     "answered",  # outcomes that did not fail: what the times to tokens are over
