@@ -90,8 +90,8 @@ def _of_points(points: pl.DataFrame, priced: frozenset[str]) -> list[Doubt]:
         (
             "left_out",
             lambda r: r["n_compared"] < (1.0 - LEFT_OUT) * r["n"],
-            "more than 1 % of the problems are left out of the comparison, because not every setting completed them",
-            "resume the run until all problems are complete",
+            "more than 1 % of the problems are left out of the comparison, as not every setting was measured on them",
+            "resume the run until all problems are measured",
         ),
         (
             "derived_biased",
