@@ -19,6 +19,8 @@ Policy = Literal["any", "final", "forced"]
 Device = Literal["cpu", "cuda"]
 SpeculationKind = Literal["none", "ngram", "draft_model", "eagle", "eagle3", "mtp"]
 Severity = Literal["error", "warning", "note"]
+#: The least severity on which ``--strict`` fails.
+Strictness = Literal["error", "warning"]
 ErrorKind = Literal[
     "connect",
     "timeout_connect",

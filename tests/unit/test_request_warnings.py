@@ -103,7 +103,7 @@ def test_a_server_that_never_came_up_is_an_error_with_its_cause() -> None:
     ("load", "kind", "told"), [("c8", "http_5xx", True), ("c1", "http_5xx", False), ("c8", "timeout_total", False)]
 )
 def test_refusals_above_concurrency_one_lighten_the_load(load: str, kind: str, told: bool) -> None:
-    found = of(ended(make_run(World(problems=40, load=load)), 5, error_kind=kind), "refused_under_load")
+    found = of(ended(make_run(World(problems=40, load=load)), 5, error_kind=kind), "failures_lighten_load")
     assert [w.message.split(":")[0] for w in found] == (["5 requests failed early at load c8"] if told else [])
 
 

@@ -36,7 +36,7 @@ def _uncounted(row: Row, priced: frozenset[str]) -> bool:
 #: Code -> whether a point's row, of a run in which the second argument's settings have a price, shows it.
 _TESTS: Mapping[str, Callable[[Row, frozenset[str]], bool]] = {
     "one_server_start": lambda r, _: max(r["repeats"], r.get("rounds") or 0) < 2,
-    "two_rounds": lambda r, _: (r.get("rounds") or 0) == 2,
+    "few_rounds": lambda r, _: (r.get("rounds") or 0) == 2,
     "censored": lambda r, _: bool(r.get("latency_is_lower_bound")),
     "nothing_correct": lambda r, _: r["accuracy_bound_hi"] == 0.0,
     "all_truncated": lambda r, _: r["truncated_share"] == 1.0,

@@ -146,7 +146,7 @@ def _refused(failed: list[Row], labels: _Labels) -> Iterator[Doubt]:
         own = [row for row in fast if row["setting"] == setting]
         loads = ", ".join(sorted({row["load"] for row in own}))
         message = f"{len(own)} requests failed early at load {loads}: the others had less load, and look faster"
-        yield warn("refused_under_load", message, setting=setting, points=labels.of(own))
+        yield warn("failures_lighten_load", message, setting=setting, points=labels.of(own))
 
 
 def _retried(measured: pl.DataFrame) -> Iterator[Doubt]:

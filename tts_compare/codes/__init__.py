@@ -10,13 +10,15 @@ from tts_compare.codes.code import Code
 from tts_compare.codes.figures import FIGURE_CODES
 from tts_compare.codes.rows import ROW_CODES
 from tts_compare.codes.runs import RUN_CODES
-from tts_compare.domain import Doubt, Severity
+from tts_compare.domain import Doubt, Severity, Strictness
 
 #: code -> its row of the table.
 CODES: Mapping[str, Code] = MappingProxyType({**FIGURE_CODES, **ROW_CODES, **RUN_CODES})
 _LATER = "a warning that this version does not know"
 #: What ``--strict`` takes -> the severities it fails on.
-STRICT: Mapping[str, tuple[Severity, ...]] = MappingProxyType({"error": ("error",), "warning": ("error", "warning")})
+STRICT: Mapping[Strictness, tuple[Severity, ...]] = MappingProxyType(
+    {"error": ("error",), "warning": ("error", "warning")}
+)
 
 
 def warn(code: str, message: str = "", *, setting: str | None = None, points: Iterable[str] = ()) -> Doubt:
@@ -57,7 +59,7 @@ def _severity(row: Mapping[str, Any]) -> Severity:
     return next((known for known in get_args(Severity) if known == row.get("severity")), "warning")
 
 
-def failing(warnings: Iterable[Doubt], strict: str | None) -> tuple[Doubt, ...]:
+def failing(warnings: Iterable[Doubt], strict: Strictness | None) -> tuple[Doubt, ...]:
     """The warnings that ``--strict`` (``error`` or ``warning``; None: not asked for) fails on, errors first."""
     severities = STRICT[strict] if strict else ()
     return tuple(w for severity in severities for w in warnings if w.severity == severity)

@@ -35,7 +35,7 @@ FIGURE_CODES: Mapping[str, Code] = {
         fix="tail -n 50 RUN/servers/SETTING.log",
         advice="see the server's log for the cause",
     ),
-    "refused_under_load": Code(
+    "failures_lighten_load": Code(
         severity="warning",
         text="requests failed at concurrency above 1: the others had less load, and look faster than they are",
         fix="tts-compare run --concurrency 1",
@@ -83,7 +83,7 @@ FIGURE_CODES: Mapping[str, Code] = {
         fix=_ROUNDS,
         advice="run again with --rounds 3, or --repeats 3",
     ),
-    "two_rounds": Code(
+    "few_rounds": Code(
         severity="warning",
         text="two rounds: three are needed for an interval that knows the server starts",
         fix=_ROUNDS,
@@ -93,7 +93,7 @@ FIGURE_CODES: Mapping[str, Code] = {
         text="a round was not measured by every setting: the pairs leave its share out",
         fix=_RESUME,
     ),
-    "starts_bimodal": Code(
+    "bimodal_starts": Code(
         severity="warning",
         text="the server starts of a setting fall into two groups: some are much slower than others",
         fix="tts-compare run --rounds 5",
