@@ -80,6 +80,15 @@ def test_every_code_that_is_warned_of_by_name_is_in_the_table() -> None:
         and node.args
         and isinstance(node.args[0], ast.Constant)
     }
+    used |= {
+        node.value.value: path
+        for path, tree in trees("analysis")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword)
+        and node.arg == "code"
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
     assert len(used) > 20
     assert {code: path for code, path in used.items() if code not in CODES} == {}
 

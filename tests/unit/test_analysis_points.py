@@ -85,7 +85,7 @@ def test_the_file_of_points_has_the_figures_that_reports_show() -> None:
 
 
 def test_every_figure_of_a_point_has_its_formula() -> None:
-    words = {*POINT_KEY, "provenance", "biased", "repeats", "doubts"}
+    words = {*POINT_KEY, "provenance", "biased", "repeats", "rounds", "doubts"}
     assert set(POINT_COLUMNS) - words - set(FORMULAS) == set()
 
 
@@ -97,7 +97,8 @@ def test_failed_and_ungraded_are_not_correct_and_give_bounds() -> None:
     assert (found["n"], found["failed"], found["ungraded"]) == (5, 1, 1)
     assert found["accuracy"] == found["accuracy_bound_lo"] == pytest.approx(0.2)
     assert found["accuracy_bound_hi"] == pytest.approx(0.6)
-    assert {"failed_requests", "ungraded", "left_out"} <= set(found["doubts"])
+    assert {"failed_requests", "ungraded"} <= set(found["doubts"])
+    assert found["n_compared"] == 5, "nothing is left out because it failed or could not be judged"
 
 
 def test_costs_are_ratios_of_sums_and_the_bill_is_wall_time() -> None:
@@ -172,19 +173,21 @@ def test_a_run_without_measured_rows_says_what_to_do() -> None:
         table(run_of([row("a", 0, 0.5, 2.0, 16, phase="warmup")], []))
 
 
-def test_a_retry_is_in_the_bill_and_not_in_the_latency() -> None:
+def test_a_retry_is_in_the_cost_and_in_the_latency() -> None:
     failed = row("a", 0, 0.5, 1.0, 5, finish_reason=None, error_kind="http_5xx", request_id="first")
     again = row("a", 4, 0.5, 2.0, 16, attempt=1, request_id="second")
     found = only(
         run_of([failed, again, row("b", 6, 0.5, 2.0, 4)], [grade("a", "correct", attempt=1), grade("b", "correct")])
     )
     assert found["failed"] == 0
-    assert found["latency_mean_s"] == pytest.approx(2.0)
+    assert found["latency_mean_s"] == pytest.approx((6.0 + 2.0) / 2), "from the first attempt on"
+    assert found["request_latency_mean_s"] == pytest.approx(2.0)
+    assert found["attempts_mean"] == pytest.approx(3 / 2)
     assert found["wall_s"] == pytest.approx(8.0)
     assert found["wasted_share"] == pytest.approx(1 - 20 / 25)
 
 
-def test_calls_in_sequence_make_one_latency_without_the_wait_for_a_retry() -> None:
+def test_calls_in_sequence_make_one_latency_with_the_wait_for_a_retry() -> None:
     rows = [
         row("a", 0, 0.5, 2.0, 16, finish_reason="length"),
         row("a", 3, 0.1, 0.5, 1, call=1, finish_reason=None, error_kind="http_429"),
@@ -193,7 +196,7 @@ def test_calls_in_sequence_make_one_latency_without_the_wait_for_a_retry() -> No
     ]
     grades = [grade("a", "incorrect"), grade("a", "correct", call=1, attempt=1), grade("b", "incorrect")]
     found = only(run_of(rows, grades))
-    assert found["latency_mean_s"] == pytest.approx((11.0 - 7.0 + 4.0) / 2)
+    assert found["latency_mean_s"] == pytest.approx((11.0 + 4.0) / 2)
     assert found["tokens_mean"] == pytest.approx((20 + 8) / 2)
     assert found["accuracy"] == pytest.approx(0.5)
     assert found["truncated_share"] == 0.0
@@ -235,12 +238,16 @@ def test_choices_of_one_request_are_charged_its_prompt_and_its_time_once() -> No
     assert found["gpu_s_per_problem"] == pytest.approx(2 * 14.0 / 2)
 
 
-def test_a_vote_with_too_few_successful_samples_is_failed() -> None:
+def test_a_failed_sample_abstains_and_a_vote_of_failed_samples_has_failed() -> None:
     run = vote_run()
     broken = pl.when((pl.col("problem") == "b") & (pl.col("sample") == 0)).then(pl.lit("timeout_total"))
     run = Run(records=run.records.with_columns(error_kind=broken), grades=run.grades, manifest=run.manifest)
     found = {r["samples"]: r for r in table(run).iter_rows(named=True)}
-    assert [found[m]["failed"] for m in (1, 2, 3)] == [0, 0, 1]
+    assert [found[m]["failed"] for m in (1, 2, 3)] == [0, 0, 0]
+    assert found[3]["failed_samples_share"] == pytest.approx(1 / 6)
+    every = pl.when(pl.col("problem") == "b").then(pl.lit("timeout_total"))
+    run = Run(records=run.records.with_columns(error_kind=every), grades=run.grades, manifest=run.manifest)
+    assert [row["failed"] for row in table(run).iter_rows(named=True)] == [1, 1, 1]
 
 
 def derived_run(load: str = "c1") -> Run:
@@ -313,7 +320,7 @@ def test_a_derived_vote_is_charged_for_its_samples_side_by_side_as_a_measured_on
                 grades.append(grade(problem, "correct", **vote))
     found = table(run_of(rows, grades))
     costs = ("gpu_s_per_problem", "gpu_s_per_token", "cost_per_token_gpu_s", "latency_mean_s", "tokens_mean")
-    for size, bill in ((2, 2 * 4.0 * 2 / 3), (3, 2 * 4.0)):
+    for size, bill in ((2, 2 * (2.0 + 4.0 + 4.0) / 3), (3, 2 * 4.0)):
         derived, measured = found.filter(samples=size).sort("budget").select("provenance", *costs).rows()
         assert (derived[0], measured[0]) == ("derived", "measured")
         assert derived[1:] == pytest.approx(measured[1:])
@@ -331,8 +338,11 @@ def test_a_response_that_failed_has_failed_at_every_budget_that_is_cut_out_of_it
         assert (point["n"], point["failed"], point["accuracy"]) == (3, 2, pytest.approx(1 / 3))
         assert point["accuracy_bound_hi"] == 1.0
         assert "failed_requests" in point["doubts"]
-    assert found[4]["latency_mean_s"] == pytest.approx(2.0), "of what was answered"
-    assert found[4]["gpu_s_per_problem"] == pytest.approx(2 * (2.0 + 2.0) / 3), "what b took until it was cut is paid"
+    assert found[4]["latency_mean_s"] == pytest.approx((2.0 + 3.0 + 3.0) / 3), "of each its own"
+    assert found[4]["latency_is_lower_bound"]
+    assert found[4]["gpu_s_per_problem"] == pytest.approx(2 * (2.0 + 3.0 + 3.0) / 3), (
+        "what b took until it failed is paid"
+    )
 
 
 def test_an_answer_of_hidden_tokens_alone_took_until_its_end() -> None:
@@ -394,11 +404,11 @@ def test_the_99th_percentile_needs_400_outcomes() -> None:
     assert large["latency_p99_s"] > large["latency_p90_s"] > large["latency_p50_s"]
 
 
-def test_a_setting_that_fails_most_requests_does_not_empty_the_comparison_of_the_others() -> None:
+def test_a_setting_that_fails_most_requests_is_compared_on_all_of_them() -> None:
     engines = (Engine(), Engine(speculation="ngram"), Engine(backend="sglang", failure_share=0.6))
     found = table(make_run(World(engines=engines, problems=50)))
     compared = dict(found.select("setting", "n_compared").rows())
-    assert compared["sglang/tiny/tp1-pp1-dp1/none"] == 0
+    assert compared["sglang/tiny/tp1-pp1-dp1/none"] == 50
     assert compared["vllm/tiny/tp1-pp1-dp1/none"] == 50
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tts_compare.analysis.attempts import hosted_settings
 from tts_compare.analysis.claims import judge_claims
 from tts_compare.analysis.compare import pair_frame
 from tts_compare.analysis.cost import priced
@@ -31,7 +32,7 @@ from tts_compare.errors import RunError
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Outcomes with their prices, the rows they come of, and the cubes of them."""
+    """Outcomes with their prices (those not measured too), the rows they come of, and the cubes of them."""
 
     outcomes: pl.DataFrame
     measured: pl.DataFrame
@@ -46,13 +47,13 @@ def prepare(
 
     cuts: ``cuts.cut_frame`` of the records, made here from the timeline columns where it is not given.
     """
-    measured = measured_rows(records)
+    measured = measured_rows(records, hosted_settings(manifest))
     if measured.height == 0:
         raise RunError("the run holds no measured request: run it, or take it up with --resume")
     if cuts is None:
         cuts = _cuts(measured, grades)
     policy = (manifest.get("experiment") or {}).get("policy") or "any"
-    found = outcomes(records, grades, policy=str(policy), cuts=cuts)
+    found = outcomes(measured, grades, policy=str(policy), cuts=cuts)
     paid = priced(found, measured, manifest)
     return Prepared(outcomes=paid, measured=measured, cubes=cubes(paid), cuts=cuts)
 
@@ -128,7 +129,7 @@ def analyse(
         bands=pl.concat([band_rows(c, d) for c, d, _ in each]),
         losslessness=losslessness_frame(records, grades, manifest),
         spot_checks=spot,
-        claims=judge_claims(ready.cubes, drawn, few, manifest),
+        claims=judge_claims(ready.cubes, few, manifest),
         slo=tuple(choose(c, d, frame, slo, w) for c, d, w in each) if slo else (),
         doubts=doubts,
         formulas=FORMULAS,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from tts_compare.analysis.analyse import prepare
-from tts_compare.analysis.compare import Pair, pair_rows
+from tts_compare.analysis.compare import Pair, missing_share, pair_rows, planned_in_rounds
 from tts_compare.analysis.cube import Cube, cubes
+from tts_compare.analysis.failures import count_failures
 from tts_compare.analysis.gate import Check, check
 from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.limits import find_limits
 from tts_compare.analysis.partners import find_partners
 from tts_compare.analysis.points import Weights
+from tts_compare.analysis.ratios import Duel
 from tts_compare.analysis.tolerance import SHARES, Tolerance
+from tts_compare.analysis.withheld import TOLERATED_MISSING, is_derived_under_load, same_limits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: One run: records, grades, manifest.
 RunFrames = tuple[pl.DataFrame, pl.DataFrame, Mapping[str, Any]]
@@ -89,25 +95,16 @@ def compare_runs(
     first, second = (prepare(*run) for run in (a, b))
     facts = [_measured_facts(ready.outcomes, run[2]) for ready, run in ((first, a), (second, b))]
     partners = find_partners(*facts, mapped=match)
-    both = pl.concat(
-        [
-            first.outcomes.with_columns(pl.col("setting") + _SIDE + "a"),
-            # A setting without a partner keeps a name that the other run cannot have.
-            second.outcomes.with_columns(
-                pl.col("setting").replace_strict({new: partners.get(new, f"{_ALONE}{new}") for new in facts[1]})
-                + _SIDE
-                + "b"
-            ),
-        ],
-        how="vertical_relaxed",
-    )
+    both = _together(first.outcomes, second.outcomes, partners)
+    common = _common_problems(a[2], b[2])
+    died = {*_dead(a[2]), *(partners.get(name, name) for name in _dead(b[2]))}
     weights = Weights(resamples, seed)
     same = _same_rows(first.measured, second.measured, partners)
     only: dict[str, list[str]] = {"a": [], "b": []}
     found: list[tuple[Cube, list[Pair]]] = []
     checks: list[Check] = []
     for cube in cubes(both):
-        pairs, alone = _pairs(cube)
+        pairs, alone = _pairs(cube, common, died)
         found.append((cube, pairs))
         for pair in pairs if fail_on else ():
             checks += _checks(cube, pair, fail_on, weights, same=same)
@@ -124,6 +121,25 @@ def compare_runs(
     )
 
 
+def _together(a: pl.DataFrame, b: pl.DataFrame, partners: Mapping[str, str]) -> pl.DataFrame:
+    """Outcomes of both runs, b's settings under the names and models of their partners: what fails is charged alike.
+
+    Where the runs part the problems into rounds differently, the rounds are of no use: all is then one round.
+    """
+    models = dict(a.select("setting", "model").unique().rows())
+    own = pl.col("setting")
+    # A setting without a partner keeps a name that the other run cannot have.
+    names = {new: partners.get(new, f"{_ALONE}{new}") for new in b["setting"].unique().to_list()}
+    renamed = b.with_columns(own.replace_strict(names, return_dtype=pl.String)).with_columns(
+        model=own.replace_strict(models, default=pl.col("model"), return_dtype=pl.String)
+    )
+    both = pl.concat(
+        [a.with_columns(own + _SIDE + "a"), renamed.with_columns(own + _SIDE + "b")], how="vertical_relaxed"
+    )
+    rounds = both.group_by("load", "problem").agg(pl.col("round").fill_null(0).n_unique())
+    return both.with_columns(round=pl.lit(0, dtype=pl.Int64)) if (rounds["round"] > 1).any() else both
+
+
 def _measured_facts(outcomes: pl.DataFrame, manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     settings = manifest.get("settings") or {}
     return {name: settings.get(name) or {} for name in outcomes["setting"].unique().sort().to_list()}
@@ -137,6 +153,7 @@ def _checks(
     label = _plain_label(cube, pair.a)
     rows_equal = same.get((label_setting(key), key["method"], key["load"]), False)
     limits = find_limits(cube, pair, weights)
+    barred = _barred(pair.duel(cube))
     return [
         check(
             tolerance,
@@ -144,6 +161,7 @@ def _checks(
             label,
             identical=rows_equal and (tolerance.figure != "accuracy" or _equal_grades(cube, pair)),
             reason=_unjudged(cube, pair, tolerance.figure),
+            barred="" if tolerance.figure in SHARES else barred,
         )
         for tolerance in fail_on
     ]
@@ -155,13 +173,25 @@ def _unjudged(cube: Cube, pair: Pair, figure: str) -> str:
         return "no problem was measured in both runs"
     if figure in SHARES:
         return ""
-    sides = [cube.keys[point] for point in (pair.a, pair.b)]
-    limits = [key.get("limits") for key in sides]
-    if None not in limits and limits[0] != limits[1]:
+    keys = [cube.keys[point] for point in (pair.a, pair.b)]
+    if not same_limits(*keys):
         return "the runs have different time limits or retry rules"
-    if cube.load != "c1" and any(key["provenance"] == "derived" for key in sides):
-        return "its latency is derived, at a concurrency above 1"
+    if any(is_derived_under_load(key, cube.load) for key in keys):
+        return "it is derived from longer answers, at a concurrency above 1"
+    planned = pair.mask if pair.planned is None else pair.planned
+    missing = max(missing_share(cube, point, planned) for point in (pair.a, pair.b))
+    if missing > TOLERATED_MISSING:
+        return f"{100 * missing:.1f} % of one run's answers were not measured (--resume measures them)"
     return ""
+
+
+def _barred(duel: Duel) -> str:
+    """Why the second run can be shown to be no faster and no cheaper: it fails more, empty where it does not."""
+    failures = count_failures(duel.failed(duel.a), duel.failed(duel.b), duel.rounds)
+    if not failures.barred("b"):
+        return ""
+    shares = f"{100 * failures.b_share:.1f} % of its answers, the first {100 * failures.a_share:.1f} %"
+    return f"the second run failed {shares}: what it took for the others says nothing of all"
 
 
 def _equal_grades(cube: Cube, pair: Pair) -> bool:
@@ -185,22 +215,49 @@ def _same_rows(a: pl.DataFrame, b: pl.DataFrame, partners: Mapping[str, str]) ->
     return found
 
 
-def _pairs(cube: Cube) -> tuple[list[Pair], dict[str, list[str]]]:
-    """Points of the two sides with the same key, and the labels of those without a partner."""
+def _pairs(cube: Cube, common: frozenset[str] | None, died: Collection[str]) -> tuple[list[Pair], dict[str, list[str]]]:
+    """Points of the two sides with the same key, and the labels of those without a partner.
+
+    common: ids of the problems that both runs were to measure, None where a manifest does not list them.
+    """
     sides: dict[str, dict[tuple[Any, ...], int]] = {"a": {}, "b": {}}
     for point, key in enumerate(cube.keys):
         setting, side = str(key["setting"]).split(_SIDE)
         sides[side][(setting, key["method"], key["budget"], key["samples"])] = point
     shared = [work for work in sides["a"] if work in sides["b"]]
     pairs = [
-        Pair(axis="run", a=sides["a"][w], b=sides["b"][w], mask=cube.own_mask(sides["a"][w], sides["b"][w]))
-        for w in shared
+        Pair(
+            axis="run",
+            a=sides["a"][work],
+            b=sides["b"][work],
+            mask=cube.own_mask(sides["a"][work], sides["b"][work]),
+            planned=_planned(cube, sides["a"][work], sides["b"][work], common),
+            died=work[0] in died,
+        )
+        for work in shared
     ]
     alone = {
         side: [_plain_label(cube, point) for work, point in own.items() if work not in shared]
         for side, own in sides.items()
     }
     return pairs, alone
+
+
+def _planned(cube: Cube, a: int, b: int, common: frozenset[str] | None) -> NDArray[np.bool_]:
+    """The problems both runs were to measure, less those of a round that one of them did not measure at all."""
+    known = planned_in_rounds(cube, a, b)
+    if common is None:
+        return known
+    return np.asarray(known & np.array([name in common for name in cube.problems]), dtype=np.bool_)
+
+
+def _common_problems(a: Mapping[str, Any], b: Mapping[str, Any]) -> frozenset[str] | None:
+    listed = [(run.get("dataset") or {}).get("problems") or () for run in (a, b)]
+    return frozenset.intersection(*(frozenset(row["id"] for row in rows) for rows in listed)) if all(listed) else None
+
+
+def _dead(manifest: Mapping[str, Any]) -> list[str]:
+    return [str(death.get("setting")) for death in manifest.get("deaths") or ()]
 
 
 def label_setting(key: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from tts_compare.analysis.attempts import hosted_settings
 from tts_compare.analysis.cache_hits import cache_hits
 from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.point_warnings import point_warnings
@@ -29,7 +30,7 @@ def find_doubts(
     points: pl.DataFrame, records: pl.DataFrame, spot: pl.DataFrame, pairs: pl.DataFrame, manifest: Mapping[str, Any]
 ) -> tuple[Doubt, ...]:
     """Every warning of a run, those of the manifest first."""
-    measured = measured_rows(records)
+    measured = measured_rows(records, hosted_settings(manifest))
     calls = call_rows(measured).filter("ok")
     priced = frozenset(name for name, facts in (manifest.get("settings") or {}).items() if facts.get("price"))
     return (
@@ -43,7 +44,7 @@ def find_doubts(
         *mark_warnings(records),
         *_estimated(calls),
         *cache_hits(calls, manifest),
-        *_interrupted(records),
+        *_interrupted(measured),
         *_spread(calls),
         *_spot_checks(spot, points),
         *_too_few(pairs),
@@ -148,8 +149,8 @@ def _estimated(calls: pl.DataFrame) -> list[Doubt]:
     )
 
 
-def _interrupted(records: pl.DataFrame) -> list[Doubt]:
-    stopped = walls(measured_rows(records)).filter("interrupted").group_by("setting").agg(figure=pl.len())
+def _interrupted(measured: pl.DataFrame) -> list[Doubt]:
+    stopped = walls(measured).filter("interrupted").group_by("setting").agg(figure=pl.len())
     return _per_setting(
         stopped,
         "interrupted",

@@ -30,20 +30,16 @@ class Check:
     sentence: str
 
 
-def check(tolerance: Tolerance, limits: Limits, label: str, *, identical: bool = False, reason: str = "") -> Check:
+def check(
+    tolerance: Tolerance, limits: Limits, label: str, *, identical: bool = False, reason: str = "", barred: str = ""
+) -> Check:
     """Judge one tolerance on one point.
 
     identical: the same rows on both sides, so that nothing changed whatever the limits say. reason: why the figure can
-    not be judged; empty where it can.
+    not be judged, barred: why it can be exceeded and not kept; each empty where there is no such reason.
     """
     if reason or math.isnan(limits.value):
-        told = reason or "there is no figure"
-        return Check(
-            tolerance=tolerance,
-            label=label,
-            verdict="not_judged",
-            sentence=f"{label}: {tolerance.text} cannot be judged: {told}",
-        )
+        return _not_judged(tolerance, label, reason or "there is no figure")
     if identical and tolerance.change:
         limits = Limits(value=0.0, low=0.0, high=0.0, n=limits.n, discordant=0.0, starts=limits.starts)
     verdict: Verdict = "not_shown"
@@ -51,11 +47,18 @@ def check(tolerance: Tolerance, limits: Limits, label: str, *, identical: bool =
         verdict = "exceeded"
     elif tolerance.kept(limits.low, limits.high):
         verdict = "within"
+    if barred and verdict != "exceeded":
+        return _not_judged(tolerance, label, barred)
     say = {"exceeded": _exceeded, "within": _within, "not_shown": _not_shown}[verdict]
     sentence = f"{label}: {say(tolerance, limits)}"
     if identical and tolerance.change:
         sentence += " (the same rows on both sides)"
     return Check(tolerance=tolerance, label=label, verdict=verdict, sentence=sentence)
+
+
+def _not_judged(tolerance: Tolerance, label: str, reason: str) -> Check:
+    sentence = f"{label}: {tolerance.text} cannot be judged: {reason}"
+    return Check(tolerance=tolerance, label=label, verdict="not_judged", sentence=sentence)
 
 
 def gate_status(

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tts_compare.analysis.compare import Pair, ratio_terms
+from tts_compare.analysis.accuracy import TOLERATED_UNKNOWN, difference_and_p
+from tts_compare.analysis.compare import Pair, correct_of
 from tts_compare.analysis.cube import Cube
-from tts_compare.analysis.intervals import accuracy_interval, paired_difference
+from tts_compare.analysis.intervals import accuracy_interval
 from tts_compare.analysis.points import Weights
 from tts_compare.analysis.power import one_start_width
+from tts_compare.analysis.ratios import terms
 from tts_compare.analysis.resampling import Estimate, log_contrast
+from tts_compare.analysis.rounds import LEAST_ROUNDS, count_rounds, mean_over_rounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Codes = NDArray[np.int64]
 
 #: Each end of an interval of this level is a one-sided limit at 95 %.
 CONFIDENCE = 0.90
-#: Up to this share of answers without a grade is counted as wrong; beyond it both bounds are looked at.
-TOLERATED_UNKNOWN = 0.01
-_RATIOS = {"latency": 0, "cost": 1, "paper_cost": 2}
+_RATIOS = {"latency": "latency_s", "cost": "bill_gpu_s", "paper_cost": "paper_cost"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,30 +49,29 @@ class Limits:
     assumed: bool = False
 
 
+_UNKNOWN = Limits(value=math.nan, low=math.nan, high=math.nan, n=0)
+
+
 def find_limits(cube: Cube, pair: Pair, weights: Weights) -> Mapping[str, Limits]:
     """Figure of ``tolerance.FIGURES`` -> its change; ``failed_share`` -> b's own share of failed answers."""
+    duel = pair.duel(cube)
     n = int(pair.mask.sum())
-    a, b = (_failed(cube, point, pair) for point in (pair.a, pair.b))
-    single = bool(cube.outcomes[[pair.a, pair.b]].max() == 1)
-    found = {
-        "accuracy": _accuracy(cube, pair, single=single),
-        "failed": _difference(a, b, single=single),
-        "failed_share": _share(b, single=single),
-    }
-    contrasts = ratio_terms(cube, pair)
-    for figure, at in _RATIOS.items():
-        if n == 0:
-            found[figure] = Limits(value=math.nan, low=math.nan, high=math.nan, n=0)
-        else:
-            estimate = log_contrast(contrasts[at], weights.for_intervals(n), confidence=CONFIDENCE)
-            found[figure] = relative_change(estimate, n)
+    found = {"accuracy": _accuracy(cube, pair), "failed": _UNKNOWN, "failed_share": _UNKNOWN}
+    if n:
+        a, b = duel.failed(pair.a), duel.failed(pair.b)
+        found["failed"] = _difference(a, b, cube=cube, pair=pair, rounds=duel.rounds)
+        found["failed_share"] = _share(b, cube=cube, pair=pair)
+    drawn = np.empty((0, n)) if count_rounds(duel.rounds) >= LEAST_ROUNDS else weights.for_intervals(max(1, n))
+    for figure, name in _RATIOS.items():
+        estimate = log_contrast(terms(duel, name), drawn, confidence=CONFIDENCE) if n else None
+        found[figure] = relative_change(estimate, n) if estimate else _UNKNOWN
     return found
 
 
 def relative_change(estimate: Estimate, n: int) -> Limits:
     """The change b / a - 1 of an estimate of a / b at CONFIDENCE, an assumed spread between starts included."""
     down, up = math.log(estimate.value / estimate.lo), math.log(estimate.hi / estimate.value)
-    assumed = estimate.starts < 2
+    assumed = not estimate.confirmed
     if assumed:
         width = one_start_width(max(1, estimate.starts))
         down, up = math.hypot(down, width), math.hypot(up, width)
@@ -84,43 +85,40 @@ def relative_change(estimate: Estimate, n: int) -> Limits:
     )
 
 
-def _accuracy(cube: Cube, pair: Pair, *, single: bool) -> Limits:
-    """b's accuracy less a's. Where over 1 % have no grade, the limits hold with all of them wrong and all right."""
-    a, b = (cube.values(point, "correct", pair.mask).mean(axis=0) for point in (pair.a, pair.b))
-    if not a.size or np.isnan(a).all() or np.isnan(b).all():
-        return Limits(value=math.nan, low=math.nan, high=math.nan, n=0)
-    found = _difference(np.nan_to_num(a), np.nan_to_num(b), single=single)
-    if max(float(np.isnan(a).mean()), float(np.isnan(b).mean())) <= TOLERATED_UNKNOWN:
+def _accuracy(cube: Cube, pair: Pair) -> Limits:
+    """b's accuracy less a's. Where over 1 % is unknown, the limits hold with all of it wrong and all of it right."""
+    planned = pair.mask if pair.planned is None else pair.planned
+    a, b = (correct_of(cube, point, planned) for point in (pair.a, pair.b))
+    rounds = cube.rounds[planned]
+    graded = np.isfinite(a.values) & np.isfinite(b.values)
+    if not graded.any():
+        return _UNKNOWN
+    found = _difference(a.values[graded], b.values[graded], cube=cube, pair=pair, rounds=rounds[graded])
+    if max(float(a.unknown.mean()), float(b.unknown.mean())) <= TOLERATED_UNKNOWN:
         return found
-    worst = _difference(np.nan_to_num(a, nan=1.0), np.nan_to_num(b, nan=0.0), single=single)
-    best = _difference(np.nan_to_num(a, nan=0.0), np.nan_to_num(b, nan=1.0), single=single)
-    return Limits(
-        value=found.value, low=worst.low, high=best.high, n=found.n, discordant=max(worst.discordant, best.discordant)
+    worst = _difference(a.bound(1.0), b.bound(0.0), cube=cube, pair=pair, rounds=rounds)
+    best = _difference(a.bound(0.0), b.bound(1.0), cube=cube, pair=pair, rounds=rounds)
+    return replace(found, low=worst.low, high=best.high)
+
+
+def _difference(a: Floats, b: Floats, *, cube: Cube, pair: Pair, rounds: Codes) -> Limits:
+    value, low, high, _ = difference_and_p(
+        a, b, single=_single(cube, pair, a, b), rounds=rounds, died=pair.died, confidence=CONFIDENCE
     )
-
-
-def _difference(a: Floats, b: Floats, *, single: bool) -> Limits:
-    if not a.size:
-        return Limits(value=math.nan, low=math.nan, high=math.nan, n=0)
-    value, low, high = paired_difference(a, b, single=_plain(a, b, single=single), confidence=CONFIDENCE)
     return Limits(value=value, low=low, high=high, n=a.size, discordant=float(np.mean((b - a) ** 2)))
 
 
-def _share(b: Floats, *, single: bool) -> Limits:
-    if not b.size:
-        return Limits(value=math.nan, low=math.nan, high=math.nan, n=0)
-    low, high = accuracy_interval(b, single=_plain(b, b, single=single), confidence=CONFIDENCE)
-    share = float(b.mean())
+def _share(b: Floats, *, cube: Cube, pair: Pair) -> Limits:
+    """b's own share; where it differs between rounds, as after a server died, the wider interval over rounds."""
+    low, high = accuracy_interval(b, single=_single(cube, pair, b), confidence=CONFIDENCE)
+    share, rounds = float(b.mean()), cube.rounds[pair.mask]
+    if count_rounds(rounds) >= LEAST_ROUNDS and share > 0.0:
+        down, up = mean_over_rounds(b, rounds).limits(CONFIDENCE)
+        low, high = max(0.0, min(low, down)), min(1.0, max(high, up))
     return Limits(value=share, low=low, high=high, n=b.size, discordant=share * (1.0 - share))
 
 
-def _plain(a: Floats, b: Floats, *, single: bool) -> bool:
+def _single(cube: Cube, pair: Pair, *sides: Floats) -> bool:
     """Whether each problem has one outcome that is right or wrong, so that shares are plain."""
-    return single and bool(np.isin(np.concatenate((a, b)), (0.0, 1.0)).all())
-
-
-def _failed(cube: Cube, point: int, pair: Pair) -> Floats:
-    """The failed share of each problem of the pair, (problems,)."""
-    started = cube.sent[point].any(axis=1)
-    cells: NDArray[Any] = (cube.sent & ~cube.answered)[point][started][:, pair.mask]
-    return np.asarray(cells.mean(axis=0), dtype=np.float64)
+    one = cube.outcomes[[pair.a, pair.b]].max() == 1
+    return bool(one and np.isin(np.concatenate(sides), (0.0, 1.0)).all())

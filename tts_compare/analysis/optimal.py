@@ -43,11 +43,6 @@ class Choice:
     differs_share: float
 
 
-def count_targets(drawn: Resampled) -> int:
-    """How many accuracies ``choices`` looks at."""
-    return len(_targets(drawn.accuracy[0], drawn.axes["tokens"][0])) if drawn.points else 0
-
-
 def choices(cube: Cube, drawn: Resampled, weights: Floats, *, confidence: float = 0.95) -> list[Choice]:
     """One Choice an accuracy level on the compute frontier, among the points that reach it in the data.
 

@@ -35,9 +35,9 @@ def _uncounted(row: Row, priced: frozenset[str]) -> bool:
 
 #: Code -> whether a point's row, of a run in which the second argument's settings have a price, shows it.
 _TESTS: Mapping[str, Callable[[Row, frozenset[str]], bool]] = {
-    "one_server_start": lambda r, _: max(r["repeats"], r.get("rounds") or 0) < 2,
-    "few_rounds": lambda r, _: (r.get("rounds") or 0) == 2,
-    "censored": lambda r, _: bool(r.get("latency_is_lower_bound")),
+    "one_server_start": lambda r, _: r["repeats"] * r["rounds"] < 2,
+    "few_rounds": lambda r, _: r["repeats"] == 1 and r["rounds"] == 2,
+    "censored": lambda r, _: bool(r["latency_is_lower_bound"]),
     "nothing_correct": lambda r, _: r["accuracy_bound_hi"] == 0.0,
     "all_truncated": lambda r, _: r["truncated_share"] == 1.0,
     "ungraded": lambda r, _: (r["ungraded"] or 0) > 0,
@@ -45,7 +45,7 @@ _TESTS: Mapping[str, Callable[[Row, frozenset[str]], bool]] = {
     "derived_biased": lambda r, _: bool(r["biased"]),
     "derived_short": lambda r, _: (r["prefix_short_share"] or 0.0) > _SHORT,
     "truncated": lambda r, _: _TRUNCATED < (r["truncated_share"] or 0.0) < 1.0,
-    "vote_cost_bound": lambda r, _: bool(r.get("cost_is_upper_bound")),
+    "vote_cost_bound": lambda r, _: bool(r["cost_is_upper_bound"]),
     "price_missing": _priceless,
     "cost_unknown": _uncounted,
     "few_problems": lambda r, _: r["n"] < _FEW,

@@ -11,8 +11,7 @@ import polars as pl
 from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.samples import last_attempts
 from tts_compare.codes import CODES, warn
-from tts_compare.domain import Doubt, RequestError
-from tts_compare.ending import ending
+from tts_compare.domain import Doubt
 
 #: Kinds of failure that hold the server for as long as an answer would: they do not lighten the load.
 _SLOW = ("timeout_first_byte", "timeout_idle", "timeout_total")
@@ -27,15 +26,12 @@ def request_warnings(measured: pl.DataFrame, points: pl.DataFrame, manifest: Map
 
     measured: ``samples.measured_rows``. points: those of the run. manifest: its ``deaths`` and ``failed``.
     """
-    settings = manifest.get("settings") or {}
-    ends = [
-        (row, _ending(row, hosted=(settings.get(row["setting"]) or {}).get("backend") == "openai"))
-        for row in last_attempts(measured).filter(~pl.col("ok")).iter_rows(named=True)
-    ]
-    unsent = [row for row, end in ends if end == "failed" and _never_sent(row)]
-    failed = [row for row, end in ends if end == "failed" and not _never_sent(row)]
-    missed = [row for row, end in ends if end == "not_measured"]
-    sent = dict(last_attempts(measured).group_by("setting").len().sort("setting").rows())
+    last = last_attempts(measured)
+    bad = list(last.filter(~pl.col("ok")).iter_rows(named=True))
+    unsent = [row for row in bad if row["ending"] == "failed" and _never_sent(row)]
+    failed = [row for row in bad if row["ending"] == "failed" and not _never_sent(row)]
+    missed = [row for row in bad if row["ending"] == "not_measured"]
+    sent = dict(last.group_by("setting").len().sort("setting").rows())
     labels = _Labels(points)
     return [
         *_deaths(manifest),
@@ -81,21 +77,13 @@ class _Labels:
                 for point in self._points
                 if (point["setting"], point["method"], point["load"]) in works
                 and (point["provenance"] == "derived" or (*_work(point), point["budget"]) in budgets)
-                and (point["failed"] or point.get("not_measured"))
+                and (point["failed"] or point["not_measured"])
             )
         )
 
 
 def _work(point: Mapping[str, Any]) -> tuple[Any, ...]:
     return (point["setting"], point["method"], point["load"])
-
-
-def _ending(row: Row, *, hosted: bool) -> str:
-    kind = row["error_kind"]
-    error = (
-        RequestError(kind=kind, status=row["error_status"], message=row.get("error_message") or "") if kind else None
-    )
-    return ending(error, row["finish_reason"], hosted=hosted)
 
 
 def _never_sent(row: Row) -> bool:
@@ -152,7 +140,7 @@ def _refused(failed: list[Row], labels: _Labels) -> Iterator[Doubt]:
 def _retried(measured: pl.DataFrame) -> Iterator[Doubt]:
     calls = ["setting", "method", "budget", "load", "problem", "repeat", "sample", "call"]
     tried = (
-        measured.filter(pl.col("sent_ns").is_not_null())
+        measured.filter(pl.col("sent_ns").is_not_null() & (pl.col("ending") != "not_measured"))
         .group_by("setting")
         .agg(attempts=pl.len(), calls=pl.struct(calls).n_unique())
         .filter(pl.col("attempts") > pl.col("calls"))

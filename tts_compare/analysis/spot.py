@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from tts_compare.analysis.samples import call_rows, is_ok
+from tts_compare.analysis.samples import call_rows, timed_rows
 
 #: A derived latency further off than this is doubted.
 TOLERANCE = 0.05
@@ -36,7 +36,7 @@ def spot_frame(records: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
     schema |= dict.fromkeys(("setting", "method", "load"), pl.String) | dict.fromkeys(("budget", "n"), pl.Int64)
     if cuts.height == 0:
         return pl.DataFrame(schema=schema)
-    rows = records.filter(pl.col("phase") != "warmup").with_columns(ok=is_ok())
+    rows = timed_rows(records.filter(pl.col("phase") != "warmup"))
     calls = call_rows(rows).filter((pl.col("call") == 0) & pl.col("ok"))
     texts = "text" in calls.columns
     text = (pl.col("reasoning").fill_null("") + pl.col("text").fill_null("")) if texts else pl.lit("")

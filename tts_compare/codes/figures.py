@@ -73,9 +73,9 @@ FIGURE_CODES: Mapping[str, Code] = {
     ),
     "left_out": Code(
         severity="warning",
-        text="more than 1 % of the problems are left out of the comparison, because not every setting completed them",
+        text="more than 1 % of the problems are left out of the comparison, as not every setting was measured on them",
         fix=_RESUME,
-        advice="resume the run until all problems are complete",
+        advice="resume the run until all problems are measured",
     ),
     "one_server_start": Code(
         severity="warning",

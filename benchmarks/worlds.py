@@ -1,0 +1,162 @@
+"""Runs of known truth for ``benchmarks.coverage``: outcomes drawn from a small model, as the product's cube takes them.
+
+Lengths are lognormal (median 2,000 tokens, sigma 1.2: the longest tenth about 100 times the shortest) and cut at the
+budget. A server start multiplies all latencies of its round, a request its own; both have mean 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from tts_compare.analysis.cube import Cube, cubes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+MEDIAN, SIGMA = 2000.0, 1.2
+BUDGET = 16_384
+TTFT_S, TPOT_S = 0.05, 0.01
+TOTAL_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One point: what each problem took. All arrays are (problems,).
+
+    facts: of the setting in the manifest. failed: the outcome is a failure, and latency_s what it took until then.
+    """
+
+    name: str
+    latency_s: Floats
+    tokens: Floats
+    correct: Floats
+    failed: Flags | None = None
+    budget: int = BUDGET
+    limits: str = "total_s 600"
+    facts: Mapping[str, Any] | None = None
+
+
+def lengths(rng: np.random.Generator, problems: int, *, correlation: float = 1.0, sides: int = 2) -> list[Floats]:
+    """What each side's responses want to be long, (problems,), with this correlation of their logarithms."""
+    shared = rng.normal(size=problems)
+    found = []
+    for _ in range(sides):
+        own = rng.normal(size=problems) if correlation < 1.0 else shared
+        logs = math.sqrt(correlation) * shared + math.sqrt(1.0 - correlation) * own if correlation < 1.0 else shared
+        found.append(np.maximum(1.0, np.round(MEDIAN * np.exp(SIGMA * logs))))
+    return found
+
+
+def starts(rng: np.random.Generator, rounds: int, deviation: float, *, kind: str = "normal") -> Floats:
+    """(rounds,) effects of the starts of one setting. kind: normal, slow (one in 20 half as fast again), modes (two)."""
+    effects = np.exp(rng.normal(-(deviation**2) / 2, deviation, rounds))
+    if kind == "slow":
+        effects = effects * np.where(rng.random(rounds) < 0.05, 1.5, 1.0)
+    if kind == "modes":
+        effects = effects * np.where(rng.random(rounds) < 0.5, 1.1, 1.0)
+    return np.asarray(effects, dtype=np.float64)
+
+
+def seconds(rng: np.random.Generator, tokens: Floats, effects: Floats, *, noise: float, concurrency: int = 1) -> Floats:
+    """(problems,) latencies; at a concurrency above 1 the requests of a batch share their noise."""
+    problems = tokens.size
+    batches = -(-problems // concurrency)
+    own = np.repeat(np.exp(rng.normal(-(noise**2) / 2, noise, batches)), concurrency)[:problems]
+    # Rounds are interleaved over the problems, batches are of one round.
+    order = np.argsort(round_of(problems, effects.size), kind="stable")
+    shaken = np.empty(problems)
+    shaken[order] = own
+    found = (TTFT_S + (tokens - 1) * TPOT_S) * effects[round_of(problems, effects.size)] * shaken
+    return np.asarray(found, dtype=np.float64)
+
+
+def round_of(problems: int, rounds: int) -> NDArray[np.int64]:
+    """(problems,) the round of each, shares equal but for one."""
+    return np.arange(problems) % rounds
+
+
+def cube_of(sides: Sequence[Side], rounds: int, *, load: str = "c1") -> Cube:
+    """The product's cube of these points."""
+    (cube,) = cubes(outcome_frame(sides, rounds, load=load))
+    return cube
+
+
+def outcome_frame(sides: Sequence[Side], rounds: int, *, load: str = "c1") -> pl.DataFrame:
+    """Priced outcomes with the columns that ``cubes`` reads."""
+    problems = sides[0].tokens.size
+    number = round_of(problems, rounds)
+    names = [f"{i:05d}" for i in range(problems)]
+    return pl.concat([_outcomes(side, names, number, load) for side in sides])
+
+
+def _outcomes(side: Side, names: list[str], number: NDArray[np.int64], load: str) -> pl.DataFrame:
+    facts = side.facts or {}
+    failed = np.zeros(len(names), dtype=bool) if side.failed is None else side.failed
+    devices = int(facts.get("devices", 1))
+    bill = side.latency_s * devices / (int(load[1:]) if load != "c1" else 1)
+    figures = {
+        "latency_s": side.latency_s,
+        "request_s": side.latency_s,
+        "tokens": np.where(failed, 0.0, side.tokens),
+        "bill_gpu_s": bill,
+        "usd": bill,
+        "flops": side.tokens,
+    }
+    caps = {"latency_s": TOTAL_S, "request_s": TOTAL_S, "tokens": float(side.budget)}
+    caps |= {"bill_gpu_s": TOTAL_S * devices, "usd": TOTAL_S * devices, "flops": float(side.budget)}
+    return pl.DataFrame(
+        {
+            "problem": names,
+            "round": number,
+            "failed": failed,
+            "ok": ~failed,
+            "ending": np.where(failed, "failed", "answered"),
+            "failed_samples": failed.astype(np.float64),
+            "correct": np.where(failed, 0.0, side.correct),
+            **figures,
+        }
+    ).with_columns(
+        setting=pl.lit(side.name),
+        method=pl.lit("truncate"),
+        budget=pl.lit(side.budget, dtype=pl.Int64),
+        load=pl.lit(load),
+        samples=pl.lit(1, dtype=pl.Int64),
+        policy=pl.lit("any"),
+        provenance=pl.lit("measured"),
+        devices=pl.lit(devices, dtype=pl.Int64),
+        model=pl.lit(str(facts.get("model", "m"))),
+        limits=pl.lit(side.limits),
+        hosted=pl.lit(value=False),
+        repeat=pl.lit(0, dtype=pl.Int64),
+        ungraded=pl.lit(value=False),
+        **{f"cap_{name}": pl.lit(cap) for name, cap in caps.items()},
+    )
+
+
+def setting(*, model: str = "m", drafts: bool = False, ranks: int = 1) -> dict[str, Any]:
+    """The manifest's entry of a setting."""
+    speculation = {"kind": "ngram"} if drafts else {"kind": "none"}
+    return {
+        "backend": "vllm",
+        "model": model,
+        "tensor_parallel": ranks,
+        "devices": ranks,
+        "speculation": speculation,
+    }
+
+
+def manifest_of(sides: Sequence[Side], parameters: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """A manifest with what pairs and claims read."""
+    return {
+        "settings": {side.name: dict(side.facts or {}) for side in sides},
+        "models": {name: {"parameters": count} for name, count in (parameters or {}).items()},
+    }

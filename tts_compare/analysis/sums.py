@@ -1,0 +1,112 @@
+"""Counts, shares, sums and means of each point: what needs no interval."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tts_compare.analysis.schema import POINT_KEY
+
+_WORK = ("setting", "method", "record_budget", "load")
+
+
+def point_sums(outcomes: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFrame:
+    """One row a point. outcomes: priced and charged, without those not measured; measured: the rows they come of.
+
+    Accuracy, latency, tokens and costs are of every outcome; the times to tokens, which a failed outcome may not have,
+    of the ``answered``.
+    """
+    spent = measured.group_by("setting", "method", "load", pl.col("budget").alias("record_budget")).agg(
+        spent_tokens=pl.col("completion_tokens").sum()
+    )
+    wall = (
+        outcomes.select(*POINT_KEY, "repeat", "round", "wall_s")
+        .unique()
+        .group_by(POINT_KEY)
+        .agg(wall_s=pl.when(pl.col("wall_s").count() > 0).then(pl.col("wall_s").sum()))
+    )
+    is_whole = (pl.col("provenance") == "measured") & (pl.col("work_share") == 1.0)
+    found = (
+        outcomes.group_by(POINT_KEY, maintain_order=True)
+        .agg(**_counts(), **_times(), **_costs())
+        .join(wall, on=list(POINT_KEY))
+        .join(
+            outcomes.select(*POINT_KEY, *_WORK[2:3], "provenance", "work_share").unique(list(POINT_KEY)),
+            on=list(POINT_KEY),
+        )
+        .join(spent, on=list(_WORK), how="left")
+        .with_columns(
+            pl.when(is_whole).then("wall_s").alias("wall_s"),
+            wasted_share=1.0
+            - pl.col("tokens_right")
+            / pl.when(pl.col("provenance") == "measured")
+            .then(pl.max_horizontal("tokens_sum", pl.col("spent_tokens") * pl.col("work_share")))
+            .otherwise("tokens_sum"),
+        )
+    )
+    return found.drop("record_budget", "provenance", "work_share", "spent_tokens", "tokens_right")
+
+
+def _counts() -> dict[str, pl.Expr]:
+    right = pl.col("correct").fill_null(0.0)
+    ungraded = pl.col("ungraded")
+    graded = (pl.col("ok") & ~ungraded).any() | pl.col("failed").all()
+    short = pl.col("short_tokens").filter("ok").sum() / (pl.col("budget") * pl.col("samples")).filter("ok").sum()
+    return {
+        "prefix_short_share": pl.when(pl.col("provenance").first() == "derived").then(short),
+        "n": pl.col("problem").n_unique(),
+        "outcomes": pl.len(),
+        "answered": pl.col("ok").sum(),
+        "failed": pl.col("failed").sum(),
+        "ungraded": ungraded.sum(),
+        "failed_share": pl.col("failed").mean(),
+        "ungraded_share": ungraded.mean(),
+        "failed_samples_share": pl.col("failed_samples").mean(),
+        "truncated_share": pl.col("truncated").filter("ok").sum() / pl.len(),
+        "accuracy": pl.when(graded).then(right.mean()),
+        "accuracy_bound_lo": right.mean(),
+        "accuracy_bound_hi": (right + (pl.col("failed") | ungraded).cast(pl.Float64)).mean(),
+        "pass_at_samples": pl.when(graded).then(pl.col("pass_at").fill_null(0.0).mean()),
+        "right": right.sum(),
+    }
+
+
+def _times() -> dict[str, pl.Expr]:
+    answered = {
+        "request_latency_mean_s": "request_latency_s",
+        "ttft_mean_s": "ttft_s",
+        "tpot_mean_s": "tpot_s",
+        "latency_mth_mean_s": "latency_mth_s",
+    }
+    return {
+        **{name: pl.col(column).filter("ok").mean() for name, column in answered.items()},
+        "tpot_pooled_s": pl.col("decode_s").filter("ok").sum() / pl.col("decode_tokens").filter("ok").sum(),
+        "latency_is_lower_bound": pl.col("failed").any(),
+        "attempts_mean": pl.col("attempts").mean(),
+        "limit_wait_mean_s": pl.col("limit_wait_s").mean(),
+    }
+
+
+def _costs() -> dict[str, pl.Expr]:
+    right, tokens = pl.col("correct").fill_null(0.0), pl.col("tokens").sum()
+    per_correct = pl.when(right.sum() > 0).then(1.0 / right.sum())
+    bill, usd = _known_sum("bill_gpu_s"), _known_sum("usd")
+    return {
+        "prompt_tokens_mean": pl.col("prompt_tokens").filter("ok").mean(),
+        "cached_tokens_mean": pl.col("cached_tokens").filter("ok").mean(),
+        "flops_mean": pl.col("flops").filter("ok").mean(),
+        "gpu_s_per_token": bill / tokens,
+        "gpu_s_per_problem": bill / pl.len(),
+        "gpu_s_per_problem_least": _known_sum("least_gpu_s") / pl.len(),
+        "cost_is_upper_bound": pl.col("least_gpu_s").count() > 0,
+        "gpu_s_per_correct": _known_sum("charged_bill_gpu_s") * per_correct,
+        "usd_per_problem": usd / pl.len(),
+        "usd_per_correct": _known_sum("charged_usd") * per_correct,
+        "tokens_sum": tokens,
+        "tokens_right": (pl.col("tokens") * right).sum(),
+    }
+
+
+def _known_sum(column: str) -> pl.Expr:
+    """The sum where every answered outcome has the figure, and any outcome at all: nothing known is not 0."""
+    known = (pl.col(column).filter("ok").null_count() == 0) & (pl.col(column).count() > 0)
+    return pl.when(known).then(pl.col(column).sum())
