@@ -139,7 +139,7 @@ def documented() -> list[str]:
     """The table's rows as docs/metrics.md has them: errors first, each severity by code."""
     ordered = sorted(CODES.items(), key=lambda item: (("error", "warning", "note").index(item[1].severity), item[0]))
     return [
-        f"| {code} | {row.severity} | {row.text} | {f'`{row.fix}`' if row.fix else row.advice} |"
+        f"| {code} | {row.severity} | {row.text} | {f'`` {row.fix} ``' if row.fix else row.advice} |"
         for code, row in ordered
     ]
 
