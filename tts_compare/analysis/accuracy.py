@@ -76,7 +76,7 @@ def accuracy_difference(
         return AccuracyDifference(n=0)
     own = None if rounds is None else rounds[graded]
     sides = (a.values[graded], b.values[graded])
-    value, low, high, p = _tested(*sides, single=single, rounds=own, died=died)
+    value, low, high, p = difference_and_p(*sides, single=single, rounds=own, died=died)
     unknown = max(float(a.unknown.mean()), float(b.unknown.mean())) > TOLERATED_UNKNOWN
     if unknown:
         p = _worst(a, b, value, single=single, rounds=rounds, died=died)
@@ -91,10 +91,11 @@ def accuracy_difference(
     )
 
 
-def _tested(
-    a: Floats, b: Floats, *, single: bool, rounds: Codes | None, died: bool
+def difference_and_p(
+    a: Floats, b: Floats, *, single: bool, rounds: Codes | None, died: bool, confidence: float = 0.95
 ) -> tuple[float, float, float, float]:
-    value, low, high = paired_difference(a, b, single=single)
+    """b minus a, its interval and P: over problems, or over rounds too where problems of one round share a fate."""
+    value, low, high = paired_difference(a, b, single=single, confidence=confidence)
     p = paired_p(a, b, single=single)
     if rounds is None or count_rounds(rounds) < LEAST_ROUNDS:
         return value, low, high, p
@@ -102,7 +103,7 @@ def _tested(
     if died or rounds_differ(differences, rounds) < _DIFFER:
         over = mean_over_rounds(differences, rounds)
         p = max(p, over.p)
-        down, up = over.limits()
+        down, up = over.limits(confidence)
         if up - down > high - low:
             low, high = max(-1.0, down), min(1.0, up)
     return value, low, high, p
@@ -113,6 +114,6 @@ def _worst(a: Correct, b: Correct, value: float, *, single: bool, rounds: Codes 
     worst = 0.0
     for right_a, right_b in product((0.0, 1.0), repeat=2):
         sides = (a.bound(right_a), b.bound(right_b))
-        bound, _, _, p = _tested(*sides, single=single, rounds=rounds, died=died)
+        bound, _, _, p = difference_and_p(*sides, single=single, rounds=rounds, died=died)
         worst = max(worst, p if bound * value > 0.0 else 1.0)
     return worst

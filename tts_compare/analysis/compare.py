@@ -118,14 +118,14 @@ def cube_pairs(cube: Cube, manifest: Mapping[str, Any]) -> list[Pair]:
             a=a,
             b=b,
             mask=cube.own_mask(a, b),
-            planned=_planned(cube, a, b),
+            planned=planned_in_rounds(cube, a, b),
             died=not dead.isdisjoint({cube.keys[a]["setting"], cube.keys[b]["setting"]}),
         )
         for axis, a, b in found
     ]
 
 
-def _planned(cube: Cube, a: int, b: int) -> NDArray[np.bool_]:
+def planned_in_rounds(cube: Cube, a: int, b: int) -> NDArray[np.bool_]:
     """The problems of the rounds that both measured: a round one side did not measure takes no part."""
     first, second = (cube.rounds[cube.sent[point].any(axis=0)] for point in (a, b))
     return np.isin(cube.rounds, first) & np.isin(cube.rounds, second)
@@ -181,7 +181,7 @@ def judge_pairs(pairs: Sequence[tuple[Cube, Sequence[Pair]]], weights: Weights) 
 
 def _judge(cube: Cube, pair: Pair, ratios: Ratios) -> _Judged:
     planned = pair.mask if pair.planned is None else pair.planned
-    sides = [_correct(cube, point, planned) for point in (pair.a, pair.b)]
+    sides = [correct_of(cube, point, planned) for point in (pair.a, pair.b)]
     outcomes = np.concatenate([side.values[np.isfinite(side.values)] for side in sides])
     single = cube.outcomes[[pair.a, pair.b]].max() == 1 and bool(np.isin(outcomes, (0.0, 1.0)).all())
     duel = pair.duel(cube)
@@ -190,13 +190,13 @@ def _judge(cube: Cube, pair: Pair, ratios: Ratios) -> _Judged:
         cube=cube,
         ratios=ratios,
         accuracy=accuracy_difference(*sides, single=single, rounds=cube.rounds[planned], died=pair.died),
-        withheld=withhold(duel, ratios, max(_missing(cube, point, planned) for point in (pair.a, pair.b))),
+        withheld=withhold(duel, ratios, max(missing_share(cube, point, planned) for point in (pair.a, pair.b))),
         latency=_favourable(duel, decide(ratios.latency_answered, ratios.latency, ratios.failures)),
         cost=_favourable(duel, decide(ratios.cost_answered, ratios.cost, ratios.failures)),
     )
 
 
-def _correct(cube: Cube, point: int, mask: NDArray[np.bool_]) -> Correct:
+def correct_of(cube: Cube, point: int, mask: NDArray[np.bool_]) -> Correct:
     """A point's accuracy on each problem of a mask; a problem not measured in every repeat is unknown."""
     measured = cube.own_mask(point)[mask]
     started = cube.sent[point].any(axis=1)
@@ -206,7 +206,7 @@ def _correct(cube: Cube, point: int, mask: NDArray[np.bool_]) -> Correct:
     return Correct(values=values, unknown=np.where(measured, ungraded, 1.0))
 
 
-def _missing(cube: Cube, point: int, planned: NDArray[np.bool_]) -> float:
+def missing_share(cube: Cube, point: int, planned: NDArray[np.bool_]) -> float:
     """Share of the planned problems that a point did not measure in every repeat of it."""
     return float(1.0 - cube.own_mask(point)[planned].mean()) if planned.any() else 1.0
 

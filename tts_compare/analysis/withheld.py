@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -60,8 +61,9 @@ def _too_few_starts(duel: Duel, estimate: Estimate) -> Withheld | None:
 
 def same_limits(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether two points were measured under the same limits and retry rules, as far as these are known."""
-    sides = (first.get("limits"), second.get("limits"))
-    return None in sides or sides[0] == sides[1]
+    sides = [json.loads(key.get("limits") or "{}") for key in (first, second)]
+    known = [name for name in sides[0] if None not in (sides[0][name], sides[1].get(name))]
+    return all(sides[0][name] == sides[1][name] for name in known)
 
 
 def is_derived_under_load(key: Mapping[str, Any], load: str) -> bool:

@@ -153,8 +153,15 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     add("--resume", metavar="DIR", help="take up a run: do only what is missing")
     add("--quiet", action="store_const", const=True, help="no progress, only the report")
     add("--no-color", action="store_const", const=True, help="no colour (also NO_COLOR)")
-    add("--strict", action="store_const", const=True, help="exit 1 when any figure carries a doubt")
+    _add_strict(group)
     add("--insecure", action="store_const", const=True, help="do not verify TLS certificates; every report says so")
+
+
+def _add_strict(group: argparse._ActionsContainer) -> None:
+    """``--strict`` and ``--strict=warning``: two flags to argparse, so that no word after the first is its value."""
+    add = group.add_argument
+    add("--strict", "--strict=error", action="store_const", const="error", help="exit 1 on a warning of severity error")
+    add("--strict=warning", action="store_const", const="warning", dest="strict", help="exit 1 on any but a note")
 
 
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -184,6 +191,7 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="p90_latency=10, accuracy>=0.8, cost<=X; repeatable",
     )
     add("--output", metavar="FILE", help="write there instead of to standard output")
+    _add_strict(parser)
     add("--no-color", action="store_true")
 
 
@@ -218,7 +226,10 @@ def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         commands,
         "diff",
         "compare two runs, paired by problem",
-        "example:\n  tts-compare diff runs/old runs/new --fail-on 'accuracy < -2pp' --fail-on 'latency > +5%'",
+        "example:\n  tts-compare diff runs/old runs/new --fail-on 'accuracy < -2pp' --fail-on 'latency > +5%' "
+        "--fail-on 'failed > 1%'\n\n"
+        "exit status: 0 no tolerance is exceeded; 1 one is; 2 one cannot be judged, or is not shown to be kept with "
+        "--require-proof",
     )
     add = parser.add_argument
     add("a", metavar="A")
@@ -228,8 +239,13 @@ def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         action="append",
         default=[],
         metavar="EXPR",
-        help="exit 1 where the interval excludes the tolerance; repeatable",
+        help="exit 1 where the one-sided 95 %% limit is beyond the tolerance: accuracy, latency, cost, cost_per_token, "
+        "failed; repeatable",
     )
+    add("--require-proof", action="store_true", help="exit 2 where a tolerance is not shown to be kept")
+    add("--map", action="append", default=[], metavar="A=B", help="pair setting A with setting B; repeatable")
+    add("--allow-missing", action="store_true", help="points that are in one run only are no reason to fail")
+    _add_strict(parser)
     add("--no-color", action="store_true")
 
 

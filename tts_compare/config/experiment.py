@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tts_compare.domain import AnswerKind, Device, Policy, Price, Sampling, Speculation
+from tts_compare.domain import AnswerKind, Device, Policy, Price, Sampling, Speculation, Strictness
 
 Curve = Literal["single-pass", "per-budget"]
 Grader = Literal["layered", "math-verify", "both"]
@@ -130,7 +130,7 @@ class Experiment:
     resume: str | None = None
     quiet: bool = False
     no_color: bool = False
-    strict: bool = False
+    strict: Strictness | None = None
     insecure: bool = False
 
 

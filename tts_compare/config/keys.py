@@ -30,6 +30,7 @@ from tts_compare.config.values import (
     path,
     positive,
     probability,
+    strictness,
     table,
     tables,
     text,
@@ -140,6 +141,6 @@ TOP: dict[str, Parse[Any]] = {
     "resume": path,
     "quiet": flag,
     "no_color": flag,
-    "strict": flag,
+    "strict": strictness,
     "insecure": flag,
 }

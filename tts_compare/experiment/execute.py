@@ -15,6 +15,7 @@ from typing import Any
 
 from tts_compare import store
 from tts_compare.admission import Purse
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord
 from tts_compare.errors import TTSCompareError
 from tts_compare.experiment.join import write_points
@@ -139,10 +140,9 @@ def machine_doubts(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Doub
     if not changed:
         return ()
     return (
-        Doubt(
-            code="machine_changed",
-            message=f"the run was taken up on a machine that differs in {', '.join(changed)}",
-            advice="compare what was measured on one machine: start a new run there",
+        warn(
+            "machine_changed",
+            f"the run was taken up on a machine that differs in {', '.join(changed)}",
         ),
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
+from tts_compare.codes import warn
 from tts_compare.errors import RunError, UsageError
 from tts_compare.experiment.judge import endpoint_options
 
@@ -127,13 +128,12 @@ def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[
     texts = {(row["id"], row["problem"]) for row in known}
     if others := len(texts) - len({ident for ident, _ in texts}):
         renamed["doubts"].append(
-            {
-                "code": "problems_differ",
-                "message": f"{others} ids of problems name other problems in another run: "
-                "what is compared is not the same",
-                "advice": "report runs of different data sets apart, or give their problems ids",
-                "setting": None,
-            }
+            asdict(
+                warn(
+                    "problems_differ",
+                    f"{others} ids of problems name other problems in another run: what is compared is not the same",
+                )
+            )
         )
     models = {model: facts for _, manifest in manifests for model, facts in manifest["models"].items()}
     dataset = {**first["dataset"], "problems": list(problems.values())}

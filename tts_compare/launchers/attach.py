@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_compare.backends import BACKENDS
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, Endpoint, Setting
 from tts_compare.errors import StartError
 from tts_compare.launchers import probe
@@ -119,10 +120,9 @@ def doubts_of(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...
     doubts = []
     if trusted:
         doubts.append(
-            Doubt(
-                code="attached_on_trust",
-                message=f"the server was attached to; taken on trust: {', '.join(trusted)}",
-                advice="let tts-compare start the server, or compare its command line with the setting by hand",
+            warn(
+                "attached_on_trust",
+                f"the server was attached to; taken on trust: {', '.join(trusted)}",
                 setting=setting.id,
             )
         )
@@ -130,10 +130,9 @@ def doubts_of(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...
         asked = getattr(setting, name)
         if asked is not None and asked not in (value, "auto"):
             doubts.append(
-                Doubt(
-                    code="attached_differs",
-                    message=f"the attached server says {name} is {value}, the setting says {asked}",
-                    advice="make the setting say what runs",
+                warn(
+                    "attached_differs",
+                    f"the attached server says {name} is {value}, the setting says {asked}",
                     setting=setting.id,
                 )
             )
