@@ -101,7 +101,10 @@ async def send(
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the attempt must end in its rows
         return flight.rows(_error_of(error, flight))
-    return flight.rows(None)
+    try:
+        return flight.rows(None)
+    except Exception as error:  # noqa: BLE001 - the same: what a server says must not stop a run
+        return flight.rows(_error_of(error, flight))
 
 
 class _Flight:
@@ -147,6 +150,8 @@ class _Flight:
             status=response.status_code,
             encoding=response.headers.get("content-encoding", "").strip().lower(),
             max_tokens=self.attempt.max_tokens,
+            n=self.attempt.choices,
+            model=model if isinstance(model := self._body.get("model"), str) else None,
         )
         batches = self.exchange.batches(REDUCE_BYTES) if self.exchange else self._batches(response)
         try:

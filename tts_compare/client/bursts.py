@@ -1,0 +1,60 @@
+"""Whether the tokens of a stream arrived as they were made, or were held back and came together.
+
+What holds a stream back (a buffering proxy, an endpoint that makes the whole answer before it sends the first byte of
+it) hides when its tokens were made: time to first token, time per token and every latency cut out of the answer are
+then those of whoever held it. An engine's own chunks are no such burst: n-gram speculation sends up to six tokens at
+once and ``--stream-interval 4`` four, at the pace at which they are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+FEW_TOKENS = 16
+"""So many tokens may come at one instant whatever the pace: what an engine sends in one chunk."""
+TIMES_USUAL = 4
+"""A chunk of more than ``FEW_TOKENS`` is a burst where it is so many times as large as the request's usual chunk."""
+HIDDEN_NS = 20_000_000
+"""A burst that ends a shorter wait hides nothing that a figure would show."""
+SHARE = 0.1
+"""Bursts with more than this share of the tokens make the stream a buffered one."""
+_TOGETHER_NS = 1_000_000
+_OF_PACE = 8
+
+
+def is_buffered(at: Sequence[int], tokens: Sequence[int], sent_ns: int) -> bool:
+    """Tell whether a stream was held back somewhere.
+
+    at: the instants (ns) of its chunks, ascending; tokens: what each brought; sent_ns: when it was asked for. Chunks
+    are one arrival where less than 1 ms and less than an eighth of the request's own time per token lies between them.
+    A burst is an arrival of more than ``FEW_TOKENS`` tokens and ``TIMES_USUAL`` times the usual chunk, after a wait of
+    at least ``HIDDEN_NS``. The first arrival, which an engine sends with its first token, need only hold more than
+    ``FEW_TOKENS``.
+    """
+    total = sum(tokens)
+    if total <= FEW_TOKENS:
+        return False
+    many = max(FEW_TOKENS, TIMES_USUAL * _usual(tokens))
+    together_ns = min(_TOGETHER_NS, (at[-1] - sent_ns) // total // _OF_PACE)
+    in_bursts = held = 0
+    last_ns, wait_ns, is_first = sent_ns, 0, True
+    for instant, count in zip(at, tokens, strict=True):
+        if held and instant - last_ns <= together_ns:
+            held += count
+        else:
+            if held > (FEW_TOKENS if is_first else many) and wait_ns >= HIDDEN_NS:
+                if is_first:
+                    return True
+                in_bursts += held
+            is_first = is_first and not held
+            held, wait_ns = count, instant - last_ns
+        last_ns = instant
+    if held > (FEW_TOKENS if is_first else many) and wait_ns >= HIDDEN_NS:
+        in_bursts += total if is_first else held
+    return in_bursts > SHARE * total
+
+
+def _usual(tokens: Sequence[int]) -> int:
+    """The median of the chunks but the largest, which may itself be the burst; 1 where there is no other."""
+    others = sorted(count for count in tokens if count)[:-1]
+    return others[len(others) // 2] if others else 1
