@@ -62,11 +62,11 @@ def rows(
     failure = judge(attempt, reducer, headers=headers, status=status, broken=broken)
     reducer.close()
     choices = [reducer.choices.get(i, _NOTHING) for i in range(attempt.choices)]
-    extra = [choice for i, choice in reducer.choices.items() if i >= attempt.choices]
     usage = reducer.final_usage
-    if usage is None and attempt.choices == 1 and not extra and reducer.running_usage is not None:
+    if usage is None and attempt.choices == 1 and not reducer.extra_choices and reducer.running_usage is not None:
         usage = reducer.believed(reducer.running_usage)
-    totals = shares([*choices, *extra], usage.generated if usage else None)
+    # The sum of an answer with choices that nobody asked for is no sum of the rows.
+    totals = shares(choices, usage.generated if usage and not reducer.extra_choices else None)
     server = reducer.metrics
     doubts = _doubts(attempt, reducer, stamps, complete=failure is None and broken is None, surplus=surplus)
     if failure is None and broken is not None:

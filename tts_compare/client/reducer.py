@@ -29,7 +29,8 @@ _MAX_WHOLE_BYTES = 16 * 1024 * 1024
 _MAX_STREAM_BYTES = 64 * 1024 * 1024
 _BYTES_A_TOKEN = 4096
 """What a stream may hold beside its first ``_MAX_STREAM_BYTES``; an engine's chunk of one token has 200 to 500."""
-_MAX_CHARS = 16 * 1024 * 1024
+_MAX_CHARS = 4 * 1024 * 1024
+"""Text of one choice; a budget of 128 thousand tokens makes about half a million characters."""
 _MAX_EXTRA_CHOICES = 16
 _ABSURD_TIMES = 100
 """A usage of so many times the tokens that were asked for is not believed; best of n behind a proxy counts n times."""
@@ -42,7 +43,7 @@ class Reducer:
 
     max_tokens, n, model: what was asked for (None: not known); ``extra_choices``, ``other_model`` and ``absurd_usage``
     say that the answer has more choices, another model's name, counts that cannot be. ``oversized``: it was broken
-    off, because what it says, decompressed, is longer than any answer.
+    off, because what it says, decompressed, is longer than any answer; its text is not kept.
 
     ``put`` and ``drain`` may be called from two threads: what is put is drained in order, by one at a time.
     """
@@ -119,7 +120,7 @@ class Reducer:
         limit = self._max_tokens
         if limit is not None and any(c.at_least_tokens > limit + 16 for c in self.choices.values()):
             self.runaway = True
-        elif self._bytes > self._most_bytes or sum(c.held_chars for c in self.choices.values()) > _MAX_CHARS:
+        elif self._bytes > self._most_bytes or any(choice.held_chars > _MAX_CHARS for choice in self.choices.values()):
             self._too_long("an answer longer than any that was asked for")
 
     def _too_long(self, message: str) -> None:
@@ -240,7 +241,7 @@ class Reducer:
     def close(self) -> None:
         """Take note that no more of the answer comes."""
         for choice in self.choices.values():
-            choice.close()
+            choice.close(forget=self.oversized)
             self.absurd_usage = self.absurd_usage or choice.overflown
 
     def _begun(self, index: int) -> Choice | None:

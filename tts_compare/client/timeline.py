@@ -92,8 +92,8 @@ class Choice:
         if chunk.finish_reason:
             self.finish_reason = _STOPS.get(chunk.finish_reason, chunk.finish_reason)[:_MAX_REASON_CHARS]
 
-    def close(self) -> None:
-        """Replace what still waits for its other half when no more can come, and gather the text."""
+    def close(self, *, forget: bool = False) -> None:
+        """Replace what still waits for its other half when no more can come, and gather the text, or forget it."""
         ends = tuple(REPLACEMENT if half else "" for half in self._halves)
         self._halves = _WHOLE
         if any(ends) and self.at:
@@ -102,6 +102,9 @@ class Choice:
             self._thoughts.append(ends[1])
             self.chars[-1] += len("".join(ends))
         self.compact()
+        if forget:
+            self.text = self.reasoning = ""
+            self.chars = array("i", bytes(self.chars.itemsize * len(self.chars)))
 
     def _texts(self, chunk: ChunkChoice) -> tuple[str, str]:
         answer, thought = chunk.texts()
