@@ -18,6 +18,7 @@ from tts_compare.client.reducer import Reducer
 from tts_compare.client.transport import StampingTransport
 from tts_compare.client.wire import Exchange, FirstByteTimeout, IdleTimeout, Read, TotalTimeout
 from tts_compare.domain import Endpoint, ErrorKind, Phase, RequestError, RequestRecord, RowKey
+from tts_compare.unreachable import why_unreachable
 from tts_compare.untimed import is_proxied, tls_context
 
 REDUCE_BYTES = 256 * 1024
@@ -184,6 +185,11 @@ class _Flight:
             surplus=self.exchange is not None and self.exchange.surplus,
         )
 
+    def why_unreachable(self, error: Exception) -> str:
+        """Why httpx's own transport found no way to the endpoint."""
+        address = str(self._client.base_url).rstrip("/")
+        return str(why_unreachable(error, address, proxied=is_proxied(address)))
+
     async def _head(self, request: httpx.Request) -> httpx.Response:
         """Send and wait for the head. Our transport keeps the limits itself; httpx's has none like them."""
         limits = self._limits
@@ -248,6 +254,8 @@ def _error_of(error: Exception, flight: _Flight) -> RequestError:
         # httpx's own transport tells a lost connection as a protocol error.
         lost = isinstance(error, httpx.NetworkError) or "disconnected" in message or "closed" in message
         kind = ("connect" if flight.status is None else "truncated_stream") if lost else "malformed"
+    if kind == "connect" and not flight.stamps.on_arrival:  # our own transport has said it
+        message = flight.why_unreachable(error)
     if kind is None:
         kind, message = "malformed", f"{type(error).__name__}: {message}"
     return RequestError(kind=kind, status=flight.status, message=message)
