@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.client.bursts import FEW_TOKENS, is_buffered
+from tts_compare.client.bursts import FEW_CHUNKS, FEW_TOKENS, is_buffered
 
 MS = 1_000_000
 SENT = 5_000 * MS
@@ -55,7 +55,7 @@ def test_an_answer_that_comes_whole_at_its_end_is_a_burst(tokens: list[int], pac
     assert is_buffered(at, tokens, SENT)
 
 
-@given(every=st.integers(17, 60), flushes=st.integers(2, 20), pace_ms=st.floats(2.0, 100.0))
+@given(every=st.integers(FEW_CHUNKS + 4, 60), flushes=st.integers(2, 20), pace_ms=st.floats(2.0, 100.0))
 def test_an_answer_flushed_a_few_kilobytes_at_a_time_is_a_burst(every: int, flushes: int, pace_ms: float) -> None:
     tokens = [1] * (every * flushes)
     assert is_buffered(flushed(arrivals(tokens, pace_ms=pace_ms), every), tokens, SENT)
@@ -70,6 +70,7 @@ def test_an_answer_flushed_a_few_kilobytes_at_a_time_is_a_burst(every: int, flus
         ([50.0, *[60.0 + 10 * i for i in range(300)], 3080.0], [1, *[1] * 300, 12], False),
         ([50.0, *[60.0 + 10 * i for i in range(100)], 3080.0], [1, *[1] * 100, 120], True),
         ([50.0, *[60.0 + 10 * i for i in range(400)], 4300.0], [1, *[1] * 400, 20], False),  # one stall of the network
+        ([50.0, *[60.0 + 10 * i for i in range(40)], *[700.0] * 25], [1] * 66, False),  # one of a loaded machine
         ([2.0] * 40, [1] * 40, False),  # made within 2 ms: nothing was hidden
         ([], [], False),
     ],

@@ -8,16 +8,18 @@ once and ``--stream-interval 4`` four, at the pace at which they are made.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 FEW_TOKENS = 16
-"""So many tokens may come at one instant whatever the pace: what an engine sends in one chunk."""
+"""So many tokens may come in one chunk whatever the pace."""
+FEW_CHUNKS = 6
+"""So many chunks may come at one instant: an engine writes one a step, a slow reader finds a few together."""
 TIMES_USUAL = 4
-"""A chunk of more than ``FEW_TOKENS`` is a burst where it is so many times as large as the request's usual chunk."""
+"""More than ``FEW_TOKENS`` at once are a burst where they are so many times the request's usual chunk."""
 HIDDEN_NS = 20_000_000
 """A burst that ends a shorter wait hides nothing that a figure would show."""
-SHARE = 0.1
-"""Bursts with more than this share of the tokens make the stream a buffered one."""
+SHARE = 0.5
+"""Bursts with more than this share of the tokens make the stream a buffered one; a stall of the machine has less."""
 _TOGETHER_NS = 1_000_000
 _OF_PACE = 8
 
@@ -27,31 +29,38 @@ def is_buffered(at: Sequence[int], tokens: Sequence[int], sent_ns: int) -> bool:
 
     at: the instants (ns) of its chunks, ascending; tokens: what each brought; sent_ns: when it was asked for. Chunks
     are one arrival where less than 1 ms and less than an eighth of the request's own time per token lies between them.
-    A burst is an arrival of more than ``FEW_TOKENS`` tokens and ``TIMES_USUAL`` times the usual chunk, after a wait of
-    at least ``HIDDEN_NS``. The first arrival, which an engine sends with its first token, need only hold more than
-    ``FEW_TOKENS``.
+    A burst is an arrival of more than ``FEW_CHUNKS`` chunks, or of more than ``FEW_TOKENS`` tokens and ``TIMES_USUAL``
+    times the usual chunk, after a wait of at least ``HIDDEN_NS``. The first arrival, which an engine sends with its
+    first token, need only hold more than ``FEW_TOKENS``.
     """
     total = sum(tokens)
-    if total <= FEW_TOKENS:
+    if total <= FEW_CHUNKS:
         return False
     many = max(FEW_TOKENS, TIMES_USUAL * _usual(tokens))
     together_ns = min(_TOGETHER_NS, (at[-1] - sent_ns) // total // _OF_PACE)
-    in_bursts = held = 0
-    last_ns, wait_ns, is_first = sent_ns, 0, True
-    for instant, count in zip(at, tokens, strict=True):
-        if held and instant - last_ns <= together_ns:
-            held += count
-        else:
-            if held > (FEW_TOKENS if is_first else many) and wait_ns >= HIDDEN_NS:
-                if is_first:
-                    return True
-                in_bursts += held
-            is_first = is_first and not held
-            held, wait_ns = count, instant - last_ns
-        last_ns = instant
-    if held > (FEW_TOKENS if is_first else many) and wait_ns >= HIDDEN_NS:
-        in_bursts += total if is_first else held
+    in_bursts = 0
+    for wait_ns, chunks, held, is_first in _arrivals(at, tokens, sent_ns, together_ns):
+        if wait_ns >= HIDDEN_NS and (chunks > FEW_CHUNKS or held > (FEW_TOKENS if is_first else many)):
+            in_bursts += held
     return in_bursts > SHARE * total
+
+
+def _arrivals(
+    at: Sequence[int], tokens: Sequence[int], sent_ns: int, together_ns: int
+) -> Iterator[tuple[int, int, int, bool]]:
+    """Each arrival: the wait before it (ns), its chunks, its tokens, whether it is the first."""
+    wait_ns = chunks = held = 0
+    last_ns, is_first = sent_ns, True
+    for instant, count in zip(at, tokens, strict=True):
+        if chunks and instant - last_ns <= together_ns:
+            chunks, held = chunks + 1, held + count
+        else:
+            if chunks:
+                yield wait_ns, chunks, held, is_first
+                is_first = False
+            wait_ns, chunks, held = instant - last_ns, 1, count
+        last_ns = instant
+    yield wait_ns, chunks, held, is_first
 
 
 def _usual(tokens: Sequence[int]) -> int:
