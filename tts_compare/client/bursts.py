@@ -9,6 +9,7 @@ once and ``--stream-interval 4`` four, at the pace at which they are made.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import sub
 
 FEW_TOKENS = 16
 """So many tokens may come in one chunk whatever the pace."""
@@ -36,8 +37,10 @@ def is_buffered(at: Sequence[int], tokens: Sequence[int], sent_ns: int) -> bool:
     total = sum(tokens)
     if total <= FEW_CHUNKS:
         return False
-    many = max(FEW_TOKENS, TIMES_USUAL * _usual(tokens))
     together_ns = min(_TOGETHER_NS, (at[-1] - sent_ns) // total // _OF_PACE)
+    if max(tokens) <= FEW_TOKENS and min(map(sub, at[1:], at), default=0) > together_ns:
+        return False  # nearly every stream, told without a loop of ours
+    many = max(FEW_TOKENS, TIMES_USUAL * _usual(tokens))
     in_bursts = 0
     for wait_ns, chunks, held, is_first in _arrivals(at, tokens, sent_ns, together_ns):
         if wait_ns >= HIDDEN_NS and (chunks > FEW_CHUNKS or held > (FEW_TOKENS if is_first else many)):

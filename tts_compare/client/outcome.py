@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,7 +22,7 @@ from tts_compare.client.bursts import is_buffered
 from tts_compare.client.delta import Usage, error_of, parse_chunk
 from tts_compare.client.limits import Stamps
 from tts_compare.client.reducer import Reducer, preview
-from tts_compare.client.timeline import Choice, first_answer_ns, resolve, shares
+from tts_compare.client.timeline import Choice, Resolved, first_answer_ns, resolve, shares
 from tts_compare.domain import ErrorKind, Phase, RequestError, RequestRecord, RowKey
 
 FINISHED = ("stop", "length")
@@ -104,11 +104,9 @@ def _row(
     ids = choice.ids if choice.many_a_chunk and choice.ids and len(choice.ids) == resolved.completion_tokens else None
     over = attempt.max_tokens is not None and resolved.completion_tokens > attempt.max_tokens
     silent = failure is None and choice.finish_reason == "stop" and not choice.text
-    weights = [max(gain, n // _CHARS_A_TOKEN) for gain, n in zip(resolved.gains, resolved.chars, strict=True)]
-    guessed = resolved.source == "estimated"
     found = {
         "past_max_tokens": over,
-        "stream_buffered": is_buffered(resolved.at, weights if guessed else resolved.gains, sent or 0),
+        "stream_buffered": is_buffered(resolved.at, _weights(resolved), sent or 0),
         "surrogates_replaced": choice.replaced,
         "stop_without_text": silent,
     }
@@ -147,6 +145,13 @@ def _row(
         doubts=own_doubts,
         error=failure,
     )
+
+
+def _weights(resolved: Resolved) -> Sequence[int]:
+    """Tokens of each entry; of those that nobody counted, as many as their characters make likely."""
+    if resolved.source != "estimated":
+        return resolved.gains
+    return [max(gain, n // _CHARS_A_TOKEN) for gain, n in zip(resolved.gains, resolved.chars, strict=True)]
 
 
 def judge(
