@@ -27,7 +27,7 @@ from tts_compare.experiment.prepare import Prepared
 from tts_compare.experiment.run import Run
 from tts_compare.experiment.score import is_asked_with_key, score_run
 from tts_compare.experiment.servers import Fleet, find_pythons
-from tts_compare.reports.progress import Emit, LeftOut
+from tts_compare.reports.progress import Doubted, Emit, LeftOut
 
 #: What a run leaves behind in the manifest and that goes on when it is taken up.
 _KEPT = ("created", "clock", "server_metrics", "deaths", "command")
@@ -73,7 +73,11 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         before = store.read_manifest(run) if resumed else None
         if before:
             take_up(manifest, before)
-        journal = Journal(run, manifest, rows, tell, private=private, records=list(_light_rows(run)))
+        asides: list[store.Aside] = []
+        journal = Journal(run, manifest, rows, tell, private=private, records=_light_rows(run, asides))
+        if asides:  # told, and not kept: whoever reads the rows finds the same lines
+            unread = Doubt(code="rows_set_aside", message=store.told(asides), advice="their requests are sent again")
+            tell(Doubted(doubt=unread, at_s=monotonic()))
         journal.save()
         fleet = Fleet(prepared=prepared, pythons=pythons)
         purse = Purse(prepared.experiment.budget_usd) if prepared.experiment.budget_usd else None
@@ -147,8 +151,8 @@ def machine_doubts(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Doub
     )
 
 
-def _light_rows(run: store.RunDir) -> list[RequestRecord]:
-    return [light(row) for row in store.read_rows(run.records, RequestRecord)]
+def _light_rows(run: store.RunDir, asides: list[store.Aside]) -> list[RequestRecord]:
+    return [light(row) for row in store.read_rows(run.records, RequestRecord, aside=asides.append)]
 
 
 def _loop(state: Run, tell: Emit) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tts_compare.backends import BACKENDS
 from tts_compare.codes import warn
@@ -15,7 +15,11 @@ from tts_compare.errors import StartError
 from tts_compare.launchers import probe
 from tts_compare.launchers.model_names import name_to_send, unlisted
 from tts_compare.launchers.protocol import ServerPlan
-from tts_compare.untimed import open_client
+from tts_compare.unreachable import proxy_wants_key, why_unreachable
+from tts_compare.untimed import is_proxied, open_client
+
+if TYPE_CHECKING:
+    import httpx
 
 NO_LOG = "none: the server is not ours"
 CHECKABLE = (
@@ -69,12 +73,12 @@ class AttachLauncher:
         async with open_client(
             base_url, timeout=probe.TIMEOUT_S, api_key=key, headers=setting.headers, insecure=plan.insecure
         ) as client:
-            models = await probe.models_of(client, base_url)
+            models = await _models_of(client, base_url)
             model = _served(models, base_url, setting)
             url = root_of(base_url) + backend.version_path if backend.version_path else None
             info = await probe.json_of(client, url) if url else {}
         told = dict(backend.reported(info))
-        if models and models.max_model_len and model in models.max_model_len:
+        if models.max_model_len and model in models.max_model_len:
             told["max_model_len"] = models.max_model_len[model]
         trusted = () if setting.backend == "openai" else tuple(name for name in CHECKABLE if name not in told)
         version = info.get("version")
@@ -83,7 +87,7 @@ class AttachLauncher:
             setting=setting,
             trusted=trusted,
             engine_version=version if isinstance(version, str) else None,
-            doubts=(*doubts_of(setting, told, trusted), *unlisted(setting, models.names if models else ())),
+            doubts=(*doubts_of(setting, told, trusted), *unlisted(setting, models.names)),
         )
 
 
@@ -99,10 +103,22 @@ def root_of(base_url: str) -> str:
     return base_url.removesuffix("/v1")
 
 
-def _served(models: probe.Models | None, base_url: str, setting: Setting) -> str:
+async def _models_of(client: httpx.AsyncClient, base_url: str) -> probe.Models:
+    import httpx
+
+    try:
+        models = await probe.ask_models(client, base_url)
+    except httpx.HTTPError as error:
+        why = why_unreachable(error, base_url, proxied=is_proxied(base_url))
+        raise StartError(why.said, log=NO_LOG, advice=why.advice) from None
+    if models.status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        why = proxy_wants_key(base_url)
+        raise StartError(why.said, log=NO_LOG, advice=why.advice)
+    return models
+
+
+def _served(models: probe.Models, base_url: str, setting: Setting) -> str:
     """The name to send."""
-    if models is None:
-        raise StartError(f"nothing answers at {base_url}", log=NO_LOG, advice="check the address and that it runs")
     if models.status in (401, 403):
         advice = f"set {setting.api_key_env or 'an API key'}"
         raise StartError(f"{base_url} answers {models.status}: the key is missing or wrong", log=NO_LOG, advice=advice)
