@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _NOT_KEYS = ("command", "config")
 #: What belongs to one invocation and not to the run.
-_NOT_KEPT = ("out", "resume", "quiet", "no_color", "strict")
+_NOT_KEPT = ("out", "resume", "retry_failed", "quiet", "no_color", "strict")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from tts_compare.config.serving import (
     engine_ref,
     join_engine_args,
     price,
+    replicas,
     speculation,
     speculation_rule,
 )
@@ -65,6 +66,7 @@ AXES: dict[str, Parse[Any]] = {
     "dp": many(count),
     "spec": many(speculation),
     "dtype": many(text),
+    "replica": replicas,
 }
 
 SAMPLING: dict[str, Parse[Any]] = {
@@ -118,6 +120,7 @@ TOP: dict[str, Parse[Any]] = {
     "spot_check": whole,
     "samples": count,
     "repeats": count,
+    "rounds": count,
     "dataset": path,
     "problems": count,
     "answer_kind": one_of(*get_args(AnswerKind)),
@@ -138,6 +141,7 @@ TOP: dict[str, Parse[Any]] = {
     "limits": table(LIMITS),
     "out": path,
     "resume": path,
+    "retry_failed": flag,
     "quiet": flag,
     "no_color": flag,
     "strict": flag,

@@ -12,6 +12,7 @@ from tts_compare.domain import Doubt, Setting, Work
 from tts_compare.errors import UsageError
 from tts_compare.experiment.devices import lane_count
 from tts_compare.experiment.models import check_model, facts_of
+from tts_compare.experiment.shares import check_shares, shares_of
 from tts_compare.experiment.tasks import Voice
 from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, work
 from tts_compare.launchers import probe_machine
@@ -34,7 +35,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What a run is going to do. facts: by model; voices: how each model is spoken to."""
+    """What a run is going to do. facts: by model; voices: how each model is spoken to; shares: each problem's round."""
 
     experiment: Experiment
     machine: Machine
@@ -45,6 +46,7 @@ class Prepared:
     work: tuple[Work, ...]
     facts: Mapping[str, ModelFacts | None]
     voices: Mapping[str, Voice]
+    shares: Mapping[str, int]
 
     @property
     def problem_count(self) -> int:
@@ -60,7 +62,7 @@ class Prepared:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The server starts, in turn."""
-        return order(self.settings, self.experiment.repeats)
+        return order(self.settings, self.experiment.repeats, self.experiment.rounds)
 
     def require_settings(self) -> None:
         """Raises UsageError, with every reason, where no setting is left."""
@@ -85,6 +87,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
     for model in {setting.model for setting in asked if setting.base_url is None}:
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
+    check_shares(len(dataset.problems), experiment.rounds, whole=dataset.whole)
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
     check_prompt(works, prompt, can_render=True)
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
@@ -105,6 +108,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
         work=works,
         facts=facts,
         voices={model: _voice(s, works, prompt, fetch=fetch) for model, s in speakers.items()},
+        shares=shares_of(dataset.problems, experiment.rounds, seed=experiment.sampling.seed),
     )
 
 
@@ -172,6 +176,9 @@ def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
             message=f"{at_once} servers ran at once and shared the machine's processor and memory",
             advice="measure with one server at a time",
         )
+    weak = check_shares(len(prepared.dataset.problems), experiment.rounds, whole=prepared.dataset.whole)
+    if weak:
+        yield Doubt(code="small_rounds", message=weak, advice="measure a larger data set, or fewer rounds")
     if experiment.grade_live:
         yield Doubt(
             code="graded_live",
