@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         "example:\n  tts-compare plan --config paper",
     )
     _add_run(plan)
+    plan.add_argument("--format", choices=("text", "json"), default="text", help="text (the default) or json")
     _add_report(commands)
     _add_grade(commands)
     _add_diff(commands)
