@@ -69,3 +69,22 @@ def test_a_plan_says_that_its_rounds_are_small() -> None:
     prepared = prepare(load_experiment(None, asked, environ={}), fetch=False)
     assert "small_rounds" in {doubt.code for doubt in prepared.doubts}
     assert Counter(prepared.shares.values()) == {0: 17, 1: 16, 2: 16}
+
+
+def test_a_plan_of_a_published_set_that_is_not_at_hand_refuses_small_rounds_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nothing(*_: object, **__: object) -> None:
+        raise UsageError("not here")
+
+    monkeypatch.setattr("tts_compare.experiment.prepare.load_problems", nothing)
+    asked = {"backend": "openai", "base_url": "http://h/v1", "model": "m", "rounds": "3"}
+    with pytest.raises(UsageError, match="give --problems 75 or --rounds 1"):
+        prepare(load_experiment(None, {**asked, "problems": "32"}, environ={}), fetch=False)
+    assert prepare(load_experiment(None, asked, environ={}), fetch=False).problem_count == 500
+
+
+def test_failures_are_sent_again_of_a_run_that_is_named() -> None:
+    asked = {"backend": "openai", "base_url": "http://h/v1", "model": "m", "dataset": "quickstart"}
+    with pytest.raises(UsageError, match="name the run with --resume"):
+        prepare(load_experiment(None, {**asked, "retry_failed": True}, environ={}), fetch=False)

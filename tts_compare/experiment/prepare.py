@@ -51,8 +51,7 @@ class Prepared:
     @property
     def problem_count(self) -> int:
         """How many problems are sent; of a set that was not read, what is published of it."""
-        published = PUBLISHED_SIZE.get(self.dataset.name, 0)
-        return len(self.dataset.problems) or min(self.experiment.problems or published, published)
+        return _problem_count(self.dataset, self.experiment)
 
     @property
     def prompt_most(self) -> int:
@@ -81,13 +80,15 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
 
     fetch: small files of models on the hub may be fetched (configuration, tokenizer); weights never are.
     """
+    if experiment.retry_failed and experiment.resume is None:
+        raise UsageError("--retry-failed sends again what failed in a run: name the run with --resume DIR")
     machine = probe_machine(experiment.device)
     works = work(experiment)
     asked = expand(experiment, device=machine.device)
     for model in {setting.model for setting in asked if setting.base_url is None}:
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
-    check_shares(len(dataset.problems), experiment.rounds, whole=dataset.whole)
+    _weak_rounds(dataset, experiment)
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
     check_prompt(works, prompt, can_render=True)
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
@@ -110,6 +111,17 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
         voices={model: _voice(s, works, prompt, fetch=fetch) for model, s in speakers.items()},
         shares=shares_of(dataset.problems, experiment.rounds, seed=experiment.sampling.seed),
     )
+
+
+def _problem_count(dataset: Dataset, experiment: Experiment) -> int:
+    published = PUBLISHED_SIZE.get(dataset.name, 0)
+    return len(dataset.problems) or min(experiment.problems or published, published)
+
+
+def _weak_rounds(dataset: Dataset, experiment: Experiment) -> str | None:
+    """What weakens the rounds asked for. Raises UsageError where they are too many."""
+    whole = dataset.whole or PUBLISHED_SIZE.get(dataset.name, 0)
+    return check_shares(_problem_count(dataset, experiment), experiment.rounds, whole=whole)
 
 
 def _dataset(experiment: Experiment, *, fetch: bool) -> Dataset:
@@ -176,7 +188,7 @@ def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
             message=f"{at_once} servers ran at once and shared the machine's processor and memory",
             advice="measure with one server at a time",
         )
-    weak = check_shares(len(prepared.dataset.problems), experiment.rounds, whole=prepared.dataset.whole)
+    weak = _weak_rounds(prepared.dataset, experiment)
     if weak:
         yield Doubt(code="small_rounds", message=weak, advice="measure a larger data set, or fewer rounds")
     if experiment.grade_live:
