@@ -1,75 +1,153 @@
-"""How many problems a question needs: what a tolerance can show, before a run and after it."""
+"""What a design can find before it is run: the smallest ratio and the smallest drop in accuracy, at a given power.
+
+Latency and cost: the logarithm of a ratio of sums over one round has the variance (delta method)
+
+    2 start^2 / K + 2 noise^2 exp(sigma^2) / (m K) + 2 (exp(sigma^2) - exp(rho sigma^2)) / m
+
+with m problems a round, K repeats, lengths lognormal with ``sigma`` and, between the two settings, correlated ``rho``.
+R rounds are tested by Student's t with R - 1 degrees of freedom, whose power is that of the noncentral t (Johnson, Kotz
+& Balakrishnan 1995, chapter 31). Accuracy: exact power of McNemar's exact test over all problems (Connor 1987).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
-from tts_compare.analysis.distributions import normal_quantile
-from tts_compare.analysis.tolerance import SHARES, Tolerance
+import numpy as np
 
-#: A one-sided test at 95 % that finds what there is with a power of 80 %: (z(.95) + z(.80))^2.
-_FACTOR = (normal_quantile(0.95) + normal_quantile(0.80)) ** 2
-#: No failure in so many trials over delta bounds its share by delta at 95 % (the rule of three).
-_LEAST = 3.0
-#: What server starts of one setting are taken to differ by, as a standard deviation of the logarithm of times, where
-#: nothing was seen of it.
-ASSUMED_SPREAD = 0.03
+from tts_compare.analysis.distributions import binomial_cdf, normal_quantile, t_quantile
 
-
-def needed_problems(discordant: float, delta: float) -> int | None:
-    """Problems that show, where nothing changed, that a share did not change by ``delta``: 6.2 psi / delta^2.
-
-    discordant: psi, the share of problems that only one side answers rightly (their paired differences' variance for
-    several answers a problem). At least 3 / delta. None where no number does: a delta of 0.
-    """
-    if delta <= 0.0:
-        return None
-    return math.ceil(max(_LEAST / delta, _FACTOR * discordant / delta**2) - 1e-9)
-
-
-def one_start_width(starts: int) -> float:
-    """One-sided 95 % limit of the log ratio of two settings of equal speed, with so many server starts each."""
-    return normal_quantile(0.95) * ASSUMED_SPREAD * math.sqrt(2.0 / starts)
+#: Rounds that a verdict on latency or cost needs.
+LEAST_ROUNDS = 3
+_NORMAL_CDF = np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2.0)), otypes=[np.float64])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provable:
-    """What a design can say of a tolerance before it is run, if nothing truly changes.
+class Design:
+    """What is measured. comparisons: corrected for together (Holm); the first is tested at level / comparisons."""
 
-    shown: whether it can be shown to be kept, with a power of 80 %; None where this cannot be known beforehand.
-    needed: the problems that this takes, for shares.
+    problems: int
+    rounds: int = 1
+    repeats: int = 1
+    comparisons: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumptions:
+    """What is taken as true of a setting before it is measured.
+
+    request_noise, start_noise: standard deviations of log latency of one request, and between server starts.
+    length_sigma: of the log of lengths over problems. length_correlation: of these between the two settings, 1 for
+    equal texts. discordant: share of problems that exactly one of two settings answers right.
     """
 
-    tolerance: Tolerance
-    shown: bool | None
-    needed: int | None
-    sentence: str
+    request_noise: float = 0.05
+    start_noise: float = 0.03
+    length_sigma: float = 1.2
+    length_correlation: float = 1.0
+    discordant: float = 0.03
+    power: float = 0.8
+    level: float = 0.05
 
 
-#: Share of the problems that one side alone answers rightly, where nothing else is known.
-_USUAL_DISCORDANT = 0.05
+def smallest_ratio(design: Design, given: Assumptions) -> float | None:
+    """The smallest ratio of mean latency or cost above 1 that is found with the power asked for.
 
-
-def provable(tolerance: Tolerance, *, problems: int, starts: int, discordant: float | None = None) -> Provable:
-    """What ``problems`` problems and ``starts`` server starts a setting can show of a tolerance.
-
-    problems: distinct ones; greedy repeats of a problem do not raise their number. discordant: the share of problems
-    expected to be answered rightly by one side alone, for ``failed`` to fail; None: 5 %, for ``failed`` none.
+    None where the design gives no verdict: with one start a setting, and with two rounds.
     """
-    if tolerance.figure in SHARES:
-        usual = 0.0 if tolerance.figure == "failed" else _USUAL_DISCORDANT
-        psi = usual if discordant is None else discordant
-        needed = needed_problems(psi, abs(tolerance.bound))
-        enough = needed is not None and problems >= needed
-        what = f"{needed} problems" if needed is not None else "no number of problems"
-        ends = "failing on one side alone" if tolerance.figure == "failed" else "answered rightly by one side alone"
-        sentence = f"{tolerance.text}: {what} would show it with {100 * psi:g} % {ends}; there are {problems}"
-        return Provable(tolerance=tolerance, shown=enough, needed=needed, sentence=sentence)
-    width = math.expm1(one_start_width(starts))
-    shown = None if abs(tolerance.bound) > width else False
-    sentence = (
-        f"{tolerance.text}: with {starts} server start{'' if starts == 1 else 's'} a setting and an assumed spread of "
-        f"{100 * ASSUMED_SPREAD:g} % between starts, no change below {100 * width:.1f} % can be told from none"
+    if _degrees(design) is None:
+        return None
+    found = _smallest(lambda log_ratio: ratio_power(math.exp(log_ratio), design, given), given.power, high=20.0)
+    return None if found is None else math.exp(found)
+
+
+def ratio_power(ratio: float, design: Design, given: Assumptions) -> float:
+    """The chance that a true ratio is found; 0 where the design gives no verdict."""
+    dof = _degrees(design)
+    if dof is None:
+        return 0.0
+    error = math.sqrt(_variance(design, given) / design.rounds)
+    critical = t_quantile(1.0 - given.level / design.comparisons / 2.0, dof)
+    return _noncentral_t_above(critical, dof, abs(math.log(ratio)) / error)
+
+
+def smallest_drop(design: Design, given: Assumptions) -> float | None:
+    """The smallest drop in accuracy, as a share of the problems, that is found; None with too few problems for any."""
+    return _smallest(lambda drop: drop_power(drop, design, given), given.power, high=1.0)
+
+
+def drop_power(drop: float, design: Design, given: Assumptions) -> float:
+    """The chance that a true drop is found by the exact test; repeats of greedy answers add nothing to it.
+
+    A drop cannot be larger than the discordant share: where it is, all that differ are taken to differ one way.
+    """
+    n, level = design.problems, given.level / design.comparisons
+    discordant = max(given.discordant, drop)
+    worse = (1.0 + drop / discordant) / 2.0
+    spread = 9.0 * math.sqrt(n * discordant * (1.0 - discordant)) + 9.0
+    low, high = max(0, math.floor(n * discordant - spread)), min(n, math.ceil(n * discordant + spread))
+    return math.fsum(
+        _binomial_at(count, n, discordant) * (1.0 - binomial_cdf(_critical(count, level) - 1, count, worse))
+        for count in range(low, high + 1)
+        if _critical(count, level) <= count
     )
-    return Provable(tolerance=tolerance, shown=shown, needed=None, sentence=sentence)
+
+
+def _degrees(design: Design) -> float | None:
+    """Degrees of freedom of the test over starts: R - 1 over rounds, Welch's 2 (K - 1) over repeats of everything."""
+    if design.rounds >= LEAST_ROUNDS:
+        return design.rounds - 1
+    if design.rounds == 1 and design.repeats > 1:
+        return 2 * (design.repeats - 1)
+    return None
+
+
+def _variance(design: Design, given: Assumptions) -> float:
+    """Of the log ratio of one round."""
+    share = design.problems / design.rounds
+    skew = math.exp(given.length_sigma**2)
+    starts = 2.0 * (given.start_noise**2 + given.request_noise**2 * skew / share) / design.repeats
+    texts = 2.0 * (skew - math.exp(given.length_correlation * given.length_sigma**2)) / share
+    return starts + texts
+
+
+def _noncentral_t_above(critical: float, dof: float, shift: float) -> float:
+    """P(T > critical) of the noncentral t: over s, the estimated by the true error, of P(Z > critical s - shift)."""
+    s = np.linspace(0.0, 1.0 + 12.0 / math.sqrt(2.0 * dof), 4001)[1:]
+    log_scale = math.log(2.0) + dof / 2.0 * math.log(dof / 2.0) - math.lgamma(dof / 2.0)
+    density = np.exp(log_scale + (dof - 1.0) * np.log(s) - dof * s**2 / 2.0)
+    return float(np.trapezoid(density * _NORMAL_CDF(shift - critical * s), s))
+
+
+@lru_cache(maxsize=4096)
+def _critical(count: int, level: float) -> int:
+    """Of ``count`` discordant pairs, how many must go one way for a two-sided exact p of ``level`` at most."""
+    z = normal_quantile(1.0 - level / 2.0)
+    least = max(count // 2 + 1, math.floor(count / 2.0 + z * math.sqrt(count) / 2.0) - 1)
+    while least <= count and 2.0 * binomial_cdf(count - least, count, 0.5) > level:
+        least += 1
+    return least
+
+
+def _binomial_at(count: int, n: int, share: float) -> float:
+    """P(X = count) of a binomial variable."""
+    if share >= 1.0:
+        return float(count == n)
+    ways = math.lgamma(n + 1) - math.lgamma(count + 1) - math.lgamma(n - count + 1)
+    return math.exp(ways + count * math.log(share) + (n - count) * math.log1p(-share))
+
+
+def _smallest(power_of: Callable[[float], float], power: float, *, high: float) -> float | None:
+    """The smallest effect up to ``high`` of at least this power, by bisection: the power grows with the effect."""
+    low, most, high = 0.0, high, high / 1024.0
+    while power_of(high) < power:
+        if high >= most:
+            return None
+        low, high = high, 2.0 * high
+    for _ in range(30):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if power_of(middle) >= power else (middle, high)
+    return high
