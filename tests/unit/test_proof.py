@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tts_compare.analysis.intervals import paired_difference
-from tts_compare.analysis.power import needed_problems, one_start_width, provable
+from tts_compare.analysis.proof import needed_problems, one_start_width, provable
 from tts_compare.analysis.tolerance import parse_tolerance
 
 
