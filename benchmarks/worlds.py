@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class Side:
     """One point: what each problem took. All arrays are (problems,).
 
     facts: of the setting in the manifest. failed: the outcome is a failure, and latency_s what it took until then.
+    died: its server did, in some round.
     """
 
     name: str
@@ -43,21 +44,27 @@ class Side:
     budget: int = BUDGET
     limits: str = "total_s 600"
     facts: Mapping[str, Any] | None = None
+    died: bool = False
 
 
-def lengths(rng: np.random.Generator, problems: int, *, correlation: float = 1.0, sides: int = 2) -> list[Floats]:
+def lengths(
+    rng: np.random.Generator, problems: int, *, correlation: float = 1.0, sides: int = 2, sigma: float = SIGMA
+) -> list[Floats]:
     """What each side's responses want to be long, (problems,), with this correlation of their logarithms."""
     shared = rng.normal(size=problems)
     found = []
     for _ in range(sides):
         own = rng.normal(size=problems) if correlation < 1.0 else shared
         logs = math.sqrt(correlation) * shared + math.sqrt(1.0 - correlation) * own if correlation < 1.0 else shared
-        found.append(np.maximum(1.0, np.round(MEDIAN * np.exp(SIGMA * logs))))
+        found.append(np.maximum(1.0, np.round(MEDIAN * np.exp(sigma * logs))))
     return found
 
 
 def starts(rng: np.random.Generator, rounds: int, deviation: float, *, kind: str = "normal") -> Floats:
-    """(rounds,) effects of the starts of one setting. kind: normal, slow (one in 20 half as fast again), modes (two)."""
+    """(rounds,) effects of the starts of one setting.
+
+    kind: normal; slow, where one in 20 takes half as long again; modes, where every other one takes a tenth longer.
+    """
     effects = np.exp(rng.normal(-(deviation**2) / 2, deviation, rounds))
     if kind == "slow":
         effects = effects * np.where(rng.random(rounds) < 0.05, 1.5, 1.0)
@@ -84,18 +91,52 @@ def round_of(problems: int, rounds: int) -> NDArray[np.int64]:
     return np.arange(problems) % rounds
 
 
-def cube_of(sides: Sequence[Side], rounds: int, *, load: str = "c1") -> Cube:
-    """The product's cube of these points."""
-    (cube,) = cubes(outcome_frame(sides, rounds, load=load))
-    return cube
+def cubes_of(runs: Sequence[Sequence[Side]], rounds: int, *, load: str = "c1") -> list[Cube]:
+    """The product's cube of each run.
+
+    All runs go through the product as one whose problems are those of all, which is what they would give one by one
+    (cells, and what failures are charged, are a matter of single problems) and many times as fast.
+    """
+    problems = runs[0][0].tokens.size
+    number = np.tile(round_of(problems, rounds), len(runs))
+    names = [f"{i:07d}" for i in range(number.size)]
+    whole = [_joined([run[point] for run in runs]) for point in range(len(runs[0]))]
+    (cube,) = cubes(pl.concat([_outcomes(side, names, number, load) for side in whole]))
+    return [_part(cube, slice(run * problems, (run + 1) * problems)) for run in range(len(runs))]
 
 
-def outcome_frame(sides: Sequence[Side], rounds: int, *, load: str = "c1") -> pl.DataFrame:
-    """Priced outcomes with the columns that ``cubes`` reads."""
-    problems = sides[0].tokens.size
-    number = round_of(problems, rounds)
-    names = [f"{i:05d}" for i in range(problems)]
-    return pl.concat([_outcomes(side, names, number, load) for side in sides])
+def _joined(sides: Sequence[Side]) -> Side:
+    """One point of several runs as one."""
+    failed = [np.zeros(side.tokens.size, dtype=bool) if side.failed is None else side.failed for side in sides]
+    return replace(
+        sides[0],
+        latency_s=np.concatenate([side.latency_s for side in sides]),
+        tokens=np.concatenate([side.tokens for side in sides]),
+        correct=np.concatenate([side.correct for side in sides]),
+        failed=np.concatenate(failed),
+    )
+
+
+def _part(cube: Cube, own: slice) -> Cube:
+    """The problems of one run."""
+
+    def cells(figures: Mapping[str, Floats]) -> dict[str, Floats]:
+        return {name: values[..., own] for name, values in figures.items()}
+
+    return replace(
+        cube,
+        problems=cube.problems[own],
+        rounds=cube.rounds[own],
+        figures=cells(cube.figures),
+        answered=cells(cube.answered),
+        own=cells(cube.own),
+        sent=cube.sent[..., own],
+        failed=cube.failed[..., own],
+        ungraded=cube.ungraded[..., own],
+        failed_samples=cube.failed_samples[..., own],
+        compared=cube.compared[own],
+        answers=(),
+    )
 
 
 def _outcomes(side: Side, names: list[str], number: NDArray[np.int64], load: str) -> pl.DataFrame:
@@ -154,9 +195,6 @@ def setting(*, model: str = "m", drafts: bool = False, ranks: int = 1) -> dict[s
     }
 
 
-def manifest_of(sides: Sequence[Side], parameters: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """A manifest with what pairs and claims read."""
-    return {
-        "settings": {side.name: dict(side.facts or {}) for side in sides},
-        "models": {name: {"parameters": count} for name, count in (parameters or {}).items()},
-    }
+def manifest_of(sides: Sequence[Side]) -> dict[str, Any]:
+    """A manifest with what pairs read."""
+    return {"settings": {side.name: dict(side.facts or {}) for side in sides}}

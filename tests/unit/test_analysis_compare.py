@@ -72,7 +72,8 @@ def test_one_start_never_says_faster() -> None:
     row = pair(World(engines=(PLAIN, DRAFTING), problems=200))
     assert row["latency_ratio_lo"] > 1.3
     assert "faster" not in row["latency_verdict"]
-    assert "one server start" in row["latency_verdict"]
+    assert row["latency_verdict"].startswith("not confirmed: 1.")
+    assert row["latency_verdict"].endswith("in this one start")
     assert row["doubts"] == ["one_server_start"]
 
 
@@ -153,7 +154,7 @@ def test_the_papers_claims_hold_in_a_world_where_they_are_true() -> None:
     found = claims(PAPER)
     assert [found[letter].verdict for letter in "bcdef"] == ["holds"] * 5
     assert found["b"].lo is not None
-    assert found["b"].lo < (10 / 7 * 40 / 25) ** 0.5 < (found["b"].hi or 0)
+    assert found["b"].lo < 10 / 7 < (found["b"].hi or 0), "the model and budget in which it is least certain"
     assert found["b"].doubts == ()
 
 
@@ -198,17 +199,6 @@ def test_claims_on_one_start_carry_the_doubt() -> None:
 def test_two_equal_settings_are_no_case_against_choosing_by_tokens() -> None:
     world = World(engines=(Engine(), Engine(backend="sglang")), problems=200, repeats=3, start_sd=0.02)
     assert claims(world)["f"].verdict != "holds"
-
-
-def test_the_spread_of_cost_per_token_is_compared_between_models() -> None:
-    run = make_run(replace(PAPER, budgets=(4096,), noise_sd=0.05))
-    shaken = pl.col("setting").str.contains("large") & (pl.col("problem").hash(3) % 2 == 0)
-    longer = ((pl.col("last_token_ns") - pl.col("sent_ns")) * 1.5).cast(pl.Int64) + pl.col("sent_ns")
-    records = run.records.with_columns(last_token_ns=pl.when(shaken).then(longer).otherwise("last_token_ns"))
-    found = {c.letter: c for c in analysed(Run(records=records, grades=run.grades, manifest=run.manifest)).claims}["g"]
-    assert found.verdict == "holds"
-    assert found.figure is not None
-    assert found.figure > 2
 
 
 def lossless(**change: Any) -> dict[str, Any]:

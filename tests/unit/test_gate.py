@@ -190,7 +190,7 @@ def test_two_runs_that_both_fail_everything_are_not_the_same_rows(bench: Bench) 
 
 def limited(run: Run, total_s: float) -> dict[str, Any]:
     """The run's experiment under a time limit."""
-    return run.manifest["experiment"] | {"limits": {"total_s": total_s, "idle_s": 60.0}}
+    return {**run.manifest["experiment"], "limits": {"total_s": total_s, "idle_s": 60.0}}
 
 
 def test_other_time_limits_leave_times_and_costs_unjudged(bench: Bench) -> None:

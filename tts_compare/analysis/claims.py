@@ -132,22 +132,25 @@ STATEMENTS: tuple[Statement, ...] = (
 TITLES: Mapping[str, str] = {statement.letter: statement.title for statement in STATEMENTS}
 
 
-def judge_claims(cubes: Sequence[Cube], weights: Sequence[Floats], manifest: Mapping[str, Any]) -> tuple[Claim, ...]:
+def judge_claims(
+    cubes: Sequence[Cube], weights: Sequence[Floats], manifest: Mapping[str, Any], *, only: str = ""
+) -> tuple[Claim, ...]:
     """Every claim, on the cube (load and policy) with the most compared points.
 
-    weights: for each cube, resamples of its compared problems.
+    weights: for each cube, resamples of its compared problems. only: letters of the claims wanted, all where empty.
     """
+    asked = [statement for statement in STATEMENTS if not only or statement.letter in only]
     usable = [i for i, cube in enumerate(cubes) if cube.compared.sum() >= 2]
     if not usable:
-        return tuple(_untestable(s, "no two points share two measured problems") for s in STATEMENTS)
+        return tuple(_untestable(s, "no two points share two measured problems") for s in asked)
     best = max(usable, key=lambda i: (int(cubes[i].included.sum()), -i))
     cube = cubes[best]
     nothing = _nothing_to_compare(cube)
     if nothing is not None:
-        return tuple(_untestable(s, nothing) for s in STATEMENTS)
+        return tuple(_untestable(s, nothing) for s in asked)
     pairs = tuple(cube_pairs(cube, manifest))
     evidence = Evidence(cube=cube, weights=weights[best], manifest=manifest, pairs=pairs)
-    return tuple(_judge(statement, evidence) for statement in STATEMENTS)
+    return tuple(_judge(statement, evidence) for statement in asked)
 
 
 def _nothing_to_compare(cube: Cube) -> str | None:

@@ -125,12 +125,12 @@ def _attention_width(model: Mapping[str, Any]) -> float | None:
 
 
 def _usd() -> pl.Expr:
-    """A hosted price per million tokens where there is one, else the hourly price of the devices."""
-    cached = pl.col("cached_tokens").fill_null(0)
+    """A hosted price per million tokens of every attempt where there is one, else the hourly price of the devices."""
+    cached = pl.col("paid_cached").fill_null(0)
     hosted = (
-        (pl.col("prompt_tokens") - cached) * pl.col("price_input")
+        (pl.col("paid_prompt") - cached) * pl.col("price_input")
         + cached * pl.col("price_cached")
-        + pl.col("tokens") * pl.col("price_output")
+        + pl.col("paid_output") * pl.col("price_output")
     ) / 1e6
     return pl.coalesce(hosted, pl.col("bill_gpu_s") / 3600.0 * pl.col("gpu_hour_usd"))
 

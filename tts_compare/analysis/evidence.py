@@ -60,7 +60,7 @@ class Evidence:
 
     def drafts(self, point: int) -> bool:
         """Whether a point's setting speculates."""
-        return (self.facts(point).get("speculation") or {}).get("kind", "none") != "none"
+        return bool((self.facts(point).get("speculation") or {}).get("kind", "none") != "none")
 
     def ranks(self, point: int) -> int:
         """The degree of tensor parallelism of a point's setting."""
@@ -68,8 +68,8 @@ class Evidence:
 
     def timed(self, point: int) -> bool:
         """Whether a point is compared with all others and its latency is one that a user would wait."""
-        included = bool(self.cube.included[point])
-        return included and not is_derived_under_load(self.cube.keys[point], self.cube.load)
+        biased = is_derived_under_load(self.cube.keys[point], self.cube.load)
+        return bool(self.cube.included[point]) and not biased
 
     def along(self, axis: str) -> list[Pair]:
         """Pairs on one axis, both timed, under the same limits, on the problems that every point measured."""

@@ -8,6 +8,7 @@ import polars as pl
 
 from tts_compare.analysis import samples as of
 from tts_compare.analysis.schema import POINT_KEY
+from tts_compare.analysis.spent import SPENT
 
 _WORK = ("setting", "method", "record_budget", "load", "problem", "repeat")
 _FIGURES = (
@@ -28,13 +29,15 @@ _FIGURES = (
     "attended",
     "tokens",
     "short_tokens",
+    "inside_chunk",
     "prompt_tokens",
     "cached_tokens",
+    *SPENT,
 )
 #: Sums over the samples of a vote, of which m of k samples have m/k.
-_SUMS = ("decode_s", "decode_tokens", "processed", "attended", "tokens", "short_tokens")
+_SUMS = ("decode_s", "decode_tokens", "processed", "attended", "tokens", "short_tokens", "made_tokens", "paid_output")
 #: Sums over its requests: a prompt is charged where any of the choices of its request votes.
-_PROMPT_SUMS = ("prompt_processed", "prompt_attended", "prompt_tokens", "cached_tokens")
+_PROMPT_SUMS = ("prompt_processed", "prompt_attended", "prompt_tokens", "cached_tokens", "paid_prompt", "paid_cached")
 #: Columns of the outcomes frame. ending: answered | failed | not_measured. correct is in [0, 1], 0 where failed,
 #: null where ungraded; a vote's sample is null. failed_samples: the share of its samples that failed.
 #: work_share: which part of the problem's requests the outcome stands for, m / k for a vote of m among k.
@@ -73,6 +76,7 @@ def outcomes(rows: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: pl.
     whole = of.whole_samples(calls).with_columns(
         cut_tokens=pl.lit(None, dtype=pl.Int64),
         short_tokens=pl.lit(0, dtype=pl.Int64),
+        inside_chunk=pl.lit(0.0),
         truncated=pl.col("truncated").cast(pl.Float64),
     )
     judged = last_grades(grades)
@@ -81,7 +85,7 @@ def outcomes(rows: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: pl.
         budgets = judged.filter(pl.col("cut_tokens").is_not_null()).select(
             "setting", "method", pl.col("record_budget").alias("budget"), "load", "cut_tokens"
         )
-        prefix = of.cut_samples(calls, cuts, budgets.unique(maintain_order=True)).with_columns(
+        prefix = of.cut_samples(rows, cuts, budgets.unique(maintain_order=True)).with_columns(
             pl.col("truncated").cast(pl.Float64)
         )
         whole = _without_spot_checks(whole, judged)
@@ -218,7 +222,7 @@ def _vote_outcomes(answers: pl.DataFrame, votes: pl.DataFrame, judged: pl.DataFr
         **{name: (pl.col(name) * pl.col("prompt_weight")).sum() for name in _PROMPT_SUMS},
         **{
             name: pl.col(name).filter(answered).mean()
-            for name in ("ttft_s", "ttfot_s", "tpot_s", "request_latency_s", "truncated")
+            for name in ("ttft_s", "ttfot_s", "tpot_s", "request_latency_s", "truncated", "inside_chunk")
         },
         right=pl.col("sample_correct").filter(answered).sum().round().cast(pl.Int64),
     )

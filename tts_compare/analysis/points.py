@@ -84,7 +84,7 @@ def points_frame(
             on=key,
             how="left",
         )
-        .join(point_sums(counted, measured), on=key, how="left")
+        .join(point_sums(counted), on=key, how="left")
         .with_columns(pl.col("n", "outcomes", "failed", "ungraded", "answered").fill_null(0))
     )
     frame = _with_server_figures(frame, server_figures(manifest, measured))

@@ -8,6 +8,7 @@ import polars as pl
 
 from tts_compare.analysis.attempts import last_attempts, with_endings, with_sessions, with_waits
 from tts_compare.analysis.schema import RECORD_KEY
+from tts_compare.analysis.spent import SPENT, with_spent
 
 __all__ = [
     "call_rows",
@@ -35,8 +36,8 @@ def measured_rows(records: pl.DataFrame, hosted: Collection[str] = ()) -> pl.Dat
 
 
 def timed_rows(rows: pl.DataFrame, hosted: Collection[str] = ()) -> pl.DataFrame:
-    """Rows with the columns of ``attempts.with_endings``, ``with_sessions`` and ``with_waits``."""
-    return with_waits(with_sessions(with_endings(rows, hosted)))
+    """Rows with the columns of ``with_endings``, ``with_sessions`` and ``with_waits``, and of ``with_spent``."""
+    return with_spent(with_waits(with_sessions(with_endings(rows, hosted))))
 
 
 def _per_choice(column: str) -> pl.Expr:
@@ -58,13 +59,18 @@ def call_rows(rows: pl.DataFrame) -> pl.DataFrame:
 
     latency_s is that attempt's alone, of one that failed until it ended; ``before_ns`` is what was waited for before.
     """
-    last = last_attempts(rows).with_columns(finish_ns=_finish_ns())
-    latency = (pl.col("finish_ns") - pl.col("sent_ns")) * _NS
-    failed = (pl.col("finish_ns") - pl.col("start_ns")).clip(0).fill_null(0) * _NS
+    return timed_attempts(last_attempts(rows))
+
+
+def timed_attempts(rows: pl.DataFrame) -> pl.DataFrame:
+    """``call_rows`` of every attempt."""
+    finish = _finish_ns()
+    latency = (finish - pl.col("sent_ns")) * _NS
+    failed = (finish - pl.col("start_ns")).clip(0).fill_null(0) * _NS
     latency = pl.when("ok").then(latency).otherwise(failed)
     ttft = (pl.col("first_token_ns") - pl.col("sent_ns")) * _NS
     tokens = pl.col("completion_tokens")
-    return last.with_columns(
+    return rows.with_columns(
         pl.when("ok").then(tokens).otherwise(tokens.fill_null(0)).alias("completion_tokens"),
         latency_s=latency,
         ttft_s=ttft,
@@ -123,6 +129,7 @@ _COLUMNS = (
     "tokens",
     "prompt_tokens",
     "cached_tokens",
+    *SPENT,
     "choices",
     "truncated",
     "estimated",
@@ -141,7 +148,8 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
     successful attempts are sums; truncated is the last call's. ``ending`` is the worst of its calls.
     """
     latency = pl.col("before_ns") * _NS + pl.col("latency_s")
-    calls = calls.with_columns(**_compute(pl.col("completion_tokens")), waited_s=latency)
+    all_attempts = {name: pl.col(name) + pl.col(f"other_{name}") for name in SPENT}
+    calls = calls.with_columns(**_compute(pl.col("completion_tokens")), **all_attempts, waited_s=latency)
     if calls.height == 0 or (calls["call"].max() or 0) == 0:
         return (
             calls.with_columns(request_s=_shared(latency))
@@ -188,6 +196,7 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
             tokens=pl.col("completion_tokens").sum(),
             prompt_tokens=pl.col("prompt_charged").sum(),
             cached_tokens=pl.col("cached_charged").sum(),
+            **{name: pl.col(name).sum() for name in SPENT},
             choices=pl.col("choices").last(),
             truncated=pl.col("truncated").last(),
             estimated=pl.col("estimated").any(),
@@ -196,22 +205,34 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) -> pl.DataFrame:
+def cut_samples(rows: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) -> pl.DataFrame:
     """One row a (sample, cut_tokens): what the prefix took, from the timeline of the longer response.
 
-    A failed response has failed at every budget, and one without a timeline is an answer whose figures are null.
-
-    short_tokens: tokens that the prefix is short of the budget, because that falls inside a chunk.
-    cuts: the columns of ``cuts.cut_frame``. budgets: setting, method, budget, load and the cut_tokens wanted of them.
-    ``truncated`` is whether the response was longer than the budget.
+    The first attempt that reached the budget, however it ended, or that was answered within it, is the answer; where
+    there is none, the sample failed at the budget. An answer without a timeline has figures that are null.
+    ``truncated``: more tokens followed, or the response did not end by itself. short_tokens: tokens by which the whole
+    chunks are short of the budget, where that falls inside a chunk. rows: ``measured_rows``. cuts: the columns of
+    ``cuts.cut_frame``. budgets: setting, method, budget, load and the cut_tokens wanted of them.
     """
     work = ["setting", "method", "budget", "load"]
-    wanted = calls.filter(pl.col("call") == 0).join(budgets, on=work, maintain_order="left_right")
+    first = timed_attempts(rows.filter(pl.col("call") == 0))
+    wanted = first.join(budgets, on=work, maintain_order="left_right")
     joined = wanted.join(cuts, on=[*RECORD_KEY, "cut_tokens"], how="left", maintain_order="left")
+    reached = (pl.col("total") >= pl.col("cut_tokens")).fill_null(value=False)
+    answers = pl.when(reached | pl.col("ok"))
+    joined = joined.with_columns(ending=answers.then(pl.lit("answered")).otherwise("ending")).with_columns(
+        ok=pl.col("ending") == "answered"
+    )
+    kept = pl.concat([last_attempts(part) for part in joined.partition_by("cut_tokens", maintain_order=True)])
+    return _cut_figures(kept) if kept.height else _cut_figures(joined)
+
+
+def _cut_figures(kept: pl.DataFrame) -> pl.DataFrame:
     latency = pl.when("ok").then(pl.col("cut_us") * _US).otherwise("latency_s")
     waited = pl.col("before_ns") * _NS + latency
     tokens = pl.when("ok").then("cut_length").otherwise("completion_tokens")
-    return joined.select(
+    total = pl.max_horizontal("completion_tokens", "total")
+    return kept.select(
         *(pl.col("budget").alias("record_budget") if c == "record_budget" else c for c in SAMPLE_KEY),
         *("cut_tokens", "round", "session", "ending", "start_ns", "sent_ns", "limit_wait_ns", "attempts"),
         *("ttft_s", "choices", "estimated"),
@@ -224,10 +245,14 @@ def cut_samples(calls: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) 
         decode_s=latency - pl.col("ttft_s"),
         **_compute(tokens),
         tokens=tokens,
-        short_tokens=pl.when("inside_chunk").then(pl.col("cut_tokens") - pl.col("cut_length")).otherwise(0),
+        short_tokens=pl.when("inside_chunk").then(pl.col("cut_tokens") - pl.col("whole_length")).otherwise(0),
+        inside_chunk=pl.col("inside_chunk").fill_null(value=False).cast(pl.Float64),
         prompt_tokens="prompt_charged",
         cached_tokens="cached_charged",
-        truncated=(pl.col("completion_tokens") > pl.col("cut_tokens")) | pl.col("truncated"),
+        made_tokens=pl.col("before_made_tokens") + tokens,
+        paid_output=pl.col("before_paid_output") + pl.when("ok").then("cut_length").otherwise("paid_output"),
+        **{name: pl.col(f"before_{name}") + pl.col(name) for name in ("paid_prompt", "paid_cached")},
+        truncated=(total > pl.col("cut_tokens")) | (pl.col("finish_reason") != "stop").fill_null(value=True),
     )
 
 

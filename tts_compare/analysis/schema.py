@@ -128,6 +128,7 @@ POINT_COLUMNS: tuple[str, ...] = (
     "provenance",  # "measured" | "derived"
     "biased",  # a derived latency at concurrency above 1
     "prefix_short_share",
+    "inside_chunk_share",
     "n",  # problems measured
     "outcomes",  # answers measured: problems x samples x repeats; one vote is one
     "answered",  # outcomes that did not fail: what the times to tokens are over
@@ -345,8 +346,9 @@ class Claim:
 
     @property
     def word(self) -> str:
-        """The verdict as reports say it: the sentence up to its colon."""
-        return self.sentence.split(": ", 1)[0]
+        """The verdict as reports say it: what the sentence begins with, where that is a verdict."""
+        begun = self.sentence.split(": ", 1)[0]
+        return begun if begun in ("not testable", "not confirmed") else self.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

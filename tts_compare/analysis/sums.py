@@ -6,44 +6,29 @@ import polars as pl
 
 from tts_compare.analysis.schema import POINT_KEY
 
-_WORK = ("setting", "method", "record_budget", "load")
 
-
-def point_sums(outcomes: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFrame:
-    """One row a point. outcomes: priced and charged, without those not measured; measured: the rows they come of.
+def point_sums(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """One row a point. outcomes: priced and charged, without those not measured.
 
     Accuracy, latency, tokens and costs are of every outcome; the times to tokens, which a failed outcome may not have,
     of the ``answered``.
     """
-    spent = measured.group_by("setting", "method", "load", pl.col("budget").alias("record_budget")).agg(
-        spent_tokens=pl.col("completion_tokens").sum()
-    )
     wall = (
         outcomes.select(*POINT_KEY, "repeat", "round", "wall_s")
         .unique()
         .group_by(POINT_KEY)
         .agg(wall_s=pl.when(pl.col("wall_s").count() > 0).then(pl.col("wall_s").sum()))
     )
-    is_whole = (pl.col("provenance") == "measured") & (pl.col("work_share") == 1.0)
-    found = (
+    is_whole = (pl.col("provenance").first() == "measured") & (pl.col("work_share").first() == 1.0)
+    whole = outcomes.group_by(POINT_KEY).agg(is_whole=is_whole)
+    return (
         outcomes.group_by(POINT_KEY, maintain_order=True)
         .agg(**_counts(), **_times(), **_costs())
         .join(wall, on=list(POINT_KEY))
-        .join(
-            outcomes.select(*POINT_KEY, *_WORK[2:3], "provenance", "work_share").unique(list(POINT_KEY)),
-            on=list(POINT_KEY),
-        )
-        .join(spent, on=list(_WORK), how="left")
-        .with_columns(
-            pl.when(is_whole).then("wall_s").alias("wall_s"),
-            wasted_share=1.0
-            - pl.col("tokens_right")
-            / pl.when(pl.col("provenance") == "measured")
-            .then(pl.max_horizontal("tokens_sum", pl.col("spent_tokens") * pl.col("work_share")))
-            .otherwise("tokens_sum"),
-        )
+        .join(whole, on=list(POINT_KEY))
+        .with_columns(pl.when("is_whole").then("wall_s").alias("wall_s"))
+        .drop("is_whole")
     )
-    return found.drop("record_budget", "provenance", "work_share", "spent_tokens", "tokens_right")
 
 
 def _counts() -> dict[str, pl.Expr]:
@@ -51,8 +36,10 @@ def _counts() -> dict[str, pl.Expr]:
     ungraded = pl.col("ungraded")
     graded = (pl.col("ok") & ~ungraded).any() | pl.col("failed").all()
     short = pl.col("short_tokens").filter("ok").sum() / (pl.col("budget") * pl.col("samples")).filter("ok").sum()
+    derived = pl.when(pl.col("provenance").first() == "derived")
     return {
-        "prefix_short_share": pl.when(pl.col("provenance").first() == "derived").then(short),
+        "prefix_short_share": derived.then(short),
+        "inside_chunk_share": derived.then(pl.col("inside_chunk").filter("ok").mean()),
         "n": pl.col("problem").n_unique(),
         "outcomes": pl.len(),
         "answered": pl.col("ok").sum(),
@@ -87,7 +74,7 @@ def _times() -> dict[str, pl.Expr]:
 
 
 def _costs() -> dict[str, pl.Expr]:
-    right, tokens = pl.col("correct").fill_null(0.0), pl.col("tokens").sum()
+    right, tokens = pl.col("correct").fill_null(0.0), pl.col("made_tokens").sum()
     per_correct = pl.when(right.sum() > 0).then(1.0 / right.sum())
     bill, usd = _known_sum("bill_gpu_s"), _known_sum("usd")
     return {
@@ -102,11 +89,12 @@ def _costs() -> dict[str, pl.Expr]:
         "usd_per_problem": usd / pl.len(),
         "usd_per_correct": _known_sum("charged_usd") * per_correct,
         "tokens_sum": tokens,
-        "tokens_right": (pl.col("tokens") * right).sum(),
+        "wasted_share": 1.0 - (pl.col("tokens") * right).sum() / tokens,
     }
 
 
 def _known_sum(column: str) -> pl.Expr:
-    """The sum where every answered outcome has the figure, and any outcome at all: nothing known is not 0."""
-    known = (pl.col(column).filter("ok").null_count() == 0) & (pl.col(column).count() > 0)
+    """The sum where every outcome has the figure. Where none was answered, nothing spent says nothing."""
+    some = pl.col("ok").any() | (pl.col(column).sum() > 0)
+    known = (pl.col(column).null_count() == 0) & (pl.col(column).count() > 0) & some
     return pl.when(known).then(pl.col(column).sum())

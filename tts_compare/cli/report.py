@@ -125,5 +125,5 @@ def claim_lines(analysis: Analysis) -> Iterator[str]:
     from tts_compare.reports.plain import plain
 
     for claim in analysis.claims:
-        yield plain(f"({claim.letter}) {claim.title}: {claim.verdict}")
-        yield plain(f"    {claim.sentence.removeprefix(f'{claim.verdict}: ')}")
+        yield plain(f"({claim.letter}) {claim.title}: {claim.word}")
+        yield plain(f"    {claim.sentence.removeprefix(f'{claim.word}: ')}")

@@ -103,7 +103,8 @@ def _renamed(frame: pl.DataFrame, run: str) -> pl.DataFrame:
 def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     """One manifest for several runs, settings under ``<run>:<setting>``; the rest is the first run's.
 
-    A setting takes the price of its own run's device hour along. One id for two problems is a doubt.
+    A setting takes the device-hour price, time limits and retry rules of its own run along. One id for two problems
+    is a doubt.
     """
     first = dict(manifests[0][1])
     problems = {row["id"]: row for _, manifest in manifests for row in manifest["dataset"]["problems"]}
@@ -117,10 +118,11 @@ def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[
                 {**row, "setting": f"{name}:{row['setting']}"} if row.get("setting") else dict(row)
                 for row in manifest[key]
             ]
-        hourly = (manifest.get("experiment") or {}).get("gpu_hour_usd")
+        experiment = manifest.get("experiment") or {}
+        rules = {name: experiment.get(name) for name in ("gpu_hour_usd", "limits", "retry")}
         for setting in manifest["settings"]:
             facts = renamed["settings"][f"{name}:{setting}"]
-            renamed["settings"][f"{name}:{setting}"] = {"gpu_hour_usd": hourly, **facts}
+            renamed["settings"][f"{name}:{setting}"] = {**rules, **facts}
     # An import that was given no data set has problems without a text.
     known = (row for _, manifest in manifests for row in manifest["dataset"]["problems"] if row["problem"])
     texts = {(row["id"], row["problem"]) for row in known}
