@@ -38,6 +38,7 @@ SETTING_AXES: Mapping[str, bool] = {
     "max_num_seqs": True,
     "engine_args": True,
     "device": True,
+    "replica": True,
 }
 
 

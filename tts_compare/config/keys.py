@@ -12,6 +12,7 @@ from tts_compare.config.serving import (
     engine_ref,
     join_engine_args,
     price,
+    replicas,
     speculation,
     speculation_rule,
 )
@@ -66,6 +67,7 @@ AXES: dict[str, Parse[Any]] = {
     "dp": many(count),
     "spec": many(speculation),
     "dtype": many(text),
+    "replica": replicas,
 }
 
 SAMPLING: dict[str, Parse[Any]] = {
@@ -119,6 +121,7 @@ TOP: dict[str, Parse[Any]] = {
     "spot_check": whole,
     "samples": count,
     "repeats": count,
+    "rounds": count,
     "dataset": path,
     "problems": count,
     "answer_kind": one_of(*get_args(AnswerKind)),
@@ -139,6 +142,7 @@ TOP: dict[str, Parse[Any]] = {
     "limits": table(LIMITS),
     "out": path,
     "resume": path,
+    "retry_failed": flag,
     "quiet": flag,
     "no_color": flag,
     "strict": strictness,

@@ -26,6 +26,7 @@ _AXIS_FIELDS = {
     "dp": "data_parallel",
     "spec": "speculations",
     "dtype": "dtypes",
+    "replica": "replicas",
     "engine_args": "engine_args",
 }
 #: Keys whose value is a field of the experiment as it stands.
