@@ -188,6 +188,65 @@ def test_two_runs_that_both_fail_everything_are_not_the_same_rows(bench: Bench) 
     assert "the same rows" not in said
 
 
+def limited(run: Run, total_s: float) -> dict[str, Any]:
+    """The run's experiment under a time limit."""
+    return {**run.manifest["experiment"], "limits": {"total_s": total_s, "idle_s": 60.0}}
+
+
+def test_other_time_limits_leave_times_and_costs_unjudged(bench: Bench) -> None:
+    run = make_run(WORLD)
+    a, b, alike = (bench.write(run, experiment=limited(run, total_s)) for total_s in (600.0, 60.0, 600.0))
+    status, said = bench.diff(a, b, "--fail-on", "latency > +10%")
+    assert (status, "different time limits" in said) == (2, True)
+    assert bench.diff(a, b, "--fail-on", "accuracy < -5pp")[0] == 0
+    assert bench.diff(a, alike, "--fail-on", "latency > +10%")[0] == 0
+
+
+def test_a_run_that_states_no_retry_rules_can_be_compared_with_one_that_does(bench: Bench) -> None:
+    """As a run of format 1 does not."""
+    run = make_run(WORLD)
+    old = bench.write(run, experiment=limited(run, 600.0))
+    new = bench.write(run, experiment=limited(run, 600.0) | {"retry": {"attempts": 3}})
+    assert bench.diff(old, new, "--fail-on", "latency > +10%")[0] == 0
+
+
+def test_an_interrupted_run_is_not_shown_to_keep_anything(bench: Bench) -> None:
+    run = make_run(replace(WORLD, seed=1))
+    late = pl.col("problem") >= "p0180"
+    cut = failing(run, late, error_kind="cancelled", error_message="interrupted")
+    stopped = Run(records=run.records.filter(~late), grades=run.grades.filter(~late), manifest=run.manifest)
+    a = bench.write(make_run(WORLD))
+    for b in (bench.write(cut), bench.write(stopped)):
+        status, said = bench.diff(a, b, "--fail-on", "latency > +10%")
+        assert (status, "10.0 % of one run's answers were not measured" in said) == (2, True)
+        status, said = bench.diff(a, b, "--fail-on", "accuracy < -5pp")
+        assert (status, "not shown" in said) == (0, True)
+        assert bench.diff(a, b, "--fail-on", "accuracy < -5pp", "--require-proof")[0] == 2
+
+
+def test_fewer_problems_asked_for_are_no_interruption(bench: Bench) -> None:
+    a, b = (bench.write(make_run(replace(WORLD, problems=count))) for count in (200, 150))
+    few = bench.diff(a, a, "--fail-on", "latency > +10%")[0]
+    assert (few, bench.diff(a, b, "--fail-on", "latency > +60%")[0]) == (0, 0)
+
+
+def in_rounds(run: Run, count: int) -> Run:
+    """The run with its problems dealt to so many rounds."""
+    number = pl.col("problem").str.slice(1).cast(pl.Int64) % count
+    return Run(records=run.records.with_columns(round=number), grades=run.grades, manifest=run.manifest)
+
+
+@pytest.mark.parametrize(("rounds", "assumed"), [((5, 5), False), ((2, 2), True), ((5, 4), True), ((5, 1), True)])
+def test_three_rounds_alike_on_both_sides_measure_what_starts_differ_by(
+    bench: Bench, rounds: tuple[int, int], assumed: bool
+) -> None:
+    once = replace(WORLD, repeats=1, start_sd=0.0)
+    slow = replace(once, engines=(Engine(tpot_s=0.013, ttft_s=0.065),), seed=0)
+    a, b = (bench.write(in_rounds(make_run(world), count)) for world, count in zip((once, slow), rounds, strict=True))
+    status, said = bench.diff(a, b, "--fail-on", "latency > +10%")
+    assert (status, "an assumed spread of 3 %" in said) == (1, assumed)
+
+
 @pytest.mark.parametrize(("times", "status"), [(1.3, 1), (1.05, 0)])
 def test_one_start_a_side_counts_with_a_spread_of_three_percent(bench: Bench, times: float, status: int) -> None:
     """1.05x is told from nothing by 200 problems, but not from what two starts may differ by."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tts_compare.analysis.limits import Limits
-from tts_compare.analysis.provable import ASSUMED_SPREAD, needed_problems, one_start_width
+from tts_compare.analysis.proof import ASSUMED_SPREAD, needed_problems, one_start_width
 from tts_compare.analysis.tolerance import SHARES, Tolerance
 
 Verdict = Literal["exceeded", "within", "not_shown", "not_judged"]

@@ -14,7 +14,7 @@ from tts_compare.analysis.compare import Pair, correct_of
 from tts_compare.analysis.cube import Cube
 from tts_compare.analysis.intervals import accuracy_interval
 from tts_compare.analysis.points import Weights
-from tts_compare.analysis.provable import one_start_width
+from tts_compare.analysis.proof import one_start_width
 from tts_compare.analysis.ratios import terms
 from tts_compare.analysis.resampling import Estimate, log_contrast
 from tts_compare.analysis.rounds import LEAST_ROUNDS, count_rounds, mean_over_rounds

@@ -51,6 +51,13 @@ def build_parser() -> argparse.ArgumentParser:
         "example:\n  tts-compare plan --config paper",
     )
     _add_run(plan)
+    plan.add_argument(
+        "--fail-on",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="say whether this run could show that a tolerance of diff is kept; repeatable",
+    )
     plan.add_argument("--format", choices=("text", "json"), default="text", help="text (the default) or json")
     _add_report(commands)
     _add_grade(commands)

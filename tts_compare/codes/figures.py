@@ -88,6 +88,12 @@ FIGURE_CODES: Mapping[str, Code] = {
         text="two rounds: three are needed for an interval that knows the server starts",
         fix=_ROUNDS,
     ),
+    "small_rounds": Code(
+        severity="warning",
+        text="a round has few problems: differences between its starts and between its problems cannot be told apart",
+        fix="tts-compare run --problems N",
+        advice="measure a larger data set, or fewer rounds",
+    ),
     "rounds_missing": Code(
         severity="warning",
         text="a round was not measured by every setting: the pairs leave its share out",

@@ -190,7 +190,7 @@ def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
         )
     weak = _weak_rounds(prepared.dataset, experiment)
     if weak:
-        yield Doubt(code="small_rounds", message=weak, advice="measure a larger data set, or fewer rounds")
+        yield warn("small_rounds", weak)
     if experiment.grade_live:
         yield warn(
             "graded_live",

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tts_compare.analysis.intervals import paired_difference
-from tts_compare.analysis.provable import needed_problems, one_start_width, provable
+from tts_compare.analysis.proof import needed_problems, one_start_width, provable
 from tts_compare.analysis.tolerance import parse_tolerance
+from tts_compare.cli import main
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,15 @@ def test_the_problems_needed_show_a_kept_tolerance_in_four_of_five_runs() -> Non
 def test_one_start_a_side_hides_changes_below_seven_percent() -> None:
     assert math.expm1(one_start_width(1)) == pytest.approx(0.0723, abs=1e-3)
     assert one_start_width(4) == pytest.approx(one_start_width(1) / 2)
+
+
+def test_the_plan_of_a_run_says_what_it_can_show(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["plan", "--config", "paper", "--fail-on", "accuracy < -2pp", "--fail-on", "latency > +5%"]
+    assert main(asked) == 0
+    said = capsys.readouterr().out
+    assert "--fail-on accuracy < -2pp: 773 problems would show it" in said
+    assert "--fail-on latency > +5%: with" in said
+    assert main(["plan", "--config", "paper", "--fail-on", "speed > 5%"]) == 2
 
 
 @pytest.mark.parametrize(
