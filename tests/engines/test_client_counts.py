@@ -44,10 +44,10 @@ async def rows_of(
     return [row for rows in made for row in rows]
 
 
-def all_add_up(rows: list[RequestRecord]) -> None:
+def all_add_up(rows: list[RequestRecord], *, requests: int = REQUESTS) -> None:
     """Every request succeeded, and its timeline holds the tokens of its usage, none of them guessed."""
     assert [row.error for row in rows if row.error] == []
-    assert len(rows) == REQUESTS
+    assert len(rows) == requests
     wrong = [(row.problem, row.completion_tokens, sum(row.timeline.tokens)) for row in rows
              if row.completion_tokens != sum(row.timeline.tokens)]  # fmt: skip
     assert wrong == []
@@ -65,6 +65,14 @@ def test_vllm_with_n_gram_speculation_adds_up(vllm_server: Server, change: dict[
     all_add_up(rows)
     if change:
         assert max(max(row.timeline.tokens) for row in rows) > 1  # or else this shows nothing of many-token chunks
+
+
+def test_long_answers_of_vllm_with_n_gram_speculation_add_up_and_are_no_bursts(vllm_server: Server) -> None:
+    # Long enough for a random model to repeat itself, which n-gram drafts need to be accepted.
+    longest = {"ignore_eos": True, "max_tokens": 400, "temperature": 0.0}
+    rows = asyncio.run(rows_of(vllm_server, "vllm", longest, requests=10))
+    all_add_up(rows, requests=10)
+    assert max(max(row.timeline.tokens) for row in rows) > 1
 
 
 @pytest.mark.parametrize("change", [{}, {"ignore_eos": True}], ids=["as asked", "to the cap"])

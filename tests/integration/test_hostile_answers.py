@@ -164,14 +164,17 @@ ANSWERS: dict[str, Hostile] = {
 
 
 @contextmanager
-def saying(hostile: Hostile) -> Iterator[str]:
-    """A server that lists one model and answers every request alike; yields its base URL."""
+def saying(hostile: Hostile, models: bytes = b'{"data":[{"id":"small"}]}', *, packed: bool = False) -> Iterator[str]:
+    """A server that lists one model and answers every request alike; yields its base URL.
+
+    packed: whether the list of models is compressed.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._say(200, b'{"data":[{"id":"small"}]}', gzip=False)
+            self._say(200, models, gzip=packed)
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -225,6 +228,28 @@ def test_a_hostile_answer_leaves_a_readable_run_in_bounded_memory(name: str, tmp
     codes = {doubt["code"] for doubt in reported["doubts"]}
     assert hostile.marks <= codes
     assert "rows_set_aside" not in codes
+
+
+@pytest.mark.parametrize("flag", ["--base-url={}", "--attach=vllm={}"])
+def test_a_list_of_models_that_unfolds_without_end_is_bounded_too(flag: str, tmp_path: Path) -> None:
+    flags = ["--model=small", "--dataset=quickstart", "--problems=2", "--quiet", f"--out={tmp_path / 'run'}"]
+    flags += ["--backend=openai"] if "base-url" in flag else []
+    with saying(ANSWERS["usage of 10**30"], bomb(b" "), packed=True) as url:
+        told = json.dumps([[flag.format(url), *flags]])
+        ended = subprocess.run([sys.executable, "-c", PROGRAM, told], capture_output=True, text=True, check=False)
+    said = json.loads(ended.stdout.splitlines()[-1])
+    assert said["statuses"][0] in (1, 2), ended.stderr
+    assert "an answer of more than 32 MiB" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert said["mib"] < MAX_MIB
+
+
+def test_a_list_of_models_that_is_compressed_is_read(tmp_path: Path) -> None:
+    with saying(ANSWERS["usage of 10**30"], zlib.compress(b'{"data":[{"id":"large"}]}', wbits=31), packed=True) as url:
+        asked = ["--backend=openai", f"--base-url={url}", "--model=small", "--dataset=quickstart", "--problems=2"]
+        told = json.dumps([[*asked, f"--out={tmp_path / 'run'}"]])
+        ended = subprocess.run([sys.executable, "-c", PROGRAM, told], capture_output=True, text=True, check=False)
+    assert "serves large, not small" in ended.stderr
 
 
 def check(row: RequestRecord, hostile: Hostile) -> None:

@@ -6,8 +6,9 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from tts_compare.bounded import DECODED, Unzipper
 from tts_compare.client.delta import (
     MAX_TOKENS,
     Chunk,
@@ -34,8 +35,6 @@ _MAX_CHARS = 4 * 1024 * 1024
 _MAX_EXTRA_CHOICES = 16
 _ABSURD_TIMES = 100
 """A usage of so many times the tokens that were asked for is not believed; best of n behind a proxy counts n times."""
-_PIECE_BYTES = 64 * 1024
-_DECODED = ("gzip", "x-gzip", "deflate")
 
 
 class Reducer:
@@ -86,7 +85,7 @@ class Reducer:
         self._sniffed = b""
         self._whole: list[bytes] = []
         self._whole_bytes = 0
-        self._unzip = zlib.decompressobj(wbits=47) if encoding in _DECODED else None
+        self._unzip = Unzipper() if encoding in DECODED else None
         if encoding and encoding != "identity" and self._unzip is None:
             self.malformed = f"the answer is encoded as {encoding}, which was not asked for"
         self._pending: deque[list[Read]] = deque()
@@ -137,26 +136,14 @@ class Reducer:
         if self._unzip is None:
             self._plain(now, data)
             return
-        for piece in self._unzipped(data):
-            self._plain(now, piece)
-            self._bound()
-            if self.runaway:
-                return
-
-    def _unzipped(self, data: bytes) -> Iterator[bytes]:
-        """Decompress a read in pieces: a kilobyte may hold a megabyte, and a read four hundred of them."""
-        unzip = self._unzip
-        while unzip is not None and not unzip.eof:
-            try:
-                piece = unzip.decompress(data, _PIECE_BYTES)
-            except zlib.error as error:
-                self.malformed = self.malformed or f"broken compression: {error}"
-                return
-            data = unzip.unconsumed_tail
-            if piece:
-                yield piece
-            if not data and len(piece) < _PIECE_BYTES:
-                return
+        try:
+            for piece in self._unzip.pieces(data):
+                self._plain(now, piece)
+                self._bound()
+                if self.runaway:
+                    return
+        except zlib.error as error:
+            self.malformed = self.malformed or f"broken compression: {error}"
 
     def _plain(self, now: int, data: bytes) -> None:
         if self.runaway:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from tts_compare.bounded import bound
 from tts_compare.domain import Setting
 from tts_compare.errors import UsageError
 from tts_compare.launchers.attach import base_url_of
@@ -40,7 +41,10 @@ def _check(setting: Setting, *, insecure: bool) -> None:
     unsigned = {} if key else {"Authorization": openai.Omit()}
     with (
         openai.DefaultHttpxClient(
-            verify=tls_context(insecure=insecure), trust_env=is_proxied(address), follow_redirects=False
+            verify=tls_context(insecure=insecure),
+            trust_env=is_proxied(address),
+            follow_redirects=False,
+            event_hooks={"response": [bound]},
         ) as transport,
         openai.OpenAI(
             base_url=str(url.copy_with(query=None)),
