@@ -49,6 +49,7 @@ FORMULAS: Mapping[str, str] = {
     "request_latency_mean_s": "mean of last token - sent of the attempt that succeeded, over the answered",
     "attempts_mean": "attempts a call, mean over answers",
     "limit_wait_mean_s": "seconds an answer waited for limits of ours, mean",
+    "buffered_share": "answers whose tokens came in one piece / answers measured; they have no ttft and no tpot",
     "ttft_mean_s": "mean of first token - sent",
     "ttft_p50_s": "median of first token - sent",
     "ttft_p90_s": "90th percentile of first token - sent",

@@ -60,6 +60,7 @@ OUTCOME_COLUMNS = (
     "failed_samples",
     "truncated",
     "estimated",
+    "buffered",
     "sent_ns",
     "work_share",
     *_FIGURES,
@@ -209,7 +210,7 @@ def _vote_outcomes(answers: pl.DataFrame, votes: pl.DataFrame, judged: pl.DataFr
     grouped = joined.group_by(*key, "samples", "policy", maintain_order=True).agg(
         pl.col("provenance", "budget", "round", "k").first(),
         pl.col("sent_ns").min(),
-        pl.col("estimated").any(),
+        pl.col("estimated", "buffered").any(),
         pl.col("correct").first(),
         pl.col("attempts").mean(),
         pl.col("limit_wait_s").max(),

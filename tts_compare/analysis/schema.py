@@ -166,6 +166,7 @@ POINT_COLUMNS: tuple[str, ...] = (
     "request_latency_mean_s",  # of the attempts that succeeded, alone
     "attempts_mean",  # attempts a call
     "limit_wait_mean_s",  # waits for our own limits
+    "buffered_share",  # answers whose tokens came in one piece: their times to tokens are not known
     "ttft_mean_s",
     "ttft_p50_s",
     "ttft_p90_s",

@@ -67,6 +67,7 @@ def _times() -> dict[str, pl.Expr]:
     return {
         **{name: pl.col(column).filter("ok").mean() for name, column in answered.items()},
         "tpot_pooled_s": pl.col("decode_s").filter("ok").sum() / pl.col("decode_tokens").filter("ok").sum(),
+        "buffered_share": pl.col("buffered").mean(),
         "latency_is_lower_bound": pl.col("failed").any(),
         "attempts_mean": pl.col("attempts").mean(),
         "limit_wait_mean_s": pl.col("limit_wait_s").mean(),
