@@ -347,3 +347,21 @@ def test_a_run_in_which_nothing_was_right_or_everything_was_cut_marks_no_frontie
     marks = [name for name in found.points.columns if "on_" in name and name.endswith("frontier")]
     assert len(marks) == 12
     assert all(found.points[name].null_count() == 1 for name in marks)
+
+
+def test_rates_are_of_the_wall_time_and_failures_are_told_by_kind() -> None:
+    rows = [row("a", 0, 0.5, 2.0, 16), row("b", 2, 0.5, 4.0, 24)]
+    whole = only(run_of(rows, [grade(p, "correct") for p in "ab"]))
+    assert whole["requests_per_s"] == pytest.approx(2 / 6)
+    assert whole["output_tokens_per_s"] == pytest.approx(40 / 6)
+    assert whole["total_tokens_per_s"] == pytest.approx(240 / 6)
+    assert whole["output_tokens_per_device_s"] == pytest.approx(20 / 6)
+    assert whole["output_tokens_per_s"] * whole["gpu_s_per_token"] == pytest.approx(whole["devices"])
+    assert (whole["latency_max_s"], whole["latency_sd_s"]) == (pytest.approx(4.0), pytest.approx(2**0.5))
+    assert whole["failed_by_kind"] is None
+    rows += [
+        row(p, 6, 0.5, 9.0, 0, **lost(kind)) for p, kind in zip("cde", ("connect", "empty", "connect"), strict=True)
+    ]
+    found = only(run_of(rows, [grade(p, "correct") for p in "ab"]))
+    assert found["failed_by_kind"] == ["connect 2", "empty 1"]
+    assert found["latency_max_s"] is None

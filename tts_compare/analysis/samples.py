@@ -141,6 +141,7 @@ _COLUMNS = (
     "truncated",
     "estimated",
     "buffered",
+    "error_kind",
 )
 
 
@@ -209,6 +210,7 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
             truncated=pl.col("truncated").last(),
             estimated=pl.col("estimated").any(),
             buffered=pl.col("buffered").any(),
+            error_kind=pl.col("error_kind").drop_nulls().last(),
         )
         .select(_COLUMNS)
     )
@@ -248,7 +250,7 @@ def _cut_figures(kept: pl.DataFrame) -> pl.DataFrame:
     return kept.select(
         *(pl.col("budget").alias("record_budget") if c == "record_budget" else c for c in SAMPLE_KEY),
         *("cut_tokens", "round", "session", "ending", "start_ns", "sent_ns", "limit_wait_ns", "attempts"),
-        *("ttft_s", "choices", "estimated", "buffered"),
+        *("ttft_s", "choices", "estimated", "buffered", "error_kind"),
         latency_s=waited,
         request_latency_s=latency,
         limit_wait_s=pl.col("limited_ns") * _NS,

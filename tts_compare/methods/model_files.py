@@ -24,9 +24,11 @@ def model_dir(model: str, *, revision: str | None = None, fetch: bool = True) ->
     from huggingface_hub import snapshot_download
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    offline = {} if fetch else {"local_files_only": True}
+    patterns = list(_FILES)
     try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=list(_FILES), **offline))
+        if not fetch:
+            return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=True))
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (OSError, ValueError):  # not there, not reachable, not allowed: all are kinds of these
         return None
 
