@@ -365,3 +365,13 @@ def test_rates_are_of_the_wall_time_and_failures_are_told_by_kind() -> None:
     found = only(run_of(rows, [grade(p, "correct") for p in "ab"]))
     assert found["failed_by_kind"] == ["connect 2", "empty 1"]
     assert found["latency_max_s"] is None
+
+
+def test_floating_point_operations_are_not_told_of_a_model_whose_active_parameters_are_not_known() -> None:
+    shape = {"num_layers": 2, "num_heads": 4, "head_dim": 8, "parameters": 1000}
+    rows, grades = [row("a", 0, 0.5, 2.0, 16)], [grade("a", "correct")]
+    known = [
+        only(run_of(rows, grades, models={"m": shape | own}))["flops_mean"] for own in ({}, {"active_parameters": 1000})
+    ]
+    assert known[0] == known[1] > 0
+    assert only(run_of(rows, grades, models={"m": shape | {"active_parameters": None}}))["flops_mean"] is None
