@@ -296,3 +296,82 @@ def test_the_cube_says_what_the_bounds_of_an_accuracy_are_made_of() -> None:
     assert cube.failed[0, 0].tolist() == [0.0, 1.0]
     assert cube.keys[0]["hosted"] is False
     assert "total_s" in cube.keys[0]["limits"]
+
+
+def test_a_retry_after_of_70_s_in_a_live_closed_loop_is_no_interruption() -> None:
+    rows = [
+        row("a", 0, 0.5, 1.0, 5, **lost("http_429", error_status=429, end_ns=1 * S), request_id="one", session=0),
+        row("a", 71, 0.5, 2.0, 16, attempt=1, request_id="two", session=0),
+    ]
+    found = only(run_of(rows, [grade("a", "correct", attempt=1)]))
+    assert (found["wall_s"], found["latency_mean_s"]) == (pytest.approx(73.0), pytest.approx(73.0))
+    assert "interrupted" not in found["doubts"]
+
+
+def test_the_wall_time_of_a_resumed_open_loop_is_that_of_its_sessions() -> None:
+    rows = [row("a", 0, 0.5, 2.0, 16, load="r1", session=0), row("b", 7200, 0.5, 2.0, 16, load="r1", session=1)]
+    found = only(run_of(rows, [grade(p, "correct", load="r1") for p in "ab"]))
+    assert found["wall_s"] == pytest.approx(4.0)
+
+
+def test_answers_that_came_in_one_piece_have_no_time_to_a_token() -> None:
+    buffered = {"doubts": ["stream_buffered"]}
+    rows = [row("a", 0, 0.5, 2.0, 16), row("b", 2, 3.9, 4.0, 16, **buffered)]
+    found = only(run_of(rows, [grade(p, "correct") for p in "ab"]))
+    assert (found["ttft_mean_s"], found["tpot_mean_s"]) == (pytest.approx(0.5), pytest.approx(1.5 / 15))
+    assert (found["latency_mean_s"], found["buffered_share"]) == (pytest.approx(3.0), 0.5)
+
+
+@pytest.mark.parametrize(("answers", "known"), [(50, False), (100, True)])
+def test_a_derived_latency_is_not_known_where_over_one_in_a_hundred_answers_came_in_one_piece(
+    answers: int, known: bool
+) -> None:
+    line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}
+    whole = {"timeline_us": [9_000_000], "timeline_tokens": [6], "timeline_chars": [24], "doubts": ["stream_buffered"]}
+    rows = [row(f"p{i}", 10 * i, 1.0, 3.0, 6, **line) for i in range(answers - 1)]
+    rows += [row("last", 5000, 9.0, 9.0, 6, **whole)]
+    grades = [grade(each["problem"], "correct", cut_tokens=cut) for each in rows for cut in (None, 4)]
+    small = next(r for r in table(run_of(rows, grades)).iter_rows(named=True) if r["budget"] == 4)
+    expected = pytest.approx((2.0 * 99 + 9.0) / 100) if known else None
+    assert small["latency_mean_s"] == expected
+
+
+@pytest.mark.parametrize("case", ["nothing right", "everything cut"])
+def test_a_run_in_which_nothing_was_right_or_everything_was_cut_marks_no_frontier(case: str) -> None:
+    reason = "length" if case == "everything cut" else "stop"
+    rows = [row(p, at, 0.5, 2.0, 16, finish_reason=reason) for at, p in enumerate("abc")]
+    status = "correct" if case == "everything cut" else "incorrect"
+    run = run_of(rows, [grade(p, status) for p in "abc"])
+    found = analyse(run.records, run.grades, run.manifest, resamples=50)
+    assert found.frontiers.height == found.bands.height == 0
+    marks = [name for name in found.points.columns if "on_" in name and name.endswith("frontier")]
+    assert len(marks) == 12
+    assert all(found.points[name].null_count() == 1 for name in marks)
+
+
+def test_rates_are_of_the_wall_time_and_failures_are_told_by_kind() -> None:
+    rows = [row("a", 0, 0.5, 2.0, 16), row("b", 2, 0.5, 4.0, 24)]
+    whole = only(run_of(rows, [grade(p, "correct") for p in "ab"]))
+    assert whole["requests_per_s"] == pytest.approx(2 / 6)
+    assert whole["output_tokens_per_s"] == pytest.approx(40 / 6)
+    assert whole["total_tokens_per_s"] == pytest.approx(240 / 6)
+    assert whole["output_tokens_per_device_s"] == pytest.approx(20 / 6)
+    assert whole["output_tokens_per_s"] * whole["gpu_s_per_token"] == pytest.approx(whole["devices"])
+    assert (whole["latency_max_s"], whole["latency_sd_s"]) == (pytest.approx(4.0), pytest.approx(2**0.5))
+    assert whole["failed_by_kind"] is None
+    rows += [
+        row(p, 6, 0.5, 9.0, 0, **lost(kind)) for p, kind in zip("cde", ("connect", "empty", "connect"), strict=True)
+    ]
+    found = only(run_of(rows, [grade(p, "correct") for p in "ab"]))
+    assert found["failed_by_kind"] == ["connect 2", "empty 1"]
+    assert found["latency_max_s"] is None
+
+
+def test_floating_point_operations_are_not_told_of_a_model_whose_active_parameters_are_not_known() -> None:
+    shape = {"num_layers": 2, "num_heads": 4, "head_dim": 8, "parameters": 1000}
+    rows, grades = [row("a", 0, 0.5, 2.0, 16)], [grade("a", "correct")]
+    known = [
+        only(run_of(rows, grades, models={"m": shape | own}))["flops_mean"] for own in ({}, {"active_parameters": 1000})
+    ]
+    assert known[0] == known[1] > 0
+    assert only(run_of(rows, grades, models={"m": shape | {"active_parameters": None}}))["flops_mean"] is None

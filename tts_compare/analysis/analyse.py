@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from tts_compare.analysis.attempts import hosted_settings
+from tts_compare.analysis.barren import without_barren
 from tts_compare.analysis.claims import judge_claims
 from tts_compare.analysis.compare import pair_frame
 from tts_compare.analysis.cost import priced
@@ -86,6 +87,7 @@ def points(
     drawn = [_resample(cube, weights) for cube in ready.cubes]
     columns = [frontier_columns(cube, d) for cube, d in zip(ready.cubes, drawn, strict=True)]
     frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
+    frame = without_barren(frame, frame)
     spot = spot_frame(records, ready.cuts)
     return with_codes(frame, find_doubts(frame, records, spot, pl.DataFrame(schema=_NO_PAIRS), manifest))
 
@@ -115,6 +117,7 @@ def analyse(
     drawn = [_resample(cube, weights) for cube in ready.cubes]
     columns = [frontier_columns(cube, d) for cube, d in zip(ready.cubes, drawn, strict=True)]
     frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
+    frame = without_barren(frame, frame)
     own = [weights.of(_compared(cube)) for cube in ready.cubes]
     few = [weights.for_intervals(_compared(cube)) for cube in ready.cubes]
     spot = spot_frame(records, ready.cuts)
@@ -125,8 +128,10 @@ def analyse(
         points=frame,
         pairs=pairs,
         optimal=pl.concat([optimal_frame(c, d, choices(c, d, w)) for (c, d, _), w in zip(each, few, strict=True)]),
-        frontiers=pl.concat([frontier_rows(c, d, f) for (c, d, _), f in zip(each, columns, strict=True)]),
-        bands=pl.concat([band_rows(c, d) for c, d, _ in each]),
+        frontiers=without_barren(
+            pl.concat([frontier_rows(c, d, f) for (c, d, _), f in zip(each, columns, strict=True)]), frame
+        ),
+        bands=without_barren(pl.concat([band_rows(c, d) for c, d, _ in each]), frame),
         losslessness=losslessness_frame(records, grades, manifest),
         spot_checks=spot,
         claims=judge_claims(ready.cubes, few, manifest),

@@ -92,7 +92,8 @@ def _setting_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
                 "price_input": price.get("input"),
                 "price_output": price.get("output"),
                 "price_cached": price.get("cached") if price.get("cached") is not None else price.get("input"),
-                "parameters": model.get("parameters"),
+                # Runs of older versions say the parameters alone.
+                "parameters": model.get("active_parameters", model.get("parameters")),
                 "attention_flops": None if layers is None or width is None else 4.0 * layers * width,
             }
         )

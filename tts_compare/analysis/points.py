@@ -32,7 +32,7 @@ P99_OUTCOMES = 400
 #: The 2.5 % quantile of so many studentised resamples is known to 0.35 % in probability: a jitter of the limits by
 #: about 1.5 % of their distance. Shares on frontiers use all resamples.
 INTERVAL_RESAMPLES = 2_000
-_QUANTILES = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
+_QUANTILES = ((0.5, "p50"), (0.9, "p90"), (0.95, "p95"), (0.99, "p99"))
 _COMPARED = {
     "compared_accuracy": "correct",
     "compared_latency_s": "latency_s",
@@ -84,7 +84,7 @@ def points_frame(
             on=key,
             how="left",
         )
-        .join(point_sums(counted), on=key, how="left")
+        .join(point_sums(counted).drop("devices"), on=key, how="left")
         .with_columns(pl.col("n", "outcomes", "failed", "ungraded", "answered").fill_null(0))
     )
     frame = _with_server_figures(frame, server_figures(manifest, measured))

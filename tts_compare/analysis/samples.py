@@ -23,6 +23,10 @@ __all__ = [
 
 #: What one sample is of; ``record_budget`` is the cap the requests were sent with.
 SAMPLE_KEY = ("setting", "method", "record_budget", "load", "problem", "repeat", "sample")
+#: Marks a row whose tokens came in one piece, through a proxy that buffers or an endpoint that does not stream.
+BUFFERED = "stream_buffered"
+#: Above this share of buffered answers a derived latency is not known.
+_BUFFERED_SHARE = 0.01
 _NS = 1e-9
 _US = 1e-6
 
@@ -68,13 +72,16 @@ def timed_attempts(rows: pl.DataFrame) -> pl.DataFrame:
     latency = (finish - pl.col("sent_ns")) * _NS
     failed = (finish - pl.col("start_ns")).clip(0).fill_null(0) * _NS
     latency = pl.when("ok").then(latency).otherwise(failed)
-    ttft = (pl.col("first_token_ns") - pl.col("sent_ns")) * _NS
+    # Tokens of a buffered stream share an instant: when the first came, and how fast they followed, is not known.
+    buffered = pl.col("doubts").list.contains(BUFFERED).fill_null(value=False)
+    ttft = pl.when(~buffered).then((pl.col("first_token_ns") - pl.col("sent_ns")) * _NS)
     tokens = pl.col("completion_tokens")
     return rows.with_columns(
         pl.when("ok").then(tokens).otherwise(tokens.fill_null(0)).alias("completion_tokens"),
         latency_s=latency,
         ttft_s=ttft,
-        ttfot_s=(pl.col("first_answer_ns") - pl.col("sent_ns")) * _NS,
+        ttfot_s=pl.when(~buffered).then((pl.col("first_answer_ns") - pl.col("sent_ns")) * _NS),
+        buffered=buffered,
         decode_s=latency - ttft,
         tpot_s=pl.when(tokens > 1).then((latency - ttft) / (tokens - 1)),
         prompt_charged=_per_choice("prompt_tokens"),
@@ -133,6 +140,8 @@ _COLUMNS = (
     "choices",
     "truncated",
     "estimated",
+    "buffered",
+    "error_kind",
 )
 
 
@@ -200,6 +209,8 @@ def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
             choices=pl.col("choices").last(),
             truncated=pl.col("truncated").last(),
             estimated=pl.col("estimated").any(),
+            buffered=pl.col("buffered").any(),
+            error_kind=pl.col("error_kind").drop_nulls().last(),
         )
         .select(_COLUMNS)
     )
@@ -228,14 +239,18 @@ def cut_samples(rows: pl.DataFrame, cuts: pl.DataFrame, budgets: pl.DataFrame) -
 
 
 def _cut_figures(kept: pl.DataFrame) -> pl.DataFrame:
-    latency = pl.when("ok").then(pl.col("cut_us") * _US).otherwise("latency_s")
+    work = ("setting", "method", "budget", "load", "cut_tokens")
+    few = pl.col("buffered").mean().over(work) <= _BUFFERED_SHARE
+    # The end of a buffered answer bounds the instant at which its prefix was there.
+    instant = pl.when(~pl.col("buffered")).then(pl.col("cut_us") * _US).otherwise("latency_s")
+    latency = pl.when(~pl.col("ok")).then("latency_s").when(few).then(instant)
     waited = pl.col("before_ns") * _NS + latency
     tokens = pl.when("ok").then("cut_length").otherwise("completion_tokens")
     total = pl.max_horizontal("completion_tokens", "total")
     return kept.select(
         *(pl.col("budget").alias("record_budget") if c == "record_budget" else c for c in SAMPLE_KEY),
         *("cut_tokens", "round", "session", "ending", "start_ns", "sent_ns", "limit_wait_ns", "attempts"),
-        *("ttft_s", "choices", "estimated"),
+        *("ttft_s", "choices", "estimated", "buffered", "error_kind"),
         latency_s=waited,
         request_latency_s=latency,
         limit_wait_s=pl.col("limited_ns") * _NS,

@@ -103,7 +103,7 @@ _WHOLE_COLUMNS = (
     *("failed", "ungraded", "repeats", "rounds", "devices"),
 )
 _FLAG_COLUMNS = ("biased", "latency_is_lower_bound", "cost_is_upper_bound", *(flag for _, flag in AXES.values()))
-_LIST_COLUMNS = ("doubts",)
+_LIST_COLUMNS = ("failed_by_kind", "doubts")
 
 
 def point_schema() -> dict[str, pl.DataType]:
@@ -135,6 +135,7 @@ POINT_COLUMNS: tuple[str, ...] = (
     "not_measured",  # outcomes that an interruption, a missing right or a quota left without a measurement
     "n_compared",  # problems measured in every point of the same load and policy, 0 where the point takes no part
     "failed",  # outcomes that failed
+    "failed_by_kind",  # "timeout_total 3", the most frequent first
     "ungraded",  # outcomes that the grader could not judge
     "repeats",  # server starts of each round
     "rounds",  # shares of the problems, each with starts of its own
@@ -159,13 +160,19 @@ POINT_COLUMNS: tuple[str, ...] = (
     "latency_p90_s",
     "latency_p90_lo_s",
     "latency_p90_hi_s",
+    "latency_p95_s",
+    "latency_p95_lo_s",
+    "latency_p95_hi_s",
     "latency_p99_s",  # from 400 outcomes on, else null
     "latency_p99_lo_s",
     "latency_p99_hi_s",
+    "latency_max_s",  # null, not reached, where an answer failed
+    "latency_sd_s",
     "latency_mth_mean_s",  # votes: when the m-th of all k samples had come in
     "request_latency_mean_s",  # of the attempts that succeeded, alone
     "attempts_mean",  # attempts a call
     "limit_wait_mean_s",  # waits for our own limits
+    "buffered_share",  # answers whose tokens came in one piece: their times to tokens are not known
     "ttft_mean_s",
     "ttft_p50_s",
     "ttft_p90_s",
@@ -184,6 +191,10 @@ POINT_COLUMNS: tuple[str, ...] = (
     "flops_mean",
     "devices",
     "wall_s",
+    "requests_per_s",
+    "output_tokens_per_s",
+    "total_tokens_per_s",
+    "output_tokens_per_device_s",
     "cost_per_token_gpu_s",
     "cost_per_token_lo_gpu_s",
     "cost_per_token_hi_gpu_s",

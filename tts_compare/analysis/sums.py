@@ -26,9 +26,36 @@ def point_sums(outcomes: pl.DataFrame) -> pl.DataFrame:
         .agg(**_counts(), **_times(), **_costs())
         .join(wall, on=list(POINT_KEY))
         .join(whole, on=list(POINT_KEY))
+        .join(_failed_by_kind(outcomes), on=list(POINT_KEY), how="left")
         .with_columns(pl.when("is_whole").then("wall_s").alias("wall_s"))
-        .drop("is_whole")
+        .with_columns(**_rates())
+        .drop("is_whole", "prompts_sum")
     )
+
+
+def _failed_by_kind(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """How many outcomes failed in each way, as ``timeout_total 3``, the most frequent first."""
+    return (
+        outcomes.filter("failed")
+        .with_columns(pl.col("error_kind").fill_null("finish_reason"))
+        .group_by(*POINT_KEY, "error_kind")
+        .agg(count=pl.len())
+        .sort("count", "error_kind", descending=[True, False])
+        .group_by(POINT_KEY, maintain_order=True)
+        .agg(failed_by_kind=pl.col("error_kind") + " " + pl.col("count").cast(pl.String))
+    )
+
+
+def _rates() -> dict[str, pl.Expr]:
+    """Work over wall time, in all and of one device."""
+    wall = pl.when(pl.col("wall_s") > 0).then(pl.col("wall_s"))
+    output = pl.col("tokens_sum") / wall
+    return {
+        "requests_per_s": pl.col("outcomes") / wall,
+        "output_tokens_per_s": output,
+        "total_tokens_per_s": (pl.col("tokens_sum") + pl.col("prompts_sum")) / wall,
+        "output_tokens_per_device_s": output / pl.col("devices"),
+    }
 
 
 def _counts() -> dict[str, pl.Expr]:
@@ -64,9 +91,13 @@ def _times() -> dict[str, pl.Expr]:
         "tpot_mean_s": "tpot_s",
         "latency_mth_mean_s": "latency_mth_s",
     }
+    failed = pl.col("failed").any()
     return {
         **{name: pl.col(column).filter("ok").mean() for name, column in answered.items()},
         "tpot_pooled_s": pl.col("decode_s").filter("ok").sum() / pl.col("decode_tokens").filter("ok").sum(),
+        "latency_max_s": pl.when(~failed).then(pl.col("latency_s").max()),
+        "latency_sd_s": pl.col("latency_s").filter("ok").std(),
+        "buffered_share": pl.col("buffered").mean(),
         "latency_is_lower_bound": pl.col("failed").any(),
         "attempts_mean": pl.col("attempts").mean(),
         "limit_wait_mean_s": pl.col("limit_wait_s").mean(),
@@ -89,6 +120,10 @@ def _costs() -> dict[str, pl.Expr]:
         "usd_per_problem": usd / pl.len(),
         "usd_per_correct": _known_sum("charged_usd") * per_correct,
         "tokens_sum": tokens,
+        "prompts_sum": pl.when(pl.col("prompt_tokens").filter("ok").null_count() == 0).then(
+            pl.col("prompt_tokens").sum()
+        ),
+        "devices": pl.col("devices").first(),
         "wasted_share": 1.0 - (pl.col("tokens") * right).sum() / tokens,
     }
 

@@ -24,10 +24,11 @@ def model_dir(model: str, *, revision: str | None = None, fetch: bool = True) ->
     from huggingface_hub import snapshot_download
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    patterns = list(_FILES)
     try:
-        return Path(
-            snapshot_download(model, revision=revision, allow_patterns=list(_FILES), local_files_only=not fetch)
-        )
+        if not fetch:
+            return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=True))
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (OSError, ValueError):  # not there, not reachable, not allowed: all are kinds of these
         return None
 
