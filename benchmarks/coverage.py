@@ -20,7 +20,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.claim_worlds import CLAIM_WORLDS
-from benchmarks.worlds import BUDGET, SIGMA, TOTAL_S, Side, cubes_of, lengths, manifest_of, seconds, setting, starts
+from benchmarks.worlds import (
+    BUDGET,
+    SIGMA,
+    TOTAL_S,
+    Side,
+    by_level,
+    cubes_of,
+    lengths,
+    manifest_of,
+    seconds,
+    setting,
+    starts,
+)
 from tts_compare.analysis.claims import judge_claims
 from tts_compare.analysis.compare import cube_pairs, judge_pairs
 from tts_compare.analysis.frontier import on_frontier
@@ -36,7 +48,8 @@ if TYPE_CHECKING:
     Rng = np.random.Generator
 
 START_SD, NOISE, RATIO = 0.03, 0.1, 1.3
-DESIGNS = ((200, 3), (200, 10), (500, 5), (500, 10))
+#: Problems and rounds; a round has at least 25 problems.
+DESIGNS = ((200, 3), (200, 8), (500, 5), (500, 10))
 INTERVALS = ("latency ratio", "cost ratio", "accuracy difference", "mean latency")
 PARTS = ("intervals", "verdicts", "failures", "claims", "power", "shares")
 #: Runs that go through the product at once.
@@ -64,9 +77,8 @@ class Two:
 
     def draw(self, rng: Rng, problems: int, rounds: int) -> list[Side]:
         """Both sides of one run."""
-        tokens = [
-            np.minimum(own, BUDGET) for own in lengths(rng, problems, correlation=self.correlation, sigma=self.sigma)
-        ]
+        wants = by_level(rng, lengths(rng, problems, correlation=self.correlation, sigma=self.sigma))
+        tokens = [np.minimum(own, BUDGET) for own in wants]
         chance = rng.beta(0.5, 0.5, problems)
         found = []
         for name, own, drafts in (("a", tokens[0], False), ("b", tokens[1], True)):

@@ -73,17 +73,25 @@ def starts(rng: np.random.Generator, rounds: int, deviation: float, *, kind: str
     return np.asarray(effects, dtype=np.float64)
 
 
+def by_level(rng: np.random.Generator, wants: Sequence[Floats]) -> list[Floats]:
+    """Lengths laid out as a data set of five levels deals them to rounds: by level, in any order within one.
+
+    A level says a quarter of the variance of the logarithm of a length.
+    """
+    logs = np.log(wants[0])
+    score = (logs - logs.mean()) / logs.std() + math.sqrt(3.0) * rng.normal(size=logs.size)
+    level = np.argsort(np.argsort(score)) * 5 // logs.size
+    order = np.argsort(level, kind="stable")
+    return [own[order] for own in wants]
+
+
 def seconds(rng: np.random.Generator, tokens: Floats, effects: Floats, *, noise: float, concurrency: int = 1) -> Floats:
-    """(problems,) latencies; at a concurrency above 1 the requests of a batch share their noise."""
-    problems = tokens.size
-    batches = -(-problems // concurrency)
-    own = np.repeat(np.exp(rng.normal(-(noise**2) / 2, noise, batches)), concurrency)[:problems]
-    # Rounds are interleaved over the problems, batches are of one round.
-    order = np.argsort(round_of(problems, effects.size), kind="stable")
-    shaken = np.empty(problems)
-    shaken[order] = own
-    found = (TTFT_S + (tokens - 1) * TPOT_S) * effects[round_of(problems, effects.size)] * shaken
-    return np.asarray(found, dtype=np.float64)
+    """(problems,) latencies; at a concurrency above 1 the requests of a batch, of one round, share their noise."""
+    number = round_of(tokens.size, effects.size)
+    # The place of a problem in its round says its batch.
+    batch = np.arange(tokens.size) // effects.size // concurrency * effects.size + number
+    shaken = np.exp(rng.normal(-(noise**2) / 2, noise, int(batch.max()) + 1))[batch]
+    return np.asarray((TTFT_S + (tokens - 1) * TPOT_S) * effects[number] * shaken, dtype=np.float64)
 
 
 def round_of(problems: int, rounds: int) -> NDArray[np.int64]:

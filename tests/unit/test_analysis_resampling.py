@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks import coverage_repeats as repeats
 from benchmarks.claim_worlds import CLAIM_WORLDS
 from benchmarks.coverage import (
     COVERED,
@@ -118,3 +119,24 @@ def test_a_claim_at_its_exact_boundary_rarely_holds(world: str) -> None:
 def test_a_twentieth_is_found_by_ten_rounds() -> None:
     said = verdict_cell(Two(ratio=1.05, noise=0.05), 500, 10, runs=200, seed=0)
     assert said.faster > 0.85 - 3 * math.sqrt(0.85 * 0.15 / 200)
+
+
+@pytest.mark.parametrize("starts", [(0.0, 1), (0.04, 3)])
+def test_intervals_of_repeats_cover_a_known_truth(starts: tuple[float, int]) -> None:
+    """A small seeded part of benchmarks/coverage_repeats.py: 300 runs, 0.95 within three standard errors."""
+    covered = repeats.coverage_cell(200, 0.5, starts, runs=300, resamples=400)
+    assert dict(zip(repeats.FIGURES, covered, strict=True)) == {
+        name: pytest.approx(0.95, abs=0.038) for name in repeats.FIGURES
+    }
+
+
+def test_a_setting_with_repeats_is_rarely_called_faster_than_itself() -> None:
+    for starts in ((0.04, 2), (0.04, 3)):
+        said, _ = repeats.false_faster(200, starts, 200, 300)
+        assert said <= 0.08
+
+
+def test_one_start_is_never_called_faster() -> None:
+    said, left_out = repeats.false_faster(200, (0.04, 1), 60, 300)
+    assert said == 0.0
+    assert left_out > 0.2  # the interval over problems alone does not know what starts differ by

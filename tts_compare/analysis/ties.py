@@ -20,7 +20,7 @@ from tts_compare.analysis.failures import count_failures
 from tts_compare.analysis.intervals import paired_p
 from tts_compare.analysis.labels import point_label
 from tts_compare.analysis.moderated import moderate
-from tts_compare.analysis.optimal import MATERIAL
+from tts_compare.analysis.optimal import MATERIAL, TIE
 from tts_compare.analysis.ratios import Duel, terms
 from tts_compare.analysis.resampling import log_contrast
 from tts_compare.analysis.rounds import LEAST_ROUNDS, log_ratio_over_rounds
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-#: Mean tokens within this share of the least are a tie.
-_TIE = 1.01
 _TIE_LEVEL = 0.025
 #: An accuracy so much lower than another's still counts as no lower.
 _NO_LOWER = 0.005
@@ -107,7 +105,7 @@ def token_cheapest(evidence: Evidence, group: Sequence[int]) -> list[int]:
     return [
         p
         for p in group
-        if tokens[p].mean() <= _TIE * tokens[least].mean() or _paired(tokens[p] - tokens[least]) >= level
+        if tokens[p].mean() <= TIE * tokens[least].mean() or _paired(tokens[p] - tokens[least]) >= level
     ]
 
 
