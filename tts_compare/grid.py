@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from tts_compare.backends import BACKENDS
 from tts_compare.config import Axes, EngineRef, Experiment, Rule, for_engine
 from tts_compare.domain import Device, Setting, Work, model_slug
 from tts_compare.errors import UsageError
@@ -139,7 +140,7 @@ def _budgets(resolved: Resolved, load: str, experiment: Experiment) -> Iterator[
 
 def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) -> Iterator[Setting]:  # noqa: FBT001
     for engine, model in product(axes.backends, axes.models):
-        if engine.backend == "openai":
+        if not BACKENDS[engine.backend].launched:
             yield _hosted(axes, engine, model, experiment)
             continue
         alternatives = for_engine(axes.engine_args, engine) or ((),)
@@ -182,6 +183,7 @@ def _hosted(axes: Axes, engine: EngineRef, model: str, experiment: Experiment) -
         requests_per_minute=hosted.requests_per_minute,
         tokens_per_minute=hosted.tokens_per_minute,
         max_concurrency=hosted.max_concurrency,
+        hosted=True,
     )
 
 
@@ -213,7 +215,7 @@ def _check_one_each(settings: Sequence[Setting], experiment: Experiment) -> None
             raise UsageError(f"two different settings would both be called {setting.id}; leave one of them out")
         ids[setting.id] = setting
     for engine, url in experiment.attach.items():
-        served = [s.id for s in settings if s.base_url == url and s.backend != "openai"]
+        served = [s.id for s in settings if s.base_url == url and not s.hosted]
         if len(served) > 1:
             raise UsageError(
                 f"--attach {engine}={url} is one server, and {len(served)} settings name it: {', '.join(served)}"
@@ -222,7 +224,7 @@ def _check_one_each(settings: Sequence[Setting], experiment: Experiment) -> None
 
 def _check_priced(settings: Sequence[Setting], experiment: Experiment) -> None:
     """A bound in dollars is kept only where every hosted endpoint has a price, and one of them at least is there."""
-    unpriced = [s.id for s in settings if s.backend == "openai" and s.price is None]
+    unpriced = [s.id for s in settings if s.hosted and s.price is None]
     if experiment.budget_usd is not None and (unpriced or not any(s.price for s in settings)):
         raise UsageError(
             "--budget-usd bounds what hosted endpoints cost, and cannot without their price: give --price IN/OUT"

@@ -64,12 +64,12 @@ def test_a_length_other_than_the_settings_is_a_doubt(run_stub: Run) -> None:
 
 
 def test_a_hosted_model_is_asked_for_and_nothing_of_it_is_taken_on_trust(run_stub: Run) -> None:
-    server = attach(setting_at(run_stub(), backend="openai", max_model_len=None))
+    server = attach(setting_at(run_stub(), backend="openai", hosted=True, max_model_len=None))
     assert (server.trusted, server.doubts, server.endpoint.model) == ((), (), "stub")
 
 
 def test_a_hosted_name_around_a_listed_one_is_sent_as_it_is_with_a_doubt(run_stub: Run) -> None:
-    server = attach(setting_at(run_stub(), backend="openai", model="re2-stub", max_model_len=None))
+    server = attach(setting_at(run_stub(), backend="openai", hosted=True, model="re2-stub", max_model_len=None))
     assert server.endpoint.model == "re2-stub"
     assert [doubt.code for doubt in server.doubts] == ["model_not_listed"]
     assert "lists stub, not re2-stub" in server.doubts[0].message

@@ -12,8 +12,12 @@ from tts_compare.backends.vllm import Vllm
 
 BACKENDS: dict[str, Backend] = {"vllm": Vllm(), "sglang": Sglang(), "openai": OpenAI()}
 
+HOSTED = "openai"
+"""The backend of an endpoint of which only its address is known."""
+
 __all__ = [
     "BACKENDS",
+    "HOSTED",
     "LOOPBACK",
     "Backend",
     "Dialect",

@@ -13,7 +13,7 @@ def differences(settings: Sequence[Setting]) -> tuple[Doubt, ...]:
 
     Hosted endpoints are left out: of their dtype, threads and limits nothing is known.
     """
-    ours = [setting for setting in settings if setting.backend != "openai"]
+    ours = [setting for setting in settings if not setting.hosted]
     found = [_unequal(ours, code=code, what=what, of=of, advice=advice) for code, what, of, advice in _QUANTITIES]
     return tuple(doubt for doubt in (*found, _cores(ours), _tries(ours)) if doubt is not None)
 

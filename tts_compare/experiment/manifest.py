@@ -94,8 +94,8 @@ def setting_facts(setting: Setting) -> dict[str, Any]:
     facts = asdict(setting)
     facts["headers"] = [name for name, _ in setting.headers]
     facts["devices"] = setting.devices
-    facts["device"] = None if setting.backend == "openai" else setting.device
-    revision = None if setting.backend == "openai" else revision_of(setting.model, setting.revision)
+    facts["device"] = None if setting.hosted else setting.device
+    revision = None if setting.hosted else revision_of(setting.model, setting.revision)
     return {**facts, "revision": revision, "engine_version": None, "argv": [], "env": {}, "startup_s": []}
 
 

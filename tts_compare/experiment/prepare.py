@@ -90,10 +90,10 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
     # A hosted setting may have the name of a model of ours, and knows nothing of it.
     facts: dict[str, ModelFacts | None] = {s.model: None for s in fitted}
-    facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if s.backend != "openai"}
+    facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if not s.hosted}
     reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) for s in fitted}
     settings = tuple(s for s in fitted if reasons[s] is None)
-    speakers = {s.model: s for s in sorted(settings, key=lambda s: (s.backend != "openai", s.prefix_caching))}
+    speakers = {s.model: s for s in sorted(settings, key=lambda s: (not s.hosted, s.prefix_caching))}
     left_out = tuple(LeftOut(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
     return Prepared(
         experiment=experiment,

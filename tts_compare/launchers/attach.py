@@ -75,7 +75,7 @@ class AttachLauncher:
         told = dict(backend.reported(info))
         if models and models.max_model_len and model in models.max_model_len:
             told["max_model_len"] = models.max_model_len[model]
-        trusted = () if setting.backend == "openai" else tuple(name for name in CHECKABLE if name not in told)
+        trusted = () if setting.hosted else tuple(name for name in CHECKABLE if name not in told)
         version = info.get("version")
         return AttachedServer(
             endpoint=Endpoint(base_url=base_url, model=model, api_key=key, headers=setting.headers),
