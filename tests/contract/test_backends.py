@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.backends import BACKENDS, LOOPBACK, Backend, Machine
+from tts_compare.backends import BACKENDS, Backend, Machine
 from tts_compare.domain import Call, Sampling, Setting, Speculation, SpeculationKind
 
+LOOPBACK = "127.0.0.1"
 MACHINE = Machine(device="cuda", devices=8, memory_bytes=2**40, cores=tuple(range(64)), gpu_memory_bytes=80 * 2**30)
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20, min_p=0.1, repetition_penalty=1.1, seed=7)
 CHAT = Call(max_tokens=64, sampling=SAMPLING, messages=(("user", "1+1?"),))

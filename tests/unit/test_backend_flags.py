@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_compare.backends import BACKENDS, ModelFacts
-from tts_compare.backends.vllm import rank_cores
+from tts_compare.backends.limits import rank_cores
 from tts_compare.domain import Device, Setting, Speculation
 
 CPU = Setting(backend="vllm", model="/models/tiny", max_model_len=2048)

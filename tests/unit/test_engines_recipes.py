@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tts_compare.engines.recipes import PINNED, PLATFORM_SOURCE, Recipe, Step, recipe
+from tts_compare.backends.sglang import PLATFORM_SOURCE
+from tts_compare.engines.recipes import PINNED, Recipe, Step, recipe
 from tts_compare.errors import UsageError
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from tts_compare.backends.facts import Machine, ModelFacts
-from tts_compare.domain import Call, Setting
-
-LOOPBACK = "127.0.0.1"
+from tts_compare.backends.recipe import Recipe
+from tts_compare.domain import Call, Device, Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +48,50 @@ class StartupCause(NamedTuple):
     advice: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """What an engine's HTTP interface can do beyond a streamed answer with usage at its end.
+
+    counts_chunks: a stream tells the tokens of each chunk, or holds one token a chunk, so that smaller budgets can be
+    read off one long answer. choices: one request can ask for several (``n``). token_prompts: ``/completions`` takes
+    token ids. lists_models: ``/v1/models`` can be relied on to name what is served.
+    """
+
+    counts_chunks: bool = True
+    choices: bool = True
+    token_prompts: bool = True
+    lists_models: bool = True
+
+
+FULL_WIRE = Wire()
+
+
 class Backend(Protocol):
     """One engine. Implementations are frozen values without effects; ``BACKENDS`` lists them by name."""
 
     @property
     def name(self) -> str:
         """What ``--backend`` calls it."""
+
+    @property
+    def pinned(self) -> str | None:
+        """The version that was tested, which ``engines install`` takes by default; None where it has no recipe."""
+
+    @property
+    def check(self) -> str | None:
+        """The module whose import shows that an environment is whole; None where nothing is launched."""
+
+    @property
+    def wire(self) -> Wire:
+        """What its HTTP interface can do."""
+
+    @property
+    def ngram(self) -> str | None:
+        """How its n-gram speculation works, a clause with its name; None where it has none."""
+
+    @property
+    def not_stated(self) -> tuple[str, ...]:
+        """Fields of a Setting that it cannot be told: its own values hold."""
 
     @property
     def module(self) -> str | None:
@@ -121,3 +158,9 @@ class Backend(Protocol):
 
     def reported(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of a Setting as a running server's ``version_path`` tells them; those it does not tell are absent."""
+
+    def served_name(self, setting: Setting) -> str:
+        """The model's name in requests to a server that we start."""
+
+    def recipe(self, version: str, device: Device) -> Recipe | None:
+        """How an environment with this version is made; None where none is known for the device."""

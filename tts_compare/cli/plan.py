@@ -66,8 +66,9 @@ def _samples(count: int) -> str:
 
 def _command(setting: Setting, prepared: Prepared) -> str:
     """As it will be run, but for the interpreter's path and the port, which are chosen when it starts."""
-    from tts_compare.backends import BACKENDS, LOOPBACK
+    from tts_compare.backends import BACKENDS
     from tts_compare.domain import model_slug
+    from tts_compare.launchers.ports import LOOPBACK
 
     if setting.base_url is not None:
         return f"attach to {setting.base_url}"

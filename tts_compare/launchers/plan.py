@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from tts_compare.backends import BACKENDS, LOOPBACK, Machine, ModelFacts
+from tts_compare.backends import BACKENDS, Machine, ModelFacts
 from tts_compare.domain import Setting, model_slug
-from tts_compare.launchers.ports import free_port
+from tts_compare.launchers.ports import LOOPBACK, free_port
 from tts_compare.launchers.protocol import DEFAULT_DEADLINE_S, ServerPlan
 
 
