@@ -59,6 +59,19 @@ def work(experiment: Experiment) -> tuple[Work, ...]:
     )
 
 
+def refused(setting: Setting, works: Sequence[Work]) -> str | None:
+    """Why a setting's engine cannot do the work, or None: what its wire form lacks."""
+    backend = BACKENDS[setting.backend]
+    if not backend.wire.counts_chunks and any(item.derived_budgets for item in works):
+        return (
+            f"{backend.name} does not say how many tokens a chunk holds, so smaller budgets cannot be read off one "
+            "long answer; give --curve per-budget"
+        )
+    if not backend.wire.choices and any(dict(item.options).get("requests") == "one" for item in works):
+        return f"{backend.name} gives one choice a request; set method_options.vote.requests to separate"
+    return None
+
+
 def check_prompt(works: Sequence[Work], prompt: PromptTemplate, *, can_render: bool) -> None:
     """Raises UsageError where a method cannot put this prompt; can_render: the model's chat template is at hand."""
     for item in works:
@@ -118,10 +131,16 @@ def _resolved(experiment: Experiment) -> tuple[Resolved, ...]:
     return tuple(resolve(spec, samples=experiment.samples, sampling=experiment.sampling) for spec in experiment.methods)
 
 
+def _counted(experiment: Experiment) -> bool:
+    """Whether smaller budgets can be read off one long answer of every engine that is named."""
+    sources = (experiment.axes, *experiment.explicit) if experiment.product else experiment.explicit
+    return all(BACKENDS[engine.backend].wire.counts_chunks for axes in sources for engine in axes.backends)
+
+
 def _budgets(resolved: Resolved, load: str, experiment: Experiment) -> Iterator[Work]:
     method, budgets = resolved.method, sorted(experiment.budgets)
     greedy = resolved.sampling.temperature == 0
-    curve = experiment.curve or ("single-pass" if greedy else "per-budget")
+    curve = experiment.curve or ("single-pass" if greedy and _counted(experiment) else "per-budget")
     one = Work(
         method=method.name,
         budget=budgets[-1],
@@ -159,7 +178,7 @@ def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) 
                 dtype=dtype,
                 max_model_len=experiment.max_model_len,
                 max_num_seqs=experiment.max_num_seqs,
-                prefix_caching=caching,
+                prefix_caching=caching and "prefix_caching" not in BACKENDS[engine.backend].not_stated,
                 threads_per_rank=experiment.threads_per_rank,
                 seed=experiment.sampling.seed,
                 engine_args=args,

@@ -147,6 +147,7 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     add("--api-key-env", metavar="VAR", help="the variable that holds the endpoint's key (OPENAI_API_KEY)")
     add("--attach", metavar="B=URL", action="append", help="use a server that already runs; repeatable")
     add("--engine-python", metavar="B=PATH", action="append", help="the Python of an engine's own environment")
+    add("--launcher", metavar="NAME", help="what starts the servers (local); an address is attached to")
     add("--parallel-servers", metavar="N", help="servers at once on a machine with several GPUs")
     add("--max-restarts", metavar="N", help="restarts of an engine that died (2)")
     add("--out", "--result-dir", dest="out", metavar="DIR", help="the run directory")

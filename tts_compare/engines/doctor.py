@@ -17,7 +17,7 @@ from tts_compare.engines.install import OFFLINE
 from tts_compare.engines.pip import pip_environment
 from tts_compare.engines.registry import EnginePython, data_dir, engines_dir, find_python, list_installed, read_marker
 from tts_compare.errors import UsageError
-from tts_compare.gpus import Gpu, find_gpus
+from tts_compare.gpus import VISIBLE, Gpu, find_gpus
 
 GIB = 1024**3
 _LOW_MEMORY_BYTES = 4 * GIB
@@ -194,7 +194,7 @@ def _engine_advice(place: _Place, look: _Look, *, gpu_here: bool) -> Iterator[st
         yield f"mend {place.engine} in {place.there.path}, or run `{command}`"
     elif place.device == "cuda" and not gpu_here:
         cpu = command.replace("--device cuda", "--device cpu")
-        yield f"no GPU is seen: see what nvidia-smi says, CUDA_VISIBLE_DEVICES, a container's --gpus; or run `{cpu}`"
+        yield f"no GPU is seen: see what nvidia-smi says, {VISIBLE}, a container's --gpus; or run `{cpu}`"
     elif place.device == "cuda" and not look.sees_gpu:
         yield f"torch {look.torch} cannot use the GPU: update the driver, or install with --device cpu"
     elif place.device == "cpu" and gpu_here and place.there.source == "installed":

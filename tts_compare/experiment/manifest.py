@@ -23,8 +23,8 @@ from tts_compare.launchers import manifest_facts
 from tts_compare.store import FORMAT
 
 #: Variables that change what an engine or a client does.
-_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HUB_OFFLINE", "HF_HOME", "HTTPS_PROXY", "HTTP_PROXY")
-_PREFIXES = ("VLLM_", "SGLANG_", "NCCL_", "TORCH_")
+_ENVIRONMENT = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "HF_HOME", "HTTPS_PROXY", "HTTP_PROXY")
+_PREFIXES = ("CUDA_", "VLLM_", "SGLANG_", "NCCL_", "TORCH_")
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _LIBRARIES = ("httpx", "httptools", "uvloop", "openai", "datasets", "polars", "math-verify")
 

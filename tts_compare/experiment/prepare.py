@@ -10,11 +10,10 @@ from tts_compare.config import Experiment
 from tts_compare.dataset import Dataset, load_problems
 from tts_compare.domain import Doubt, Setting, Work
 from tts_compare.errors import UsageError
-from tts_compare.experiment.devices import lane_count
 from tts_compare.experiment.models import check_model, facts_of
 from tts_compare.experiment.tasks import Voice
-from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, work
-from tts_compare.launchers import probe_machine
+from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
+from tts_compare.launchers import launcher_named
 from tts_compare.methods import METHODS, PromptTemplate, Tokens, load_prompt
 from tts_compare.methods.lengths import longest_prompt
 from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
@@ -79,7 +78,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
 
     fetch: small files of models on the hub may be fetched (configuration, tokenizer); weights never are.
     """
-    machine = probe_machine(experiment.device)
+    machine = launcher_named(experiment.launcher).machine(experiment.device)
     works = work(experiment)
     asked = expand(experiment, device=machine.device)
     for model in {setting.model for setting in asked if setting.base_url is None}:
@@ -91,7 +90,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
     # A hosted setting may have the name of a model of ours, and knows nothing of it.
     facts: dict[str, ModelFacts | None] = {s.model: None for s in fitted}
     facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if not s.hosted}
-    reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) for s in fitted}
+    reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) or refused(s, works) for s in fitted}
     settings = tuple(s for s in fitted if reasons[s] is None)
     speakers = {s.model: s for s in sorted(settings, key=lambda s: (not s.hosted, s.prefix_caching))}
     left_out = tuple(LeftOut(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
@@ -164,7 +163,8 @@ def _spelling(setting: Setting, prompt: PromptTemplate, tokens: Tokens | None) -
 
 def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
     experiment = prepared.experiment
-    lanes = lane_count(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
+    launcher = launcher_named(experiment.launcher)
+    lanes = launcher.lanes(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
     at_once = min(lanes, len(prepared.settings))  # repeats of one setting take turns
     if at_once > 1:
         yield Doubt(

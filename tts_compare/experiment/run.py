@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,13 +11,13 @@ from time import monotonic
 from tts_compare.admission import BudgetReachedError, Gate, Purse, Rates, request_usd
 from tts_compare.domain import RequestRecord, Setting
 from tts_compare.errors import StartError
-from tts_compare.experiment.devices import lane_count, visible_devices
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.point import run_point, warm_up, warm_up_calls
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.experiment.servers import Fleet, serving
 from tts_compare.experiment.tasks import Point, tasks_of, unfinished
 from tts_compare.grid import Block
+from tts_compare.launchers import launcher_named
 from tts_compare.replay import ServerGoneError, Task, known_rows
 from tts_compare.reports import progress
 
@@ -43,7 +42,8 @@ class Run:
         A setting whose server does not start, or dies more often than allowed, is told and left; the others go on.
         """
         settings, machine = self.prepared.settings, self.prepared.machine
-        lanes = lane_count(settings, machine, asked=self.prepared.experiment.parallel_servers)
+        launcher = launcher_named(self.prepared.experiment.launcher)
+        lanes = launcher.lanes(settings, machine, asked=self.prepared.experiment.parallel_servers)
         blocks = iter(self.prepared.blocks)
         # Two repeats at once would share a log, and where the server is not ours the server itself.
         turns = {setting.id: asyncio.Lock() for setting in settings}
@@ -53,9 +53,8 @@ class Run:
                 async with turns[block.setting.id]:
                     if self.stopped or block.setting.id in self.failed:
                         continue
-                    devices = visible_devices(block.setting, settings, machine, lane=number, environ=os.environ)
                     async with self._graded_live(block.setting.id, grade):
-                        await self._block(block, devices)
+                        await self._block(block, number)
                 await grade(block.setting.id)
 
         async with asyncio.TaskGroup() as group:
@@ -96,7 +95,7 @@ class Run:
     def _model(self, setting_id: str) -> str:
         return next(setting.model for setting in self.prepared.settings if setting.id == setting_id)
 
-    async def _block(self, block: Block, devices: str | None) -> None:
+    async def _block(self, block: Block, lane: int) -> None:
         setting, tell = block.setting, self.journal.tell
         for _ in range(self.prepared.experiment.max_restarts + 1):
             points = self._points(block)
@@ -104,7 +103,7 @@ class Run:
                 return
             tell(progress.SettingStarted(setting=setting.id, at_s=monotonic()))
             try:
-                await self._serve(block, points, devices)
+                await self._serve(block, points, lane)
             except StartError as error:
                 self._fail(setting.id, error.cause, error.log, error.advice)
                 return
@@ -123,7 +122,7 @@ class Run:
         cause = f"its server died {self.prepared.experiment.max_restarts + 1} times"
         self._fail(setting.id, cause, str(self.journal.run.server_log(setting.id)), "see its log, or --max-restarts")
 
-    async def _serve(self, block: Block, points: tuple[Point, ...], devices: str | None) -> None:
+    async def _serve(self, block: Block, points: tuple[Point, ...], lane: int) -> None:
         problems = self.prepared.dataset.problems
         voice = self.prepared.voices[block.setting.model]
         tell = self.journal.tell
@@ -133,7 +132,7 @@ class Run:
                 tell(request_done(row))
 
         gate = self._gate(block.setting)
-        async with serving(self.fleet, block.setting, self.journal, gate=gate, devices=devices) as stage:
+        async with serving(self.fleet, block.setting, self.journal, gate=gate, lane=lane) as stage:
             tell(progress.ServerReady(setting=block.setting.id, at_s=monotonic()))
             warm = warm_up_calls(points, voice)
             stage = await warm_up(stage, warm, self.journal)  # noqa: PLW2901 - as negotiated

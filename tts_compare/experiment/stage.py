@@ -24,8 +24,7 @@ DEATH_GRACE_S = 3.0
 class Stage:
     """A running server of one setting, and a client bound to it.
 
-    post: sends one attempt, here or in a worker process. client: for what is not timed. devices: the server's
-    CUDA_VISIBLE_DEVICES, None where we stated none.
+    post: sends one attempt, here or in a worker process. client: for what is not timed.
     """
 
     setting: Setting
@@ -35,7 +34,6 @@ class Stage:
     backend: Backend
     gate: Gate
     workers: timed.Workers | None = None
-    devices: str | None = None
 
     async def died(self) -> str | None:
         """Why the server is gone: an engine that failed a request takes a moment to end."""
