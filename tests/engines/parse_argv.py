@@ -25,6 +25,7 @@ WANTED = {
         "speculative_algorithm", "speculative_num_draft_tokens", "speculative_num_steps", "speculative_eagle_topk",
         "speculative_draft_model_path", "max_total_tokens", "enable_metrics", "enable_cache_report", "sleep_on_idle",
     ),
+    "transformers": ("force_model", "host", "port", "dtype", "device", "default_seed"),
 }  # fmt: skip
 
 
@@ -77,8 +78,23 @@ def sglang() -> Callable[[list[str]], Any]:
     return parse
 
 
+def transformers() -> Callable[[list[str]], Any]:
+    """The command ``serve`` as its command line declares it."""
+    from types import SimpleNamespace
+
+    from transformers.cli.transformers import app
+
+    serve = app.commands["serve"]
+
+    def parse(argv: list[str]) -> Any:
+        assert argv[0] == "serve"
+        return SimpleNamespace(**serve.make_context("serve", argv[1:]).params)
+
+    return parse
+
+
 def main(engine: str) -> None:
-    parse = {"vllm": vllm, "sglang": sglang}[engine]()
+    parse = {"vllm": vllm, "sglang": sglang, "transformers": transformers}[engine]()
     results = []
     for argv in json.load(sys.stdin):
         said = io.StringIO()
@@ -89,7 +105,7 @@ def main(engine: str) -> None:
         except SystemExit:
             results.append({"error": said.getvalue()[-300:]})
         except Exception as error:  # noqa: BLE001 - whatever the engine's validation raises is the finding
-            results.append({"error": repr(error)[:300]})
+            results.append({"error": f"{error!r}: {error}"[:300]})
     sys.stdout.write("\n" + json.dumps(results, default=str) + "\n")
 
 

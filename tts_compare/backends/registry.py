@@ -5,12 +5,14 @@ from __future__ import annotations
 from tts_compare.backends.openai import OpenAI
 from tts_compare.backends.protocol import Backend
 from tts_compare.backends.sglang import Sglang
+from tts_compare.backends.transformers import Transformers
 from tts_compare.backends.vllm import Vllm
 from tts_compare.extensions import Extensions
 
 _OURS: dict[str, Backend] = {
     "vllm": Vllm(),
     "sglang": Sglang(),
+    "transformers": Transformers(),
     "openai": OpenAI(),
 }
 
