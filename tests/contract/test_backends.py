@@ -48,8 +48,9 @@ def test_a_launched_engine_has_a_module_a_distribution_and_ways_to_ask_it(backen
         assert all(path is None or path.startswith("/") for path in asked)
         assert bool(backend.metrics.generation_tokens) == bool(backend.metrics_path)
         assert backend.stop_grace_s > 0
-        assert backend.check is not None
-        assert backend.check.split(".")[0] == backend.module
+        check = backend.check(backend.pinned)
+        assert check is not None
+        assert check.split(".")[0] == backend.module
     else:
         assert backend.module is None
         assert asked == (None, None, None, None)

@@ -7,6 +7,8 @@ Standard input: a JSON list of argument lists. Standard output, last line: a JSO
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import io
 import json
 import sys
@@ -38,10 +40,10 @@ def vllm() -> Callable[[list[str]], Any]:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    try:
-        from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
-    except ImportError:  # before 0.32
-        from vllm.entrypoints.openai.cli_args import make_arg_parser, validate_parsed_serve_args
+    places = ("common", "launchers", "openai")  # from 0.33 on, in 0.32, and before
+    found = next(name for name in places if importlib.util.find_spec(f"vllm.entrypoints.{name}.cli_args"))
+    module = importlib.import_module(f"vllm.entrypoints.{found}.cli_args")
+    make_arg_parser, validate_parsed_serve_args = module.make_arg_parser, module.validate_parsed_serve_args
     parser = make_arg_parser(FlexibleArgumentParser())
     fields = {field.name for field in dataclasses.fields(SpeculativeConfig)}
 

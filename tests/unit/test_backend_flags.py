@@ -35,6 +35,13 @@ def test_vllms_ngram_is_the_papers_by_default() -> None:
     }
 
 
+def test_vllms_server_is_run_by_the_module_that_its_version_does_not_deprecate() -> None:
+    entry = "vllm.entrypoints.launchers.api_server.entry"
+    assert argv(CPU, version="0.32.0")[:3] == argv(CPU, version="0.33.0")[:3] == ("py", "-m", entry)
+    assert argv(replace(CPU, version="0.33.0"))[2] == entry
+    assert argv(CPU, version="0.31.1")[2] == "vllm.entrypoints.openai.api_server"
+
+
 def test_vllms_per_request_figures_are_asked_for_only_from_a_version_known_to_have_them() -> None:
     flag = "--enable-per-request-metrics"
     assert flag in argv(CPU, version="0.32.0")

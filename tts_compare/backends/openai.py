@@ -83,7 +83,6 @@ class OpenAI:
     distributions: tuple[str, ...] = ()
     pinned: None = None
     launched: bool = False
-    check: None = None
     wire: Wire = FULL_WIRE
     ngram: None = None
     not_stated: tuple[str, ...] = ()
@@ -147,6 +146,10 @@ class OpenAI:
     def reported(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Nothing: its settings are its owner's."""
         return {}
+
+    def check(self, version: str | None) -> str | None:
+        """None: nothing is launched."""
+        return None
 
     def served_name(self, setting: Setting) -> str:
         """The name as it is written: an owner's names may differ in case and in what stands before a slash."""

@@ -78,10 +78,6 @@ class Backend(Protocol):
         """The version that was tested, which ``engines install`` takes by default; None where it has no recipe."""
 
     @property
-    def check(self) -> str | None:
-        """The module whose import shows that an environment is whole; None where nothing is launched."""
-
-    @property
     def wire(self) -> Wire:
         """What its HTTP interface can do."""
 
@@ -158,6 +154,9 @@ class Backend(Protocol):
 
     def reported(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of a Setting as a running server's ``version_path`` tells them; those it does not tell are absent."""
+
+    def check(self, version: str | None) -> str | None:
+        """The module whose import shows that an environment is whole; None where nothing is launched."""
 
     def served_name(self, setting: Setting) -> str:
         """The model's name in requests to a server that we start."""

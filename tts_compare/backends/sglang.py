@@ -91,7 +91,6 @@ class Sglang:
     distributions: tuple[str, ...] = ("sglang",)
     pinned: str = PINNED
     launched: bool = True
-    check: str = CHECK
     wire: Wire = FULL_WIRE
     ngram: str = "SGLang's NGRAM proposes from a trie of text generated so far"
     not_stated: tuple[str, ...] = ()
@@ -177,6 +176,10 @@ class Sglang:
         if isinstance(info.get("disable_radix_cache"), bool):
             told["prefix_caching"] = not info["disable_radix_cache"]
         return told
+
+    def check(self, version: str | None) -> str | None:
+        """Its HTTP server."""
+        return CHECK
 
     def served_name(self, setting: Setting) -> str:
         """The last part of the model's name, by ``--served-model-name``."""

