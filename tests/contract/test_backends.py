@@ -42,15 +42,12 @@ def test_the_dict_names_each_backend_as_it_names_itself() -> None:
 def test_a_launched_engine_has_a_module_a_distribution_and_ways_to_ask_it(backend: Backend) -> None:
     asked = (backend.health_path, backend.version_path, backend.metrics_path, backend.flush_path)
     if backend.launched:
-        assert backend.module
-        assert backend.distributions
+        assert bool(backend.module) == bool(backend.distributions) != bool(backend.program)
         assert backend.health_path is not None
         assert all(path is None or path.startswith("/") for path in asked)
         assert bool(backend.metrics.generation_tokens) == bool(backend.metrics_path)
         assert backend.stop_grace_s > 0
-        check = backend.check(backend.pinned)
-        assert check is not None
-        assert check.split(".")[0] == backend.module
+        assert (backend.check(backend.pinned) or "").split(".")[0] == (backend.module or "")
     else:
         assert backend.module is None
         assert asked == (None, None, None, None)

@@ -80,6 +80,7 @@ class OpenAI:
     dialect: Dialect | None = None
     name: str = "openai"
     module: None = None
+    program: None = None
     distributions: tuple[str, ...] = ()
     pinned: None = None
     launched: bool = False

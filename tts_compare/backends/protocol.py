@@ -91,7 +91,11 @@ class Backend(Protocol):
 
     @property
     def module(self) -> str | None:
-        """The module that an environment must be able to import to launch it; None where nothing is launched."""
+        """The top-level module that an environment must have to launch it; None for a program, or nothing to launch."""
+
+    @property
+    def program(self) -> str | None:
+        """The program's name where the engine is no Python module: looked for on PATH, or named by --engine-python."""
 
     @property
     def distributions(self) -> tuple[str, ...]:
@@ -132,7 +136,11 @@ class Backend(Protocol):
     def argv(
         self, setting: Setting, *, python: str, host: str, port: int, served_name: str, version: str | None = None
     ) -> tuple[str, ...]:
-        """The server's command line; ``version`` is the installed one, where known, and only adds flags it has."""
+        """The server's command line.
+
+        python: the environment's interpreter, or the path of the ``program``. version: the installed one, where known,
+        which only adds flags that it has.
+        """
 
     def env(self, setting: Setting, *, cores: Sequence[int] = (), model: ModelFacts | None = None) -> dict[str, str]:
         """What the server's environment adds to ours. cores: ids of usable cores, counted from 0 where not given."""

