@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.engines.conftest import running
+from tests.integration.launching import alive, all_gone
 from tts_compare.backends import BACKENDS
 from tts_compare.client import Limits, open_client, send
 from tts_compare.domain import Call, RequestRecord, RowKey, Sampling, Setting
 from tts_compare.launchers import Server, ServerPlan
+from tts_compare.launchers.local import LocalLauncher
 
 BACKEND = BACKENDS["transformers"]
 GREEDY = Sampling()
@@ -73,3 +78,42 @@ def test_another_model_name_is_refused(server: Server) -> None:
     row = asyncio.run(ask())
     assert row.error is not None
     assert row.error.status == 400
+
+
+@pytest.mark.timeout(600)
+def test_it_is_stopped_with_a_stream_in_flight_and_said_to_have_died_when_killed(
+    tiny_model: Path, engine_plan: Callable[[Setting], ServerPlan], on_gpu: bool
+) -> None:
+    setting = Setting(backend="transformers", model=str(tiny_model), device="cuda" if on_gpu else "cpu")
+    path, body = BACKEND.request(Call(max_tokens=1500, sampling=GREEDY, prompt="Once"), str(tiny_model))
+
+    async def during_a_stream(end: Callable[[Server], Awaitable[None]]) -> tuple[str | None, bool]:
+        server = await LocalLauncher().run(engine_plan(setting))
+        processes = server.processes()
+        try:
+            async with (
+                httpx.AsyncClient(timeout=60, trust_env=False) as client,
+                client.stream("POST", server.endpoint.base_url + path, json=body) as response,
+            ):
+                await anext(response.aiter_raw())
+                await end(server)
+            waited_s = 0.0
+            while server.died() is None and waited_s < 10 and any(alive(pid) for pid in processes):
+                await asyncio.sleep(0.1)
+                waited_s += 0.1
+            return server.died(), all_gone(processes)
+        finally:
+            await server.stop()
+
+    async def stop(server: Server) -> None:
+        await server.stop()
+
+    async def kill(server: Server) -> None:
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        await asyncio.sleep(1)
+
+    assert asyncio.run(during_a_stream(stop)) == (None, True)
+    died, gone = asyncio.run(during_a_stream(kill))
+    assert gone
+    assert "signal 9 (killed)" in str(died)

@@ -96,7 +96,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_what(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--config", metavar="NAME|FILE", help="an experiment as TOML; flags override it (quickstart, paper, ...)")
-    add("--backend", metavar="B[==V],...", help="vllm, sglang, openai; several versions may stand side by side")
+    add(
+        "--backend",
+        metavar="B[==V],...",
+        help="vllm, sglang, transformers, openai; several versions may stand side by side",
+    )
     add("--model", metavar="M,...", help="a model's name on the hub, or a directory")
     add("--revision", metavar="R", help="the model's revision on the hub")
     add("--tp", metavar="N,...", help="tensor-parallel sizes")
