@@ -80,6 +80,7 @@ def test_another_model_name_is_refused(server: Server) -> None:
     assert row.error.status == 400
 
 
+@pytest.mark.many_starts
 @pytest.mark.timeout(600)
 def test_it_is_stopped_with_a_stream_in_flight_and_said_to_have_died_when_killed(
     tiny_model: Path, engine_plan: Callable[[Setting], ServerPlan], on_gpu: bool
