@@ -18,7 +18,7 @@ from tests.integration.test_hosted import argv, endpoint
 from tts_compare.cli import main
 from tts_compare.domain import Setting
 from tts_compare.errors import StartError
-from tts_compare.launchers import plan_server
+from tts_compare.launchers import Place
 from tts_compare.launchers.attach import AttachLauncher
 
 CA = trustme.CA()
@@ -53,9 +53,9 @@ def preflight(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> s
 
 
 def attached(url: str, *_: object) -> str:
-    plan = plan_server(Setting(backend="openai", model="m", base_url=url), python="", log_path=Path("unused.log"))
+    setting = Setting(backend="openai", model="m", base_url=url, hosted=True)
     with pytest.raises(StartError) as failed:
-        asyncio.run(AttachLauncher().start(plan))
+        asyncio.run(AttachLauncher().start(setting, Place(log_path=Path("unused.log"))))
     return str(failed.value)
 
 

@@ -22,7 +22,13 @@ LONGEST_GAP_S = 60.0
 def hosted_settings(manifest: Mapping[str, Any]) -> frozenset[str]:
     """Settings whose server is somebody else's: a 429 that names a quota says nothing about how they serve."""
     settings = manifest.get("settings") or {}
-    return frozenset(name for name, facts in settings.items() if facts.get("backend") == "openai")
+    return frozenset(name for name, facts in settings.items() if _is_hosted(facts))
+
+
+def _is_hosted(facts: Mapping[str, Any]) -> bool:
+    """What the manifest says. Format 1 has no such field: what had an address and no devices was hosted."""
+    stated = facts.get("hosted")
+    return bool(facts.get("base_url") and facts.get("devices") is None) if stated is None else bool(stated)
 
 
 def with_endings(rows: pl.DataFrame, hosted: Collection[str] = ()) -> pl.DataFrame:

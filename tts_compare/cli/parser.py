@@ -104,7 +104,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_what(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--config", metavar="NAME|FILE", help="an experiment as TOML; flags override it (quickstart, paper, ...)")
-    add("--backend", metavar="B[==V],...", help="vllm, sglang, openai; several versions may stand side by side")
+    add(
+        "--backend",
+        metavar="B[==V],...",
+        help="vllm, sglang, transformers, openai; several versions may stand side by side",
+    )
     add("--model", metavar="M,...", help="a model's name on the hub, or a directory")
     add("--revision", metavar="R", help="the model's revision on the hub")
     add("--tp", metavar="N,...", help="tensor-parallel sizes")
@@ -157,6 +161,7 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     add("--api-key-env", metavar="VAR", help="the variable that holds the endpoint's key (OPENAI_API_KEY)")
     add("--attach", metavar="B=URL", action="append", help="use a server that already runs; repeatable")
     add("--engine-python", metavar="B=PATH", action="append", help="the Python of an engine's own environment")
+    add("--launcher", metavar="NAME", help="what starts the servers (local); an address is attached to")
     add("--parallel-servers", metavar="N", help="servers at once on a machine with several GPUs")
     add("--max-restarts", metavar="N", help="restarts of an engine that died, in each round (1)")
     add("--out", "--result-dir", dest="out", metavar="DIR", help="the run directory")

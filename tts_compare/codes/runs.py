@@ -55,6 +55,12 @@ RUN_CODES: Mapping[str, Code] = {
         fix="tts-compare run --config FILE  # with threads_per_rank raised for the smaller settings",
         advice="compare cost (device-seconds) besides latency, or raise threads_per_rank of the smaller settings",
     ),
+    "setting_not_stated": Code(
+        severity="warning",
+        text="an engine cannot be told all that the others are told: its own values hold",
+        fix="tts-compare plan --config FILE --commands",
+        advice="compare it with care; what the other engines are told is in the settings",
+    ),
     "ngram_is_not_one_method": Code(
         severity="note",
         text="SGLang's NGRAM proposes from a trie of text generated so far, vLLM's ngram looks up the prompt's and "

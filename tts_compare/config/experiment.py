@@ -126,6 +126,7 @@ class Experiment:
     grade_live: bool = False
     attach: Mapping[str, str] = field(default_factory=dict)
     engine_python: Mapping[str, str] = field(default_factory=dict)
+    launcher: str = "local"
     parallel_servers: int = 1
     max_restarts: int = 1
     gpu_hour_usd: float | None = None

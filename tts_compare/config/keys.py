@@ -135,6 +135,7 @@ TOP: dict[str, Parse[Any]] = {
     "grade_live": flag,
     "attach": by_engine(url, BACKENDS),
     "engine_python": by_engine(path, BACKENDS),
+    "launcher": text,
     "parallel_servers": count,
     "max_restarts": whole,
     "gpu_hour_usd": number,
