@@ -25,7 +25,6 @@ from benchmarks.worlds import (
     SIGMA,
     TOTAL_S,
     Side,
-    by_level,
     cubes_of,
     lengths,
     manifest_of,
@@ -77,7 +76,7 @@ class Two:
 
     def draw(self, rng: Rng, problems: int, rounds: int) -> list[Side]:
         """Both sides of one run."""
-        wants = by_level(rng, lengths(rng, problems, correlation=self.correlation, sigma=self.sigma))
+        wants = lengths(rng, problems, correlation=self.correlation, sigma=self.sigma)
         tokens = [np.minimum(own, BUDGET) for own in wants]
         chance = rng.beta(0.5, 0.5, problems)
         found = []

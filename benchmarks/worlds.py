@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,9 @@ MEDIAN, SIGMA = 2000.0, 1.2
 BUDGET = 16_384
 TTFT_S, TPOT_S = 0.05, 0.01
 TOTAL_S = 600.0
+#: The quantiles of the standard normal distribution.
+_GRID = (np.arange(20_000) + 0.5) / 20_000
+_NORMAL = (_GRID, np.array([NormalDist().inv_cdf(q) for q in _GRID]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +54,19 @@ class Side:
 def lengths(
     rng: np.random.Generator, problems: int, *, correlation: float = 1.0, sides: int = 2, sigma: float = SIGMA
 ) -> list[Floats]:
-    """What each side's responses want to be long, (problems,), with this correlation of their logarithms."""
-    shared = rng.normal(size=problems)
+    """What each side's responses want to be long, (problems,), with this correlation of their logarithms.
+
+    Problems come of five levels of equal size and are laid out by level, as a stratified sample that is dealt to rounds
+    is. A level says a quarter of the variance of what two sides share of the logarithm.
+    """
+    level = np.arange(problems) * 5 // problems
+    score = np.interp((level + rng.random(problems)) / 5.0, *_NORMAL)
+    shared = 0.5 * score + math.sqrt(0.75) * rng.normal(size=problems)
     found = []
     for _ in range(sides):
-        own = rng.normal(size=problems) if correlation < 1.0 else shared
-        logs = math.sqrt(correlation) * shared + math.sqrt(1.0 - correlation) * own if correlation < 1.0 else shared
+        logs = shared
+        if correlation < 1.0:
+            logs = math.sqrt(correlation) * shared + math.sqrt(1.0 - correlation) * rng.normal(size=problems)
         found.append(np.maximum(1.0, np.round(MEDIAN * np.exp(sigma * logs))))
     return found
 
@@ -71,18 +82,6 @@ def starts(rng: np.random.Generator, rounds: int, deviation: float, *, kind: str
     if kind == "modes":
         effects = effects * np.where(rng.random(rounds) < 0.5, 1.1, 1.0)
     return np.asarray(effects, dtype=np.float64)
-
-
-def by_level(rng: np.random.Generator, wants: Sequence[Floats]) -> list[Floats]:
-    """Lengths laid out as a data set of five levels deals them to rounds: by level, in any order within one.
-
-    A level says a quarter of the variance of the logarithm of a length.
-    """
-    logs = np.log(wants[0])
-    score = (logs - logs.mean()) / logs.std() + math.sqrt(3.0) * rng.normal(size=logs.size)
-    level = np.argsort(np.argsort(score)) * 5 // logs.size
-    order = np.argsort(level, kind="stable")
-    return [own[order] for own in wants]
 
 
 def seconds(rng: np.random.Generator, tokens: Floats, effects: Floats, *, noise: float, concurrency: int = 1) -> Floats:

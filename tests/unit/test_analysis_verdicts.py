@@ -67,6 +67,15 @@ def test_rounds_confirm_a_faster_setting() -> None:
     assert row["latency_ratio_typical"] == pytest.approx(1.39, abs=0.03)
 
 
+def test_a_mean_over_rounds_has_the_interval_of_its_rounds() -> None:
+    run = make_run(replace(WORLD, engines=(PLAIN,), start_sd=0.2))
+    point = analysed(run).points.row(0, named=True)
+    seconds = (pl.col("last_token_ns") - pl.col("sent_ns")).mean() * 1e-9
+    means = run.records.group_by("round").agg(seconds)["last_token_ns"].to_numpy()
+    width = 2.776 * means.std(ddof=1) / 5**0.5 / means.mean()
+    assert np.log(point["latency_hi_s"] / point["latency_mean_s"]) == pytest.approx(width, rel=0.1)
+
+
 def test_a_setting_that_refuses_the_hardest_at_once_is_not_faster() -> None:
     row = only_pair(with_errors(make_run(WORLD), hardest(0.25), "http_5xx", seconds=0.001))
     assert (row["a_failed_share"], row["b_failed_share"]) == (0.0, pytest.approx(0.25, abs=0.005))

@@ -182,10 +182,10 @@ def _mean_estimates(
     for point in group:
         setting = str(cube.keys[point]["setting"])
         latency, request, tokens, bill = (
-            Term(values=cube.own_values(point, name, mask), sign=sign, setting=setting)
+            Term(values=cube.own_values(point, name, mask), sign=sign, setting=setting, rounds=cube.rounds[mask])
             for name, sign in (("latency_s", 1), ("request_s", 1), ("tokens", -1), ("bill_gpu_s", 1))
         )
-        length = Term(values=tokens.values, sign=1, setting=setting)
+        length = Term(values=tokens.values, sign=1, setting=setting, rounds=tokens.rounds)
         contrasts += [[latency], [request, tokens], [bill], [length]]
     found = log_contrasts(contrasts, weights.for_intervals(int(mask.sum())))
     size = len(_FIGURES)
