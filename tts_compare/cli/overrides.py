@@ -13,7 +13,7 @@ from tts_compare import store
 if TYPE_CHECKING:
     from tts_compare.config import Experiment
 
-_NOT_KEYS = ("command", "config")
+_NOT_KEYS = ("command", "config", "machine", "commands", "format")
 #: What belongs to one invocation and not to the run.
 _NOT_KEPT = ("out", "resume", "quiet", "no_color", "strict")
 

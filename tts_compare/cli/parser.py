@@ -47,10 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
     plan = _command(
         commands,
         "plan",
-        "every server command and the work, with no effects",
-        "example:\n  tts-compare plan --config paper",
+        "what a run would take in hours and dollars, on this machine or another, and what fits",
+        "examples:\n  tts-compare plan --config paper --machine 4xGH200-96\n"
+        "  tts-compare plan --config paper --commands",
     )
     _add_run(plan)
+    _add_plan(plan.add_argument_group("the plan"))
     _add_report(commands)
     _add_grade(commands)
     _add_diff(commands)
@@ -155,6 +157,13 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     add("--no-color", action="store_const", const=True, help="no colour (also NO_COLOR)")
     add("--strict", action="store_const", const=True, help="exit 1 when any figure carries a doubt")
     add("--insecure", action="store_const", const=True, help="do not verify TLS certificates; every report says so")
+
+
+def _add_plan(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--machine", metavar="M", help="4xH100-SXM, 2x(8xH200), or a file that describes one (default: this machine)")
+    add("--commands", action="store_true", help="every server command too")
+    add("--format", choices=("text", "json"), default="text", help="text, or json for programs")
 
 
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

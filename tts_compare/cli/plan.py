@@ -1,7 +1,8 @@
-"""``tts-compare plan``: every server command and the work, with no effects."""
+"""``tts-compare plan``: what an experiment would take on a machine, and every server command; it starts nothing."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from argparse import Namespace
@@ -14,27 +15,45 @@ from tts_compare.cli.overrides import asked_by
 if TYPE_CHECKING:
     from tts_compare.domain import Setting
     from tts_compare.experiment.prepare import Prepared
+    from tts_compare.machine import PlannedMachine
+
+RUNS = Path("runs")
 
 
 def plan_command(arguments: Namespace) -> int:
     """Print the plan."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client: a plan asks nobody
-    from tts_compare.experiment.estimate import estimate
+    from tts_compare.errors import UsageError
+    from tts_compare.experiment.design import design_of
     from tts_compare.experiment.prepare import prepare
+    from tts_compare.machine import machine_from
+    from tts_compare.planning.estimate import plan
+    from tts_compare.planning.summary import as_json, summary
 
-    prepared = prepare(asked_by(arguments).experiment(), fetch=False)
-    for line in plan_lines(prepared):
-        print(line)
-    guess = estimate(prepared, Path("runs"))
+    experiment = asked_by(arguments).experiment()
+    planned = machine_from(arguments.machine) if arguments.machine else None
+    if planned and experiment.device == "cpu":
+        raise UsageError("--machine plans for GPUs: give it without --device cpu")
+    prepared = prepare(experiment, fetch=False, machine=planned.probed() if planned else None)
+    made = plan(design_of(prepared, planned, runs=RUNS))
+    if arguments.format == "json":
+        print(json.dumps(as_json(made), indent=1))
+    else:
+        for line in (
+            *head_lines(prepared, planned),
+            *summary(made),
+            *(command_lines(prepared) if arguments.commands else ()),
+        ):
+            print(line)
     prepared.require_settings()
-    print(f"\nat most {guess.tokens:,} generated tokens; about {guess.hours:.1f} hours ({guess.source})")
     return 0
 
 
-def plan_lines(prepared: Prepared) -> Iterator[str]:
-    """The plan in words: machine, data, settings with their commands, work."""
+def head_lines(prepared: Prepared, planned: PlannedMachine | None) -> Iterator[str]:
+    """The machine, the data, the work and what weakens the comparison; planned: a machine that is not this one."""
     experiment, machine = prepared.experiment, prepared.machine
-    yield f"machine    {machine.devices} x {machine.device} ({', '.join(machine.gpu_names) or machine.cpu_model})"
+    names = ", ".join(dict.fromkeys(machine.gpu_names)) or machine.cpu_model
+    yield "machine    " + (str(planned) if planned else f"{machine.devices} x {machine.device} ({names})")
     sampled = f", a sample stratified by level (seed {experiment.sampling.seed})" if experiment.problems else ""
     unread = "" if prepared.dataset.problems else " (not at hand; its published size)"
     yield f"problems   {prepared.problem_count} of {prepared.dataset.name}{sampled}{unread}"
@@ -44,20 +63,15 @@ def plan_lines(prepared: Prepared) -> Iterator[str]:
         check = f", a spot check of {work.problem_limit} problems" if work.spot_check else ""
         what = f"{work.method}, budget {work.budget}{derived}{check}"
         yield f"work       {what}, load {work.load}, {_samples(work.samples)}"
+    for doubt in prepared.doubts:
+        yield f"warning    {doubt.message}" + (f" ({doubt.advice})" if doubt.advice else "")
+
+
+def command_lines(prepared: Prepared) -> Iterator[str]:
+    """The command of every setting that can run."""
     for setting in prepared.settings:
         yield f"\n{setting.id}"
         yield f"  {_command(setting, prepared)}"
-    for item in prepared.left_out:
-        yield f"\n{item.setting.id}\n  left out: {item.reason}"
-        yield f"  {_command(item.setting, prepared)}"
-    for doubt in prepared.doubts:
-        yield f"\ndoubt: {doubt.message}" + (f" ({doubt.advice})" if doubt.advice else "")
-    starts = len(prepared.blocks)
-    requests = starts * sum(
-        min(work.problem_limit or prepared.problem_count, prepared.problem_count) * work.samples
-        for work in prepared.work
-    )
-    yield f"\n{len(prepared.settings)} settings, {starts} server starts, {requests:,} requests"
 
 
 def _samples(count: int) -> str:

@@ -56,7 +56,8 @@ def facts_from(shape: ModelShape) -> ModelFacts:
         kv_heads=shape.kv_heads,
         head_dim=shape.head_dim,
         max_position=shape.max_positions,
-        parameters=shape.parameters,
+        # The checks count two bytes for each; of quantised weights that would be too many.
+        parameters=shape.parameters if shape.weight_bytes is None else None,
         dtype=shape.dtype,
         vocab=shape.vocab,
     )

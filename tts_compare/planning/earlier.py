@@ -1,0 +1,120 @@
+"""What earlier runs measured, read from their manifests and points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_MOST_RUNS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierPoint:
+    """One point of an earlier run, with what its setting was. None where the run does not say."""
+
+    model: str
+    """As the setting names it."""
+    backend: str
+    """The engine."""
+    device: str
+    """``cpu`` or ``cuda``."""
+    hardware: tuple[str, ...]
+    """What the driver calls the GPUs; on a CPU the processor's name alone."""
+    gpu_memory_bytes: int | None
+    """Memory of the smallest GPU."""
+    dataset: str
+    """The data set's name."""
+    method: str
+    """The method."""
+    budget: int
+    """The token budget."""
+    load: str
+    """``c8`` or ``r2.5``."""
+    speculation: str
+    """Its id."""
+    draft_tokens: int
+    """Tokens proposed a step; 0 without speculation."""
+    tensor_parallel: int
+    """Ranks of a layer."""
+    pipeline_parallel: int
+    """Stages."""
+    dtype: str
+    """As it was told to the engine."""
+    threads: int
+    """Threads of a rank on a CPU."""
+    samples: int = 1
+    """Samples a vote is of."""
+    tokens: float | None = None
+    """Mean completion tokens a problem, of all its samples."""
+    prompt_tokens: float | None = None
+    """Mean prompt tokens."""
+    token_s: float | None = None
+    """Mean time per output token."""
+    accepted_length: float | None = None
+    """Tokens a step yielded."""
+    startup_s: float | None = None
+    """Median of its server's starts."""
+
+
+def earlier_points(runs: Path) -> tuple[EarlierPoint, ...]:
+    """The measured points of the last 50 runs, by name, below a directory; runs that cannot be read are skipped."""
+    return tuple(point for path in sorted(runs.glob("*/manifest.json"))[-_MOST_RUNS:] for point in _of_run(path))
+
+
+def _of_run(path: Path) -> Iterator[EarlierPoint]:
+    try:
+        manifest = json.loads(path.read_bytes())
+        points = json.loads((path.parent / "points.json").read_bytes())
+        yield from points_in(manifest, points)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+
+
+def points_in(manifest: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) -> list[EarlierPoint]:
+    """The points of one run whose setting is one of an engine of ours. Raises KeyError for a manifest that is none."""
+    machine = manifest.get("machine") or {}
+    device = machine.get("device", "cpu")
+    hardware = tuple(machine.get("gpus") or ()) if device == "cuda" else (str(machine.get("cpu_model", "")),)
+    found = []
+    for point in points:
+        facts = manifest["settings"].get(point["setting"])
+        if facts is None or facts.get("devices") is None or point.get("failed"):
+            continue
+        speculation = facts.get("speculation") or {}
+        starts = sorted(facts.get("startup_s") or ())
+        kind = speculation.get("kind", "none")
+        found.append(
+            EarlierPoint(
+                model=facts["model"],
+                backend=facts["backend"],
+                device=device,
+                hardware=hardware,
+                gpu_memory_bytes=machine.get("gpu_memory_bytes"),
+                dataset=manifest["dataset"]["name"],
+                method=point["method"],
+                budget=point["budget"],
+                load=point["load"],
+                speculation=_id(speculation),
+                draft_tokens=0 if kind == "none" else int(speculation.get("num_tokens", 0)),
+                tensor_parallel=facts["tensor_parallel"],
+                pipeline_parallel=facts["pipeline_parallel"],
+                dtype=facts.get("dtype", "auto"),
+                threads=facts.get("threads_per_rank") or 1,
+                samples=point.get("samples") or 1,
+                tokens=point.get("tokens_mean"),
+                prompt_tokens=point.get("prompt_tokens_mean"),
+                token_s=point.get("tpot_mean_s"),
+                accepted_length=point.get("acceptance_length"),
+                startup_s=starts[len(starts) // 2] if starts else None,
+            )
+        )
+    return found
+
+
+def _id(speculation: Mapping[str, Any]) -> str:
+    from tts_compare.domain import Speculation
+
+    return Speculation(**{k: v for k, v in speculation.items() if k in Speculation.__slots__}).id
