@@ -15,7 +15,8 @@ from tts_compare.cli import main
 from tts_compare.domain import Price, Sampling, Setting, Speculation, Work
 from tts_compare.machine.spec import PlannedMachine, machine_from
 from tts_compare.models.known import known_shapes
-from tts_compare.planning.design import Design, Skipped, layout_of, share_of, stated
+from tts_compare.planning.arguments import stated
+from tts_compare.planning.design import Design, Skipped, layout_of, share_of
 from tts_compare.planning.earlier import EarlierPoint, earlier_points, points_in
 from tts_compare.planning.estimate import plan
 from tts_compare.planning.lengths import accepted_length, answer_tokens

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tts_compare.backends.limits import cpu_dtype
 from tts_compare.domain import Setting, Work
 from tts_compare.machine.catalogue import Accelerator
 from tts_compare.machine.memory import Share
 from tts_compare.machine.roofline import Layout
 from tts_compare.machine.spec import PlannedMachine
-from tts_compare.model_shape import BYTES_PER_WEIGHT, ModelShape
+from tts_compare.model_shape import ModelShape
+from tts_compare.planning.arguments import kv_width, stated
 from tts_compare.planning.earlier import EarlierPoint
 
 #: Tokens of a prompt where the problems are not at hand to be counted: MATH-500's are about that long with ours.
@@ -20,7 +22,6 @@ _VLLM_SHARE = 0.92
 #: SGLang's where the catalogue has none for the device: what it chooses for the ones that are known is 0.835 to 0.906.
 _SGLANG_SHARE = 0.84
 _CPU_WORKSPACE_BYTES = 1.5e9
-_FP8_WIDTH = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +96,9 @@ def threads_of(setting: Setting) -> int:
 
 
 def layout_of(setting: Setting, machine: PlannedMachine | None) -> Layout:
-    """How the setting spreads and stores its model. Weights on a CPU are float32 unless stated."""
-    dtype = "float32" if setting.dtype == "auto" and setting.device == "cpu" else setting.dtype
-    told = stated(setting.engine_args, "--kv-cache-dtype")
-    kv = _FP8_WIDTH if told and told.startswith("fp8") else BYTES_PER_WEIGHT.get(dtype, 2.0)
+    """How the setting spreads and stores its model."""
+    dtype = cpu_dtype(setting)
+    kv = kv_width(dtype, stated(setting.engine_args, "--kv-cache-dtype"))
     measured = machine.all_reduce_s if machine else None
     every = {"tensor_parallel": setting.tensor_parallel, "pipeline_parallel": setting.pipeline_parallel}
     layout = Layout(**every, dtype=dtype, kv_width=kv)
@@ -121,14 +121,3 @@ def share_of(setting: Setting, device: Accelerator) -> Share:
     if told:
         return Share(of_memory=float(told), source="--gpu-memory-utilization")
     return Share(of_memory=_VLLM_SHARE, source="vLLM's default")
-
-
-def stated(arguments: tuple[str, ...], flag: str) -> str | None:
-    """The value of a flag in an engine's arguments, as ``--flag value`` or ``--flag=value``; the last one counts."""
-    found = None
-    for index, word in enumerate(arguments):
-        if word == flag and index + 1 < len(arguments):
-            found = arguments[index + 1]
-        elif word.startswith(f"{flag}="):
-            found = word.partition("=")[2]
-    return found

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts_compare.planning.arguments import stated
+
 _MOST_RUNS = 50
 
 
@@ -45,6 +47,12 @@ class EarlierPoint:
     """As it was told to the engine."""
     threads: int
     """Threads of a rank on a CPU."""
+    setting: str = ""
+    """The setting's id."""
+    data_parallel: int = 1
+    """Replicas."""
+    kv_dtype: str | None = None
+    """``--kv-cache-dtype`` of its engine arguments."""
     samples: int = 1
     """Samples a vote is of."""
     tokens: float | None = None
@@ -53,6 +61,8 @@ class EarlierPoint:
     """Mean prompt tokens."""
     token_s: float | None = None
     """Mean time per output token."""
+    ttft_s: float | None = None
+    """Mean time to first token."""
     accepted_length: float | None = None
     """Tokens a step yielded."""
     startup_s: float | None = None
@@ -103,10 +113,14 @@ def points_in(manifest: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) 
                 pipeline_parallel=facts["pipeline_parallel"],
                 dtype=facts.get("dtype", "auto"),
                 threads=facts.get("threads_per_rank") or 1,
+                setting=point["setting"],
+                data_parallel=facts.get("data_parallel") or 1,
+                kv_dtype=stated(tuple(facts.get("engine_args") or ()), "--kv-cache-dtype"),
                 samples=point.get("samples") or 1,
                 tokens=point.get("tokens_mean"),
                 prompt_tokens=point.get("prompt_tokens_mean"),
                 token_s=point.get("tpot_mean_s"),
+                ttft_s=point.get("ttft_mean_s"),
                 accepted_length=point.get("acceptance_length"),
                 startup_s=starts[len(starts) // 2] if starts else None,
             )

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tts_compare.domain import Setting
-from tts_compare.machine.roofline import Drafts, decode_step
+from tts_compare.machine.roofline import ALL_REDUCE_S, decode_step
 from tts_compare.machine.share import fixed_overhead
-from tts_compare.pacing import Concurrent, parse_load
 from tts_compare.planning.design import Design, layout_of
 from tts_compare.planning.earlier import EarlierPoint
+from tts_compare.planning.shares import step_of
 
 #: With this much a step, tensor parallelism of 4 speeds a 14B model on GH200 up by 1.7, as arXiv:2509.19645 reports,
 #: in place of the 3.1 that bandwidth alone would give.
@@ -57,30 +57,23 @@ def _of_cpu(setting: Setting, design: Design) -> tuple[float, str]:
 
 def _readings(setting: Setting, design: Design) -> Iterator[tuple[float, float]]:
     """(bound, measured) seconds of the steps of earlier points of this engine on the same hardware."""
+    reduce_s = (design.machine.all_reduce_s if design.machine else None) or ALL_REDUCE_S
     for point in design.earlier:
         shape = design.shapes.get(point.model)
         if shape is None or not point.token_s or point.backend != setting.backend or not _alike(point, setting, design):
             continue
-        as_it_was = replace(
-            setting,
-            model=point.model,
-            tensor_parallel=point.tensor_parallel,
-            pipeline_parallel=point.pipeline_parallel,
-            data_parallel=1,
-            dtype=point.dtype,
-            threads_per_rank=point.threads,
+        device = design.device_of(
+            replace(
+                setting,
+                tensor_parallel=point.tensor_parallel,
+                pipeline_parallel=point.pipeline_parallel,
+                data_parallel=1,
+                threads_per_rank=point.threads,
+            )
         )
-        device = design.device_of(as_it_was)
-        accepted = point.accepted_length or 1.0
-        if device is None or (point.draft_tokens and point.accepted_length is None):
-            continue
-        load = parse_load(point.load)
-        batch = load.n * point.samples if isinstance(load, Concurrent) else 1
-        drafts = Drafts(tokens=point.draft_tokens, accepted_length=accepted)
-        context = (point.prompt_tokens or 0.0) + (point.tokens or 0.0) / point.samples / 2
-        layout = layout_of(as_it_was, design.machine)
-        step = decode_step(shape, device, layout=layout, context=context, batch=batch, drafts=drafts)
-        yield step.seconds, point.token_s * accepted
+        step = None if device is None else step_of(point, shape, device, all_reduce_s=reduce_s)
+        if step is not None:
+            yield step.seconds, point.token_s * step.tokens
 
 
 def _alike(point: EarlierPoint, setting: Setting, design: Design) -> bool:

@@ -1,0 +1,83 @@
+"""Each measured point stands beside the bound of its own setting, load and speculation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.test_planning import R1, earlier
+from tts_compare.machine.catalogue import catalogue
+from tts_compare.models.known import known_shapes
+from tts_compare.planning.shares import shares, step_of
+
+SHAPES = known_shapes()
+SHAPE = SHAPES[R1 + "7B"]
+H100 = catalogue()["H100-SXM"]
+POINT = earlier(setting="s", tokens=4000.0, prompt_tokens=100.0, token_s=0.008, ttft_s=0.02)
+
+
+def test_a_points_share_is_its_bound_over_its_time_per_token() -> None:
+    (found,) = shares([POINT], SHAPES, {"s": H100})
+    kv = SHAPE.kv_bytes(100 + 2000)
+    bound = (2 * (7615616512 - 152064 * 3584) + kv) / 3.35e12
+    assert found.decode.bound_s == pytest.approx(bound)
+    assert found.decode.share == pytest.approx(bound / 0.008)
+    assert found.decode.tokens_s_device == pytest.approx(1 / 0.008)
+    assert found.binding == "weights"
+    assert found.prefill is not None
+    assert 0 < found.prefill < 1
+    assert found.warning is None
+    assert found.overhead is None, "one bound tells no overhead"
+
+
+def test_ranks_divide_the_rate_and_their_points_together_tell_the_overhead() -> None:
+    bounds = {}
+    points = []
+    for tp in (1, 2, 4):
+        point = replace(POINT, setting=f"tp{tp}", tensor_parallel=tp)
+        step = step_of(point, SHAPE, H100)
+        assert step is not None
+        bounds[tp] = step.seconds
+        points.append(replace(point, token_s=1.2 * step.seconds + 0.004))
+    found = list(shares(points, SHAPES, {f"tp{tp}": H100 for tp in (1, 2, 4)}))
+    assert [one.decode.bound_s for one in found] == pytest.approx(list(bounds.values()))
+    assert found[2].decode.tokens_s_device == pytest.approx(1 / points[2].token_s / 4 if points[2].token_s else 0)
+    overhead = found[0].overhead
+    assert overhead is not None
+    assert overhead.fixed_s == pytest.approx(0.004)
+    assert overhead.slowdown == pytest.approx(1.2)
+    assert all(one.overhead == overhead for one in found)
+
+
+def test_a_closed_loops_sequences_and_a_votes_samples_make_the_batch() -> None:
+    alone, eight = step_of(POINT, SHAPE, H100), step_of(replace(POINT, load="c8"), SHAPE, H100)
+    vote = step_of(replace(POINT, load="c2", samples=4, tokens=16_000.0), SHAPE, H100)
+    assert alone is not None
+    assert eight is not None
+    assert vote is not None
+    assert eight.kv_s == pytest.approx(8 * alone.kv_s)
+    assert vote.kv_s == pytest.approx(eight.kv_s), "two votes of four samples of 4,000 tokens each"
+
+
+def test_speculation_without_a_measured_acceptance_and_open_loops_have_no_share() -> None:
+    drafted = replace(POINT, speculation="ngram", draft_tokens=5)
+    assert list(shares([drafted, replace(POINT, load="r2")], SHAPES, {"s": H100})) == []
+    known = replace(drafted, accepted_length=2.0)
+    (found,) = shares([known], SHAPES, {"s": H100})
+    plain = step_of(POINT, SHAPE, H100)
+    assert plain is not None
+    assert found.decode.bound_s == pytest.approx(plain.seconds / 2)
+
+
+def test_a_point_of_a_model_or_device_that_nobody_knows_has_no_share() -> None:
+    assert list(shares([POINT], {}, {"s": H100})) == []
+    assert list(shares([POINT], SHAPES, {})) == []
+    assert list(shares([replace(POINT, token_s=None)], SHAPES, {"s": H100})) == []
+
+
+def test_a_point_that_beats_its_bound_carries_a_warning() -> None:
+    (found,) = shares([replace(POINT, token_s=0.001)], SHAPES, {"s": H100})
+    assert found.decode.share > 1
+    assert found.warning is not None
+    assert found.warning.setting == "s"
