@@ -138,9 +138,11 @@ def test_gpus_at_hand_have_the_memory_that_their_driver_shows() -> None:
     assert planned.at_hand
 
 
-def test_gpus_of_several_kinds_are_no_machine_that_a_plan_can_be_made_for() -> None:
+def test_gpus_of_several_kinds_and_parts_of_one_are_no_machine_that_hours_can_be_planned_for() -> None:
     mixed = Machine(device="cuda", devices=2, memory_bytes=0, gpu_names=("NVIDIA L4", "NVIDIA H200"))
     assert machine_at_hand(mixed) is None
+    part = Machine(device="cuda", devices=1, memory_bytes=0, gpu_names=("NVIDIA H100 80GB HBM3 MIG",))
+    assert machine_at_hand(part) is None, "a MIG instance has a part of the bandwidth, and nobody says which"
 
 
 def test_an_unknown_accelerator_is_answered_with_the_known_ones() -> None:

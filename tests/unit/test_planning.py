@@ -173,6 +173,24 @@ def test_the_engines_share_is_its_own_default_or_what_its_arguments_say() -> Non
     assert "guess" in share_of(setting(backend="sglang"), l4).source
 
 
+def test_a_draft_model_is_planned_with_its_memory_and_time_and_an_unknown_one_is_named() -> None:
+    drafter = Speculation(kind="draft_model", model="Qwen/Qwen2.5-1.5B-Instruct")
+    plain, known, unknown = plan(
+        design(
+            setting(),
+            setting(speculation=drafter),
+            setting(speculation=Speculation(kind="eagle", model="me/eagle")),
+        )
+    ).settings
+    assert plain.kv_tokens is not None
+    assert known.kv_tokens is not None
+    assert known.weight_bytes == pytest.approx(2 * (7615616512 + 1543714304))
+    assert known.kv_tokens < plain.kv_tokens == unknown.kv_tokens
+    made = plan(design(setting(speculation=Speculation(kind="eagle", model="me/eagle"))))
+    assert any("me/eagle" in sentence for sentence in made.assumptions)
+    assert not any("Qwen2.5" in s for s in plan(design(setting(speculation=drafter))).assumptions)
+
+
 def test_a_cache_of_8_bits_holds_twice_the_tokens() -> None:
     plain, narrow = plan(design(setting(), setting(engine_args=("--kv-cache-dtype", "fp8")))).settings
     assert plain.kv_tokens is not None
@@ -434,6 +452,24 @@ def test_commands_are_printed_where_they_are_asked_for(
     assert "--tensor-parallel-size" not in capsys.readouterr().out
     assert main([*line, "--commands"]) == 0
     assert "--tensor-parallel-size 1" in capsys.readouterr().out
+
+
+def test_a_plan_of_which_nothing_fits_is_refused_with_the_reasons(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = [
+        "plan",
+        "--backend=vllm",
+        f"--model={R1}7B",
+        "--machine=L4",
+        "--dataset=quickstart",
+        "--max-model-len=131072",
+    ]
+    assert main(line) == 2
+    said = capsys.readouterr()
+    assert "skipped" in said.out
+    assert "fewer than one sequence of 131,072" in said.err
 
 
 def test_a_machine_with_gpus_is_not_planned_for_its_cpu(capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,6 +119,16 @@ def test_prefill_is_bound_by_arithmetic_when_the_prompt_is_long() -> None:
     assert prefill_s(shape, device, layout=Layout(), tokens=1) == pytest.approx(2 * weights / 3.35e12)
 
 
+def test_the_arithmetic_of_quantised_weights_is_bound_by_the_peak_of_8_bits_and_that_of_auto_by_16() -> None:
+    device = DEVICES["H100-SXM"]
+    oss = KNOWN["openai/gpt-oss-20b"]
+    assert prefill_s(oss, device, layout=Layout(), tokens=10**5) == pytest.approx(2 * 3608307264 * 1e5 / 1979e12)
+    stored = replace(KNOWN[R1 + "7B"], dtype="float32")
+    wide, told = Layout(), Layout(dtype="float32")
+    assert prefill_s(stored, device, layout=wide, tokens=10**5) == pytest.approx(2 * 7070619136 * 1e5 / 989e12)
+    assert prefill_s(stored, device, layout=told, tokens=10**5) == pytest.approx(4 * 7070619136 / 3.35e12)
+
+
 def test_pipeline_stages_do_not_shorten_a_token_but_share_the_memory() -> None:
     shape, device = KNOWN[R1 + "14B"], DEVICES["L4"]
     one = decode_step(shape, device, layout=Layout(), context=100)

@@ -7,8 +7,9 @@ import os
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tts_compare.cli.overrides import asked_by
 
@@ -37,7 +38,7 @@ def plan_command(arguments: Namespace) -> int:
     prepared = prepare(experiment, fetch=False, machine=planned.probed() if planned else None)
     made = plan(design_of(prepared, planned, runs=RUNS))
     if arguments.format == "json":
-        print(json.dumps(as_json(made), indent=1))
+        print(json.dumps(as_json(made) | _design_facts(prepared), indent=1))
     else:
         for line in (
             *head_lines(prepared, planned),
@@ -46,6 +47,8 @@ def plan_command(arguments: Namespace) -> int:
         ):
             print(line)
     prepared.require_settings()
+    if not any(one.fits for one in made.settings):
+        raise UsageError("no setting fits: " + "; ".join(f"{one.id}: {one.reason}" for one in made.settings))
     return 0
 
 
@@ -65,6 +68,16 @@ def head_lines(prepared: Prepared, planned: PlannedMachine | None) -> Iterator[s
         yield f"work       {what}, load {work.load}, {_samples(work.samples)}"
     for doubt in prepared.doubts:
         yield f"warning    {doubt.message}" + (f" ({doubt.advice})" if doubt.advice else "")
+
+
+def _design_facts(prepared: Prepared) -> dict[str, Any]:
+    """What ``--format json`` says of the design beside the plan of it."""
+    return {
+        "dataset": prepared.dataset.name,
+        "problems": prepared.problem_count,
+        "work": [asdict(work) for work in prepared.work],
+        "warnings": [asdict(doubt) for doubt in prepared.doubts],
+    }
 
 
 def command_lines(prepared: Prepared) -> Iterator[str]:

@@ -106,7 +106,7 @@ def decode_step(
     tp = layout.tensor_parallel
     weights = shape.read_bytes(layout.dtype, tokens=verified) / tp
     kv = at_once * shape.kv_bytes(context, tensor_parallel=tp, width=layout.kv_width)
-    peak = device.flops(shape.dtype if layout.dtype == "auto" else layout.dtype)
+    peak = _peak(shape, device, layout)
     attention = 4 * shape.layers * shape.heads * shape.head_dim * context
     work = verified * (2 * shape.active_parameters + attention) / tp
     hops = (layout.pipeline_parallel - 1) * layout.all_reduce_s
@@ -127,10 +127,20 @@ def prefill_s(shape: ModelShape, device: Accelerator, *, layout: Layout, tokens:
     2 x active parameters x tokens / (TP x peak); attention within the prompt is left out, which keeps it a lower bound.
     """
     reading = decode_step(shape, device, layout=layout, context=0).seconds
-    peak = device.flops(shape.dtype if layout.dtype == "auto" else layout.dtype)
+    peak = _peak(shape, device, layout)
     if not peak:
         return reading
     return max(reading, 2 * shape.active_parameters * tokens / (layout.tensor_parallel * peak))
+
+
+def _peak(shape: ModelShape, device: Accelerator, layout: Layout) -> float | None:
+    """The peak of the arithmetic: 8 bits where quantised weights may use it, so that the bound stays one.
+
+    ``auto`` computes in 16 bits, weights stored as float32 too.
+    """
+    if shape.weight_bytes is not None:
+        return device.flops("fp8")
+    return device.flops("bfloat16" if layout.dtype == "auto" else layout.dtype)
 
 
 def _draft_s(drafts: Drafts, device: Accelerator, layout: Layout, context: float, batch: int) -> float:

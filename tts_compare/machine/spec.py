@@ -77,14 +77,14 @@ def machine_from(text: str) -> PlannedMachine:
 
 
 def machine_at_hand(machine: Machine, *, cpu: Accelerator | None = None) -> PlannedMachine | None:
-    """This machine as the planner sees it; None where its GPUs are in no catalogue.
+    """This machine as the planner sees it; None where its GPUs are of several kinds, in no catalogue, or parts of one.
 
     cpu: what was measured of this machine's processor and memory, which a CPU plan needs.
     """
     if machine.device == "cpu":
         return None if cpu is None else PlannedMachine(accelerator=cpu, devices=machine.devices, at_hand=True)
     names = set(machine.gpu_names)
-    if len(names) != 1:
+    if len(names) != 1 or any("MIG" in name for name in names):
         return None
     known = recognise(names.pop(), machine.gpu_memory_bytes, catalogue(*user_catalogue()))
     if known is None:

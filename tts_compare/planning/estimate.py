@@ -240,6 +240,8 @@ def _assumptions(planned: Sequence[SettingPlan], design: Design) -> Iterator[str
         if not setting.base_url and _startup_s(setting, design) == _STARTUP_S[setting.device]:
             least, most = _STARTUP_S[setting.device]
             yield f"a server's start is guessed to take {least:g} to {most:g} s"
+    for name in {s.speculation.model for s in timed if s.speculation.model and design.draft_of(s) is None}:
+        yield f"nothing is known of the draft model {name}: neither its memory nor its time is in the plan"
     for one in planned:
         if one.shape_source and "offline table" in one.shape_source:
             yield f"model shapes: {one.shape_source}"
