@@ -317,7 +317,13 @@ def test_speculations_overhead_is_that_of_its_steps() -> None:
         tokens=3674.0,
         prompt_tokens=200.0,
     )
-    assert overhead_of(setting(), replace(design(), earlier=(drafted,)))[0] == pytest.approx(0.004, rel=1e-3)
+    with_it = replace(design(), earlier=(drafted,))
+    assert overhead_of(setting(speculation=NGRAM), with_it)[0] == pytest.approx(0.004, rel=1e-3)
+    assert overhead_of(setting(), with_it)[0] == PUBLISHED_OVERHEAD_S, "verifying drafts says nothing of other steps"
+    alone = replace(drafted, speculation="none", draft_tokens=0, token_s=plain + 0.002)
+    assert overhead_of(setting(speculation=NGRAM), replace(design(), earlier=(alone,)))[0] == pytest.approx(
+        0.002, rel=1e-3
+    )
 
 
 def test_a_stated_overhead_is_taken_as_it_is() -> None:

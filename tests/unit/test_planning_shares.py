@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.test_planning import R1, earlier
+from tests.unit.test_planning import MANIFEST, R1, earlier
+from tests.unit.test_planning import POINT as MEASURED
 from tts_compare.machine.catalogue import catalogue
 from tts_compare.models.known import known_shapes
+from tts_compare.planning.earlier import points_in
 from tts_compare.planning.shares import shares, step_of
 
 SHAPES = known_shapes()
@@ -58,6 +60,25 @@ def test_a_closed_loops_sequences_and_a_votes_samples_make_the_batch() -> None:
     assert vote is not None
     assert eight.kv_s == pytest.approx(8 * alone.kv_s)
     assert vote.kv_s == pytest.approx(eight.kv_s), "two votes of four samples of 4,000 tokens each"
+
+
+def test_a_vote_of_fewer_samples_was_measured_at_the_batch_of_all_of_them() -> None:
+    whole = step_of(replace(POINT, samples=4, side_by_side=4, tokens=16_000.0), SHAPE, H100)
+    part = step_of(replace(POINT, samples=1, side_by_side=4, tokens=4_000.0), SHAPE, H100)
+    assert whole == part
+    manifest = {**MANIFEST, "experiment": {"work": [{"method": "vote", "samples": 4}]}}
+    (read,) = points_in(manifest, [MEASURED | {"method": "vote", "samples": 2}])
+    assert (read.samples, read.side_by_side) == (2, 4)
+
+
+def test_speculation_is_in_no_fit_of_the_overhead() -> None:
+    many, one = replace(POINT, load="c64", setting="many"), POINT
+    drafted = replace(POINT, draft_tokens=5, accepted_length=2.0, token_s=1.0, setting="drafted")
+    devices = {"s": H100, "many": H100, "drafted": H100}
+    with_it = list(shares([one, many, drafted], SHAPES, devices))
+    without = list(shares([one, many], SHAPES, devices))
+    assert with_it[0].overhead is not None
+    assert with_it[0].overhead == without[0].overhead == with_it[2].overhead
 
 
 def test_speculation_without_a_measured_acceptance_and_open_loops_have_no_share() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tts_compare.domain import Doubt
 from tts_compare.machine.roofline import Step
 
-_LEAST_POINTS = 2
+_LEAST_SPAN = 1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +73,10 @@ def prefill_share(bound_s: float, ttft_s: float) -> float:
 def fixed_overhead(steps: Sequence[tuple[float, float]]) -> Overhead | None:
     """The least-squares fit over (bound, measured) seconds of steps, with slowdown >= 1 and fixed >= 0.
 
-    A point of speculation enters as its step: time per token x accepted length. None where fewer than two points
-    differ in their bound.
+    None where the bounds span less than a tenth: what two near bounds differ in is noise, and a slope of it too.
     """
     count = len(steps)
-    if count < _LEAST_POINTS or len({bound for bound, _ in steps}) < _LEAST_POINTS:
+    if not count or max(bound for bound, _ in steps) < _LEAST_SPAN * min(bound for bound, _ in steps):
         return None
     mean_x = sum(bound for bound, _ in steps) / count
     mean_y = sum(taken for _, taken in steps) / count

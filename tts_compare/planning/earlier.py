@@ -55,6 +55,8 @@ class EarlierPoint:
     """``--kv-cache-dtype`` of its engine arguments."""
     samples: int = 1
     """Samples a vote is of."""
+    side_by_side: int = 1
+    """Samples of a problem that were sent at once, of which a vote may be of fewer."""
     tokens: float | None = None
     """Mean completion tokens a problem, of all its samples."""
     prompt_tokens: float | None = None
@@ -117,6 +119,7 @@ def points_in(manifest: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) 
                 data_parallel=facts.get("data_parallel") or 1,
                 kv_dtype=stated(tuple(facts.get("engine_args") or ()), "--kv-cache-dtype"),
                 samples=point.get("samples") or 1,
+                side_by_side=_samples_sent(manifest, point),
                 tokens=point.get("tokens_mean"),
                 prompt_tokens=point.get("prompt_tokens_mean"),
                 token_s=point.get("tpot_mean_s"),
@@ -126,6 +129,13 @@ def points_in(manifest: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) 
             )
         )
     return found
+
+
+def _samples_sent(manifest: Mapping[str, Any], point: Mapping[str, Any]) -> int:
+    """Samples of a problem that the run sent for the point's method."""
+    works = (manifest.get("experiment") or {}).get("work") or ()
+    sent = [work.get("samples") or 1 for work in works if work.get("method") == point["method"]]
+    return max([point.get("samples") or 1, *sent])
 
 
 def _id(speculation: Mapping[str, Any]) -> str:

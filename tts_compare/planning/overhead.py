@@ -23,7 +23,8 @@ def overhead_of(setting: Setting, design: Design) -> tuple[float, str]:
     machine = design.machine
     if machine and machine.overhead_s is not None:
         return machine.overhead_s, f"a step takes {machine.overhead_s * 1e3:g} ms beyond the bound, as stated"
-    measured = [*_readings(setting, design)]
+    own = setting.speculation.kind != "none"
+    measured = [*_readings(setting, design, speculating=own)] or [*_readings(setting, design, speculating=False)]
     if measured:
         fitted = fixed_overhead(measured)
         if fitted is not None:
@@ -55,12 +56,19 @@ def _of_cpu(setting: Setting, design: Design) -> tuple[float, str]:
     )
 
 
-def _readings(setting: Setting, design: Design) -> Iterator[tuple[float, float]]:
-    """(bound, measured) seconds of the steps of earlier points of this engine on the same hardware."""
+def _readings(setting: Setting, design: Design, *, speculating: bool) -> Iterator[tuple[float, float]]:
+    """(bound, measured) seconds of the steps of earlier points of this engine on the same hardware.
+
+    speculating: of points with the setting's own speculation, else of those without any: verifying drafts takes time
+    that other steps do not.
+    """
+    wanted = setting.speculation.id if speculating else "none"
     reduce_s = (design.machine.all_reduce_s if design.machine else None) or ALL_REDUCE_S
     for point in design.earlier:
         shape = design.shapes.get(point.model)
-        if shape is None or not point.token_s or point.backend != setting.backend or not _alike(point, setting, design):
+        if shape is None or not point.token_s or (point.backend, point.speculation) != (setting.backend, wanted):
+            continue
+        if not _alike(point, setting, design):
             continue
         device = design.device_of(
             replace(

@@ -28,7 +28,7 @@ class PointShare:
     prefill: float | None
     """Least time of its prefill / time to first token; None without either."""
     overhead: Overhead | None
-    """The fit over the points of its model and engine; None where they do not differ in their bound."""
+    """The fit over the points of its model and engine without speculation; None where their bounds hardly differ."""
     warning: Doubt | None
     """Where the bound is exceeded."""
 
@@ -51,7 +51,7 @@ def shares(
             steps[index] = step
     for index, step in steps.items():
         point = points[index]
-        alike = [i for i in steps if (points[i].model, points[i].backend) == (point.model, point.backend)]
+        alike = [i for i in steps if _of_one_fit(points[i], point)]
         fitted = fixed_overhead([(steps[i].seconds, (points[i].token_s or 0.0) * steps[i].tokens) for i in alike])
         ranks = point.tensor_parallel * point.pipeline_parallel * point.data_parallel
         near = reached(step, measured_s=point.token_s or 0.0, devices=ranks, sequences=_sequences(point) or 1)
@@ -88,9 +88,14 @@ def step_of(
     )
 
 
+def _of_one_fit(one: EarlierPoint, point: EarlierPoint) -> bool:
+    """Verifying drafts takes arithmetic that is no fixed time, so speculation is in no fit."""
+    return (one.model, one.backend) == (point.model, point.backend) and not one.draft_tokens
+
+
 def _sequences(point: EarlierPoint) -> int | None:
     load = parse_load(point.load)
-    return load.n * point.samples if isinstance(load, Concurrent) else None
+    return load.n * max(point.side_by_side, point.samples) if isinstance(load, Concurrent) else None
 
 
 def _layout(point: EarlierPoint) -> Layout:
