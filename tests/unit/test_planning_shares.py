@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.unit.test_planning import MANIFEST, R1, earlier
 from tests.unit.test_planning import POINT as MEASURED
-from tts_compare.machine.catalogue import catalogue
+from tts_compare.machine.catalogue import Accelerator, catalogue
 from tts_compare.models.known import known_shapes
 from tts_compare.planning.earlier import points_in
 from tts_compare.planning.shares import shares, step_of
@@ -66,9 +68,12 @@ def test_a_vote_of_fewer_samples_was_measured_at_the_batch_of_all_of_them() -> N
     whole = step_of(replace(POINT, samples=4, side_by_side=4, tokens=16_000.0), SHAPE, H100)
     part = step_of(replace(POINT, samples=1, side_by_side=4, tokens=4_000.0), SHAPE, H100)
     assert whole == part
-    manifest = {**MANIFEST, "experiment": {"work": [{"method": "vote", "samples": 4}]}}
-    (read,) = points_in(manifest, [MEASURED | {"method": "vote", "samples": 2}])
-    assert (read.samples, read.side_by_side) == (2, 4)
+    work = {"method": "vote", "samples": 4, "options": [["requests", "separate"]]}
+    (read,) = points_in({**MANIFEST, "experiment": {"work": [work]}}, [MEASURED | {"method": "vote", "samples": 2}])
+    assert (read.samples, read.side_by_side, read.prompt_tokens) == (2, 4, 75.0)
+    one = {**work, "options": [["requests", "one"]]}
+    (read,) = points_in({**MANIFEST, "experiment": {"work": [one]}}, [MEASURED | {"method": "vote", "samples": 2}])
+    assert read.prompt_tokens == 150.0, "choices of one request share its prompt"
 
 
 def test_speculation_is_in_no_fit_of_the_overhead() -> None:
@@ -102,3 +107,22 @@ def test_a_point_that_beats_its_bound_carries_a_warning() -> None:
     assert found.decode.share > 1
     assert found.warning is not None
     assert found.warning.setting == "s"
+
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+@pytest.mark.parametrize(("run", "count"), [("quickstart", 7), ("votes", 6)])
+def test_points_of_real_runs_have_a_share_below_one_at_the_bandwidth_of_their_machine(run: str, count: int) -> None:
+    manifest = json.loads((GOLDEN / run / "manifest.json").read_text())
+    points = points_in(manifest, json.loads((GOLDEN / run / "points.json").read_text()))
+    smol = SHAPES["HuggingFaceTB/SmolLM2-135M-Instruct"]
+    cpu = Accelerator(name="CPU", memory_bytes=24e9, bandwidth_bytes_s=16.5e9)
+    found = list(shares(points, {p.model: smol for p in points}, {p.setting: cpu for p in points}))
+    assert len(found) == count, "all but n-gram's derived points, of which no acceptance was measured"
+    for one in found:
+        assert 0.1 < one.decode.share < 1
+        assert one.binding == "weights"
+        assert one.prefill is not None
+        assert 0 < one.prefill < 1
+        assert one.overhead is None, "one TP and one batch"

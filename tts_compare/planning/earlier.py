@@ -60,7 +60,7 @@ class EarlierPoint:
     tokens: float | None = None
     """Mean completion tokens a problem, of all its samples."""
     prompt_tokens: float | None = None
-    """Mean prompt tokens."""
+    """Mean tokens of one prompt."""
     token_s: float | None = None
     """Mean time per output token."""
     ttft_s: float | None = None
@@ -121,7 +121,7 @@ def points_in(manifest: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) 
                 samples=point.get("samples") or 1,
                 side_by_side=_samples_sent(manifest, point),
                 tokens=point.get("tokens_mean"),
-                prompt_tokens=point.get("prompt_tokens_mean"),
+                prompt_tokens=_prompt(manifest, point),
                 token_s=point.get("tpot_mean_s"),
                 ttft_s=point.get("ttft_mean_s"),
                 accepted_length=point.get("acceptance_length"),
@@ -133,9 +133,24 @@ def points_in(manifest: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) 
 
 def _samples_sent(manifest: Mapping[str, Any], point: Mapping[str, Any]) -> int:
     """Samples of a problem that the run sent for the point's method."""
-    works = (manifest.get("experiment") or {}).get("work") or ()
-    sent = [work.get("samples") or 1 for work in works if work.get("method") == point["method"]]
+    sent = [work.get("samples") or 1 for work in _works(manifest, point)]
     return max([point.get("samples") or 1, *sent])
+
+
+def _prompt(manifest: Mapping[str, Any], point: Mapping[str, Any]) -> float | None:
+    """Mean tokens of one prompt: a point sums those of its samples, unless they were choices of one request."""
+    tokens = point.get("prompt_tokens_mean")
+    if tokens is None:
+        return None
+    separate = any(
+        ["requests", "separate"] in [list(o) for o in w.get("options") or ()] for w in _works(manifest, point)
+    )
+    return float(tokens / (point.get("samples") or 1)) if separate else float(tokens)
+
+
+def _works(manifest: Mapping[str, Any], point: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    works = (manifest.get("experiment") or {}).get("work") or ()
+    return [work for work in works if work.get("method") == point["method"]]
 
 
 def _id(speculation: Mapping[str, Any]) -> str:
