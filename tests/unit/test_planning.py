@@ -158,6 +158,17 @@ def test_a_setting_that_would_die_at_its_start_does_not_fit_and_takes_no_hours()
     assert (made.total.settings, made.total.skipped, made.total.requests) == (1, 1, 500)
 
 
+def test_a_setting_that_lacks_only_the_working_memory_that_is_assumed_is_warned_of_and_not_refused() -> None:
+    tight = replace(machine_from("L4"), accelerator=replace(machine_from("L4").accelerator, memory_bytes=19e9))
+    (one,) = plan(design(setting(max_model_len=16_384), machine="L4", gpu_hour_usd=1.0)).settings
+    assert one.warning is None
+    (one,) = plan(replace(design(setting(max_model_len=16_384), gpu_hour_usd=1.0), machine=tight)).settings
+    assert one.fits
+    assert one.warning is not None
+    assert one.warning.startswith("it may die at its start")
+    assert one.hours_low is not None
+
+
 def test_what_the_checks_of_a_run_refuse_is_in_the_plan_with_its_reason() -> None:
     skipped = (Skipped(setting=setting("32B"), reason="it needs more"),)
     made = plan(design(skipped=skipped))

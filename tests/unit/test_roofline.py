@@ -193,7 +193,7 @@ def test_weights_beyond_the_engines_share_do_not_fit_though_they_are_below_the_m
     found = fit(KNOWN[R1 + "7B"], tight, layout=Layout(), share=VLLM, demand=demand)
     assert tight.memory_bytes > 2 * 7615616512
     assert not found.fits
-    assert found.reason == ("weights take 15.2 GB and workspace 2.0 GB of a device; 92.0% of 16 GB is 14.7 GB")
+    assert found.reason == ("weights take 15.2 GB and working memory 2.0 GB of a device; 92.0% of 16 GB is 14.7 GB")
     assert found.kv_tokens == 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare.cli.overrides import asked_by
+from tts_compare.gpus import amd_gpus
 
 if TYPE_CHECKING:
     from tts_compare.domain import Setting
@@ -66,6 +67,8 @@ def head_lines(prepared: Prepared, planned: PlannedMachine | None) -> Iterator[s
         check = f", a spot check of {work.problem_limit} problems" if work.spot_check else ""
         what = f"{work.method}, budget {work.budget}{derived}{check}"
         yield f"work       {what}, load {work.load}, {_samples(work.samples)}"
+    if planned is None and machine.device == "cpu" and (count := amd_gpus()):
+        yield f"warning    this machine has {count} AMD GPUs, which are not supported: the plan is for its processor"
     for doubt in prepared.doubts:
         yield f"warning    {doubt.message}" + (f" ({doubt.advice})" if doubt.advice else "")
 

@@ -76,7 +76,8 @@ def fit(
     need = f"weights take {weights / _GB:.1f} GB" + (f", the draft model {drafted / _GB:.1f} GB" if draft else "")
     reason, warning = None, None
     if room <= 0:
-        reason = f"{need} and workspace {share.workspace_bytes / _GB:.1f} GB of a device; {have}"
+        work = f" and working memory {share.workspace_bytes / _GB:.1f} GB" if share.workspace_bytes else ""
+        reason = f"{need}{work} of a device; {have}"
     elif per_token and tokens < demand.max_model_len:
         reason = (
             f"{need}, and what is left holds {tokens:,} tokens of KV cache, fewer than one sequence of "

@@ -13,8 +13,8 @@ from statistics import median
 from tts_compare.backends.limits import kv_tokens
 from tts_compare.domain import Setting, Work
 from tts_compare.machine.catalogue import Accelerator
-from tts_compare.machine.memory import Demand, Fit, fit
-from tts_compare.machine.roofline import ALL_REDUCE_S, Drafts, Step, decode_step, prefill_s
+from tts_compare.machine.memory import Demand, Fit, Share, fit
+from tts_compare.machine.roofline import ALL_REDUCE_S, Drafts, Layout, Step, decode_step, prefill_s
 from tts_compare.methods import METHODS
 from tts_compare.model_shape import ModelShape
 from tts_compare.pacing import Concurrent, parse_load
@@ -173,8 +173,22 @@ def _fit(setting: Setting, shape: ModelShape, device: Accelerator, design: Desig
     if setting.device == "cpu":  # the engine is told how much to reserve, and takes it at its start
         demand = Demand(max_model_len=kv_tokens(setting), sequences=1)
     layout, share = layout_of(setting, design.machine), share_of(setting, device)
-    found = fit(shape, device, layout=layout, share=share, demand=demand, draft=design.draft_of(setting))
+    found = _fitted(shape, device, layout=layout, share=share, demand=demand, draft=design.draft_of(setting))
     return found if setting.device != "cpu" else replace(found, kv_tokens=min(found.kv_tokens, kv_tokens(setting)))
+
+
+def _fitted(
+    shape: ModelShape, device: Accelerator, *, layout: Layout, share: Share, demand: Demand, draft: ModelShape | None
+) -> Fit:
+    """What cannot fit even without working memory does not fit; what lacks the room that is assumed for it may not."""
+    likely = fit(shape, device, layout=layout, share=share, demand=demand, draft=draft)
+    if likely.fits:
+        return likely
+    at_best = replace(share, workspace_bytes=0.0)
+    certain = fit(shape, device, layout=layout, share=at_best, demand=demand, draft=draft)
+    if not certain.fits:
+        return certain
+    return replace(likely, fits=True, reason=None, warning=f"it may die at its start: {likely.reason}")
 
 
 def _longest(design: Design) -> int:
