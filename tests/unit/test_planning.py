@@ -111,10 +111,13 @@ def test_a_second_load_takes_its_own_time_on_top_of_the_first() -> None:
 
 def test_repeats_and_settings_add_up() -> None:
     once = plan(design(setting(), setting("14B")))
-    twice = plan(design(setting(), setting("14B"), starts=2))
+    twice = plan(design(setting(), setting("14B"), starts=2, passes=2))
     assert twice.total.hours_low == pytest.approx(2 * once.total.hours_low)
     assert once.total.hours_low == pytest.approx(sum(s.hours_low or 0 for s in once.settings))
     assert (once.total.starts, twice.total.starts, once.total.requests) == (2, 4, 1000)
+    shared = plan(design(setting(), setting("14B"), starts=5))
+    assert shared.total.requests == 1000, "five starts with a fifth of the problems each"
+    assert shared.total.hours_low - once.total.hours_low == pytest.approx(2 * 4 * 60 / 3600)
     side_by_side = plan(design(setting(), setting("14B"), parallel_servers=2))
     assert side_by_side.total.hours_low == pytest.approx(once.total.hours_low / 2)
     assert side_by_side.total.gpu_hours_low == pytest.approx(once.total.gpu_hours_low)

@@ -51,7 +51,9 @@ class Design:
     skipped: tuple[Skipped, ...] = ()
     """Those they do not."""
     starts: int = 1
-    """Starts of each setting."""
+    """Server starts of each setting."""
+    passes: int = 1
+    """How often each setting is sent all problems; starts may share the problems of a pass."""
     parallel_servers: int = 1
     """Servers at once."""
     prompt_tokens: float = GUESSED_PROMPT_TOKENS

@@ -37,12 +37,12 @@ def plan(design: Design) -> Plan:
 
 
 def _setting_plan(setting: Setting, design: Design) -> SettingPlan:
-    requests = design.starts * sum(requests_of(work, design.problems) for work in design.work)
+    requests = design.passes * sum(requests_of(work, design.problems) for work in design.work)
     shape = None if setting.devices is None else design.shapes.get(setting.model)
     lengths = [
         answer_tokens(setting.model, design.dataset, work, shape=shape, earlier=design.earlier) for work in design.work
     ]
-    counts = [design.starts * requests_of(work, design.problems) for work in design.work]
+    counts = [design.passes * requests_of(work, design.problems) for work in design.work]
     low = sum(count * length.low for count, length in zip(counts, lengths, strict=True))
     high = sum(count * length.high for count, length in zip(counts, lengths, strict=True))
     base = SettingPlan(
@@ -87,7 +87,7 @@ def _timed(
     accepted = accepted_length(setting.model, setting.speculation, earlier=design.earlier)
     overhead, _ = overhead_of(setting, design)
     prefill = prefill_s(shape, device, layout=layout_of(setting, design.machine), tokens=design.prompt_tokens)
-    low, high = startup_s(setting, design)
+    low = high = 0.0
     for work, length in zip(design.work, lengths, strict=True):
         step = step_in(setting, work, shape, device, design, tokens=length.low, accepted=accepted.high)
         low += seconds_of(setting, work, design, tokens=length.low, token_s=step.seconds_per_token, prefill=prefill)
@@ -95,7 +95,9 @@ def _timed(
         token_s = (slow.seconds + overhead) / accepted.low
         high += seconds_of(setting, work, design, tokens=length.high, token_s=token_s, prefill=prefill + overhead)
     first = step_in(setting, design.work[0], shape, device, design, tokens=lengths[0].low, accepted=accepted.high)
-    hours_low, hours_high = design.starts * low / _HOUR_S, design.starts * high / _HOUR_S
+    begin_low, begin_high = startup_s(setting, design)
+    hours_low = (design.starts * begin_low + design.passes * low) / _HOUR_S
+    hours_high = (design.starts * begin_high + design.passes * high) / _HOUR_S
     devices, price = setting.devices or 1, design.price
     return replace(
         base,
