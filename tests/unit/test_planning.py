@@ -201,8 +201,8 @@ def test_a_draft_model_is_planned_with_its_memory_and_time_and_an_unknown_one_is
     assert known.weight_bytes == pytest.approx(2 * (7615616512 + 1543714304))
     assert known.kv_tokens < plain.kv_tokens == unknown.kv_tokens
     made = plan(design(setting(speculation=Speculation(kind="eagle", model="me/eagle"))))
-    assert any("me/eagle" in sentence for sentence in made.assumptions)
-    assert not any("Qwen2.5" in s for s in plan(design(setting(speculation=drafter))).assumptions)
+    assert any("me/eagle" in sentence for sentence in made.basis)
+    assert not any("Qwen2.5" in s for s in plan(design(setting(speculation=drafter))).basis)
 
 
 def test_a_cache_of_8_bits_holds_twice_the_tokens() -> None:
@@ -456,7 +456,7 @@ def test_the_paper_is_planned_for_four_gh200_on_a_machine_without_a_gpu_or_the_h
     assert {row["devices"] for row in rows} == {1, 2, 4}
     assert all(row["fits"] and row["hours_low"] > 0 and row["usd_high"] > row["usd_low"] > 0 for row in rows)
     assert made["total"]["usd_low"] == pytest.approx(sum(row["usd_low"] for row in rows))
-    assert any("2509.19645" in sentence for sentence in made["assumptions"])
+    assert any("2509.19645" in sentence for sentence in made["basis"])
     bounds = {row["id"].rsplit("/", 1)[0]: row["bound_s_per_token"] * 1e3 for row in rows}
     for size, expected in {"1.5b": 0.79, "7b": 3.56, "14b": 7.10}.items():
         found = bounds[f"vllm/deepseek-r1-distill-qwen-{size}/tp1-pp1-dp1/none"]

@@ -1,7 +1,7 @@
 """What an experiment would take: tokens, hours and dollars of each setting and in all. Pure.
 
 The low end is the bound of the hardware; the high end adds a fixed time to each step, as earlier runs on like hardware
-measured it, or what would explain a published speed-up. Every figure that is assumed says so in ``assumptions``.
+measured it, or what would explain a published speed-up. ``basis`` says what every figure rests on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def plan(design: Design) -> Plan:
         machine=machine,
         settings=planned + skipped,
         total=_total((*planned, *skipped), design),
-        assumptions=tuple(dict.fromkeys(_assumptions(planned, design))),
+        basis=tuple(dict.fromkeys(_basis(planned, design))),
     )
 
 
@@ -149,8 +149,8 @@ def _total(planned: Sequence[SettingPlan], design: Design) -> Total:
     )
 
 
-def _assumptions(planned: Sequence[SettingPlan], design: Design) -> Iterator[str]:
-    """What the figures rest on that nobody measured, a sentence each."""
+def _basis(planned: Sequence[SettingPlan], design: Design) -> Iterator[str]:
+    """What the figures rest on, a sentence each."""
     timed = [s for s in design.settings if any(p.id == s.id and p.hours_low is not None for p in planned)]
     for setting in timed:
         yield overhead_of(setting, design)[1]

@@ -107,5 +107,5 @@ class Plan:
     """Every setting, those that do not fit too."""
     total: Total
     """All that fit."""
-    assumptions: tuple[str, ...]
-    """What was assumed or guessed, a sentence each."""
+    basis: tuple[str, ...]
+    """What the figures rest on, measured, published, assumed or guessed, a sentence each."""

@@ -14,7 +14,7 @@ _THOUSAND, _MILLION = 1e3, 1e6
 
 
 def summary(plan: Plan, *, findings: Iterable[str] = ()) -> Iterator[str]:
-    """The totals first, then what the design can tell apart, each setting, the skipped ones, and the assumptions.
+    """The totals first, then what the design can tell apart, each setting, the skipped ones, and what it rests on.
 
     findings: lines about what the design can decide, and about cheaper ones that decide the same.
     """
@@ -28,8 +28,8 @@ def summary(plan: Plan, *, findings: Iterable[str] = ()) -> Iterator[str]:
     for one in plan.settings:
         if not one.fits:
             yield f"skipped    {one.id}: {one.reason}"
-    for assumption in plan.assumptions:
-        yield f"assumed    {assumption}"
+    for sentence in plan.basis:
+        yield f"based on   {sentence}"
 
 
 def totals(total: Total) -> Iterator[str]:
@@ -59,7 +59,7 @@ def as_json(plan: Plan, *, findings: Sequence[str] = ()) -> dict[str, Any]:
         "settings": [asdict(one) for one in plan.settings],
         "total": asdict(plan.total),
         "findings": list(findings),
-        "assumptions": list(plan.assumptions),
+        "basis": list(plan.basis),
     }
 
 
