@@ -212,3 +212,5 @@ def test_a_published_length_has_a_source_and_lies_below_its_cap() -> None:
     assert (found.tokens, found.cap) == (4887, 16384)
     assert "2505.13417" in found.source
     assert published_length("simplescaling/s1.1-7B", "math500") is None
+    assert published_length("/models/DeepSeek-R1-Distill-Qwen-1.5B/", "math500") == found, "a directory called so"
+    assert published_length("/models/mine", "math500") is None

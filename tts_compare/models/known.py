@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from tts_compare.backends import ModelFacts
+from tts_compare.domain import model_slug
 from tts_compare.model_shape import ModelShape
 
 _SOURCES = {
@@ -41,6 +42,14 @@ def known_shapes() -> dict[str, ModelShape]:
     }
 
 
+def hub_name(model: str) -> str | None:
+    """The name in the table of a model that is named so, or lies in a directory of that name; None of another."""
+    shapes = known_shapes()
+    if model in shapes:
+        return model
+    return next((name for name in shapes if model_slug(name) == model_slug(model)), None)
+
+
 def known_facts(model: str) -> ModelFacts | None:
     """The shape as the checks of settings read it; None for a model that is not in the table."""
     shape = known_shapes().get(model)
@@ -64,10 +73,14 @@ def facts_from(shape: ModelShape) -> ModelFacts:
 
 
 def published_length(model: str, dataset: str) -> PublishedLength | None:
-    """How long the model's answers to this data set are, if somebody published it."""
+    """How long the model's answers to this data set are, if somebody published it.
+
+    model: its name on the hub, or a directory that is called so.
+    """
+    name = hub_name(model)
     for row in _document()["length"]:
-        if row["data"] == dataset and model in row["tokens"]:
-            return PublishedLength(tokens=row["tokens"][model], cap=row.get("cap"), source=row["source"])
+        if row["data"] == dataset and name in row["tokens"]:
+            return PublishedLength(tokens=row["tokens"][name], cap=row.get("cap"), source=row["source"])
     return None
 
 

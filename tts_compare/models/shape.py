@@ -33,8 +33,7 @@ def shape_of(model: str, *, directory: Path | None) -> ModelShape | None:
         found = _from_directory(directory)
         if found is not None:
             return found
-    known = known_shapes()
-    return known.get(model) or next((s for name, s in known.items() if name.lower() == model.lower()), None)
+    return known_shapes().get(model)
 
 
 def from_files(

@@ -9,7 +9,7 @@ from statistics import fmean
 from tts_compare.domain import Speculation, Work
 from tts_compare.methods import METHODS
 from tts_compare.model_shape import ModelShape
-from tts_compare.models.known import known_shapes, published_length
+from tts_compare.models.known import hub_name, known_shapes, published_length
 from tts_compare.planning.earlier import EarlierPoint
 
 #: Methods whose samples are as long as a plain answer.
@@ -56,7 +56,7 @@ def answer_tokens(
     if found is not None:
         tokens = float(min(found.tokens, most))
         return Expected(low=tokens, high=tokens, source=f"{found.source} (mean {found.tokens:,})")
-    known = known_shapes().get(model)
+    known = known_shapes().get(hub_name(model) or "")
     low, high = _GUESSED[next((s.reasons for s in (shape, known) if s and s.reasons is not None), None)]
     source = f"a guess: {low:,} to {high:,} tokens an answer; nothing is published for this model and data set"
     return Expected(low=float(min(low, most)), high=float(min(high, most)), source=source)
