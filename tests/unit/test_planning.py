@@ -172,6 +172,15 @@ def test_a_setting_that_lacks_only_the_working_memory_that_is_assumed_is_warned_
     assert one.hours_low is not None
 
 
+def test_a_plan_says_once_what_its_lengths_and_its_acceptance_rest_on() -> None:
+    made = plan(design(setting(), setting(speculation=NGRAM), setting(model="simplescaling/s1.1-7B")))
+    answers = [sentence for sentence in made.basis if sentence.startswith("answers of")]
+    assert len(answers) == 2
+    assert "2505.13417" in answers[0]
+    assert "a guess: 2,000 to 8,000" in answers[1]
+    assert sum("tokens a step with ngram" in sentence for sentence in made.basis) == 1
+
+
 def test_what_the_checks_of_a_run_refuse_is_in_the_plan_with_its_reason() -> None:
     skipped = (Skipped(setting=setting("32B"), reason="it needs more"),)
     made = plan(design(skipped=skipped))
@@ -184,7 +193,9 @@ def test_the_engines_share_is_its_own_default_or_what_its_arguments_say() -> Non
     assert share_of(setting(engine_args=("--gpu-memory-utilization", "0.5")), h100).of_memory == 0.5
     assert share_of(setting(backend="sglang"), h100).of_memory == 0.835
     assert share_of(setting(backend="sglang", engine_args=("--mem-fraction-static=0.7",)), h100).of_memory == 0.7
-    assert "guess" in share_of(setting(backend="sglang"), l4).source
+    assert share_of(setting(backend="sglang"), l4).is_guess
+    assert not share_of(setting(backend="sglang"), h100).is_guess
+    assert any("sglang takes 84%" in said for said in plan(design(setting(backend="sglang"), machine="L4")).basis)
 
 
 def test_a_draft_model_is_planned_with_its_memory_and_time_and_an_unknown_one_is_named() -> None:

@@ -24,6 +24,8 @@ class Share:
     """What of it is neither weights nor KV cache."""
     source: str = ""
     """Where the share comes from, in words."""
+    is_guess: bool = False
+    """Whether nobody looked it up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,7 @@ def share_of(setting: Setting, device: Accelerator) -> Share:
             return Share(of_memory=float(told), workspace_bytes=0.0, source="--mem-fraction-static")
         if device.sglang_share:
             return Share(of_memory=device.sglang_share, workspace_bytes=0.0, source="SGLang's choice for this GPU")
-        return Share(of_memory=_SGLANG_SHARE, workspace_bytes=0.0, source="a guess of SGLang's choice")
+        return Share(of_memory=_SGLANG_SHARE, workspace_bytes=0.0, source="a guess of SGLang's choice", is_guess=True)
     told = stated(setting.engine_args, "--gpu-memory-utilization")
     if told:
         return Share(of_memory=float(told), source="--gpu-memory-utilization")

@@ -6,18 +6,19 @@ measured it, or what would explain a published speed-up. ``basis`` says what eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tts_compare.domain import Setting
 from tts_compare.machine.catalogue import Accelerator
-from tts_compare.machine.roofline import ALL_REDUCE_S, prefill_s
+from tts_compare.machine.roofline import prefill_s
 from tts_compare.model_shape import ModelShape
+from tts_compare.planning.basis import basis_of
 from tts_compare.planning.design import Design, layout_of
 from tts_compare.planning.fitting import fit_of
 from tts_compare.planning.lengths import Expected, accepted_length, answer_tokens
 from tts_compare.planning.overhead import overhead_of
-from tts_compare.planning.pace import STARTUP_S, requests_of, seconds_of, startup_s, step_in
+from tts_compare.planning.pace import requests_of, seconds_of, startup_s, step_in
 from tts_compare.planning.plan import Plan, SettingPlan, Total
 
 _HOUR_S = 3600.0
@@ -32,7 +33,7 @@ def plan(design: Design) -> Plan:
         machine=machine,
         settings=planned + skipped,
         total=_total((*planned, *skipped), design),
-        basis=tuple(dict.fromkeys(_basis(planned, design))),
+        basis=tuple(dict.fromkeys(basis_of(planned, design))),
     )
 
 
@@ -147,35 +148,3 @@ def _total(planned: Sequence[SettingPlan], design: Design) -> Total:
         machine_usd_low=hours[0] * devices * price[0] if price and devices else None,
         machine_usd_high=hours[1] * devices * price[1] if price and devices else None,
     )
-
-
-def _basis(planned: Sequence[SettingPlan], design: Design) -> Iterator[str]:
-    """What the figures rest on, a sentence each."""
-    timed = [s for s in design.settings if any(p.id == s.id and p.hours_low is not None for p in planned)]
-    for setting in timed:
-        yield overhead_of(setting, design)[1]
-    if any(setting.tensor_parallel > 1 for setting in timed) and not (design.machine and design.machine.all_reduce_s):
-        yield f"an all-reduce is assumed to take {ALL_REDUCE_S * 1e6:g} us"
-    if design.machine and design.machine.nodes > 1 and any((s.devices or 1) > design.machine.devices for s in timed):
-        yield "a setting spans nodes: what their network adds is not in its bound"
-    for setting in timed:
-        if not setting.base_url and startup_s(setting, design) == STARTUP_S[setting.device]:
-            least, most = STARTUP_S[setting.device]
-            yield f"a server's start is guessed to take {least:g} to {most:g} s"
-    for name in {s.speculation.model for s in timed if s.speculation.model and design.draft_of(s) is None}:
-        yield f"nothing is known of the draft model {name}: neither its memory nor its time is in the plan"
-    for one in planned:
-        if one.shape_source and "offline table" in one.shape_source:
-            yield f"model shapes: {one.shape_source}"
-    yield from _money(timed, design)
-
-
-def _money(timed: Sequence[Setting], design: Design) -> Iterator[str]:
-    if not timed or design.gpu_hour_usd is not None:
-        return
-    if design.price is None:
-        yield "no price of a device is known: give --gpu-hour-usd"
-    elif design.machine and design.machine.usd_hour is None:
-        source = dict(design.machine.accelerator.sources).get("usd_hour", "the user's catalogue")
-        low, high = design.price
-        yield f"a device costs {low:g} to {high:g} dollars an hour ({source})"
