@@ -13,7 +13,7 @@ from tts_compare import store
 if TYPE_CHECKING:
     from tts_compare.config import Experiment
 
-_NOT_KEYS = ("command", "config", "format", "fail_on")
+_NOT_KEYS = ("command", "config", "machine", "commands", "format", "fail_on")
 #: What belongs to one invocation and not to the run.
 _NOT_KEPT = ("out", "resume", "retry_failed", "quiet", "no_color", "strict")
 

@@ -47,18 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
     plan = _command(
         commands,
         "plan",
-        "every server command and the work, with no effects",
-        "example:\n  tts-compare plan --config paper",
+        "what a run would take in hours and dollars, on this machine or another, and what fits",
+        "examples:\n  tts-compare plan --config paper --machine 4xGH200-96\n"
+        "  tts-compare plan --config paper --commands",
     )
     _add_run(plan)
-    plan.add_argument(
-        "--fail-on",
-        action="append",
-        default=[],
-        metavar="EXPR",
-        help="say whether this run could show that a tolerance of diff is kept; repeatable",
-    )
-    plan.add_argument("--format", choices=("text", "json"), default="text", help="text (the default) or json")
+    _add_plan(plan.add_argument_group("the plan"))
     _add_report(commands)
     _add_grade(commands)
     _add_diff(commands)
@@ -178,6 +172,20 @@ def _add_strict(group: argparse._ActionsContainer) -> None:
     add = group.add_argument
     add("--strict", "--strict=error", action="store_const", const="error", help="exit 1 on a warning of severity error")
     add("--strict=warning", action="store_const", const="warning", dest="strict", help="exit 1 on any but a note")
+
+
+def _add_plan(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--machine", metavar="M", help="4xH100-SXM, 2x(8xH200), or a file that describes one (default: this machine)")
+    add("--commands", action="store_true", help="every server command too")
+    add(
+        "--fail-on",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="say whether this run could show that a tolerance of diff is kept; repeatable",
+    )
+    add("--format", choices=("text", "json"), default="text", help="text (the default), or json for programs")
 
 
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,4 +1,4 @@
-"""``tts-compare plan``: every server command and the work, with no effects."""
+"""``tts-compare plan``: what an experiment would take on a machine, and every server command; it starts nothing."""
 
 from __future__ import annotations
 
@@ -12,40 +12,53 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare.cli.overrides import asked_by
+from tts_compare.gpus import amd_gpus
 
 if TYPE_CHECKING:
     from tts_compare.analysis.proof import Provable
     from tts_compare.analysis.tolerance import Tolerance
     from tts_compare.domain import Setting
-    from tts_compare.experiment.estimate import Estimate
-    from tts_compare.experiment.foresight import Foresight
     from tts_compare.experiment.prepare import Prepared
+    from tts_compare.machine import PlannedMachine
+
+RUNS = Path("runs")
 
 
 def plan_command(arguments: Namespace) -> int:
     """Print the plan."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client: a plan asks nobody
     from tts_compare.analysis.tolerance import parse_tolerance
-    from tts_compare.experiment.estimate import estimate
+    from tts_compare.errors import UsageError
+    from tts_compare.experiment.design import design_of
     from tts_compare.experiment.foresight import foresee, foresight_lines
     from tts_compare.experiment.prepare import prepare
+    from tts_compare.machine import machine_from
+    from tts_compare.planning.estimate import plan
+    from tts_compare.planning.summary import as_json, summary
 
     tolerances = [parse_tolerance(text) for text in arguments.fail_on]
-    prepared = prepare(asked_by(arguments).experiment(), fetch=False)
-    guess, seen = estimate(prepared, Path("runs")), foresee(prepared)
+    experiment = asked_by(arguments).experiment()
+    planned = machine_from(arguments.machine) if arguments.machine else None
+    if planned and experiment.device == "cpu":
+        raise UsageError("--machine plans for GPUs: give it without --device cpu")
+    prepared = prepare(experiment, fetch=False, machine=planned.probed() if planned else None)
+    made, seen = plan(design_of(prepared, planned, runs=RUNS)), foresee(prepared)
     proofs = find_proofs(tolerances, prepared)
+    findings = [*foresight_lines(seen), *(f"--fail-on {proof.sentence}" for proof in proofs)]
     if arguments.format == "json":
-        prepared.require_settings()
-        facts = plan_facts(prepared, guess, seen) | {"fail_on": [asdict(proof) for proof in proofs]}
+        judged = {"power": seen.to_json() if seen else None, "fail_on": [asdict(proof) for proof in proofs]}
+        facts = as_json(made, findings=findings) | _design_facts(prepared) | judged
         print(json.dumps(facts, indent=1, ensure_ascii=False))
-        return 0
-    for line in plan_lines(prepared):
-        print(line)
+    else:
+        for line in (
+            *head_lines(prepared, planned),
+            *summary(made, findings=findings),
+            *(command_lines(prepared) if arguments.commands else ()),
+        ):
+            print(line)
     prepared.require_settings()
-    print(f"\nat most {guess.tokens:,} generated tokens; about {guess.hours:.1f} hours ({guess.source})")
-    print("\n".join(["", *foresight_lines(seen)]))
-    for proof in proofs:
-        print(f"--fail-on {proof.sentence}")
+    if not any(one.fits for one in made.settings):
+        raise UsageError("no setting fits: " + "; ".join(f"{one.id}: {one.reason}" for one in made.settings))
     return 0
 
 
@@ -57,33 +70,11 @@ def find_proofs(tolerances: Sequence[Tolerance], prepared: Prepared) -> list[Pro
     return [provable(tolerance, problems=prepared.problem_count, starts=starts) for tolerance in tolerances]
 
 
-def plan_facts(prepared: Prepared, guess: Estimate, seen: Foresight | None) -> dict[str, Any]:
-    """The plan as JSON values."""
-    experiment = prepared.experiment
-    return {
-        "machine": asdict(prepared.machine),
-        "dataset": prepared.dataset.name,
-        "problems": prepared.problem_count,
-        "rounds": experiment.rounds,
-        "repeats": experiment.repeats,
-        "prompt": prepared.prompt.name,
-        "work": [asdict(item) for item in prepared.work],
-        "settings": [{"setting": s.id, "command": _command(s, prepared)} for s in prepared.settings],
-        "left_out": [{"setting": item.setting.id, "reason": item.reason} for item in prepared.left_out],
-        "server_starts": len(prepared.blocks),
-        "requests": _requests(prepared),
-        "tokens_at_most": guess.tokens,
-        "hours": guess.hours,
-        "hours_source": guess.source,
-        "power": seen.to_json() if seen else None,
-        "doubts": [asdict(doubt) for doubt in prepared.doubts],
-    }
-
-
-def plan_lines(prepared: Prepared) -> Iterator[str]:
-    """The plan in words: machine, data, settings with their commands, work."""
+def head_lines(prepared: Prepared, planned: PlannedMachine | None) -> Iterator[str]:
+    """The machine, the data, the work and what weakens the comparison; planned: a machine that is not this one."""
     experiment, machine = prepared.experiment, prepared.machine
-    yield f"machine    {machine.devices} x {machine.device} ({', '.join(machine.gpu_names) or machine.cpu_model})"
+    names = ", ".join(dict.fromkeys(machine.gpu_names)) or machine.cpu_model
+    yield "machine    " + (str(planned) if planned else f"{machine.devices} x {machine.device} ({names})")
     sampled = f", a sample stratified by level (seed {experiment.sampling.seed})" if experiment.problems else ""
     unread = "" if prepared.dataset.problems else " (not at hand; its published size)"
     yield f"problems   {prepared.problem_count} of {prepared.dataset.name}{sampled}{unread}"
@@ -96,22 +87,29 @@ def plan_lines(prepared: Prepared) -> Iterator[str]:
         check = f", a spot check of {work.problem_limit} problems" if work.spot_check else ""
         what = f"{work.method}, budget {work.budget}{derived}{check}"
         yield f"work       {what}, load {work.load}, {_samples(work.samples)}"
+    if planned is None and machine.device == "cpu" and (count := amd_gpus()):
+        yield f"warning    this machine has {count} AMD GPUs, which are not supported: the plan is for its processor"
+    for doubt in prepared.doubts:
+        yield f"warning    {doubt.message}" + (f" ({doubt.advice})" if doubt.advice else "")
+
+
+def _design_facts(prepared: Prepared) -> dict[str, Any]:
+    """What ``--format json`` says of the design beside the plan of it."""
+    return {
+        "dataset": prepared.dataset.name,
+        "problems": prepared.problem_count,
+        "rounds": prepared.experiment.rounds,
+        "repeats": prepared.experiment.repeats,
+        "work": [asdict(work) for work in prepared.work],
+        "warnings": [asdict(doubt) for doubt in prepared.doubts],
+    }
+
+
+def command_lines(prepared: Prepared) -> Iterator[str]:
+    """The command of every setting that can run."""
     for setting in prepared.settings:
         yield f"\n{setting.id}"
         yield f"  {_command(setting, prepared)}"
-    for item in prepared.left_out:
-        yield f"\n{item.setting.id}\n  left out: {item.reason}"
-        yield f"  {_command(item.setting, prepared)}"
-    for doubt in prepared.doubts:
-        yield f"\ndoubt: {doubt.message}" + (f" ({doubt.advice})" if doubt.advice else "")
-    yield f"\n{len(prepared.settings)} settings, {len(prepared.blocks)} server starts, {_requests(prepared):,} requests"
-
-
-def _requests(prepared: Prepared) -> int:
-    """Requests at least: a method may make several of one sample."""
-    count = prepared.problem_count
-    of_a_setting = sum(min(work.problem_limit or count, count) * work.samples for work in prepared.work)
-    return len(prepared.settings) * prepared.experiment.repeats * of_a_setting
 
 
 def _samples(count: int) -> str:

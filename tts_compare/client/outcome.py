@@ -104,13 +104,13 @@ def _row(
     ids = choice.ids if choice.many_a_chunk and choice.ids and len(choice.ids) == resolved.completion_tokens else None
     over = attempt.max_tokens is not None and resolved.completion_tokens > attempt.max_tokens
     silent = failure is None and choice.finish_reason == "stop" and not choice.text
-    found = {
+    doubted = {
         "past_max_tokens": over,
         "stream_buffered": is_buffered(resolved.at, _weights(resolved), sent or 0),
         "surrogates_replaced": choice.replaced,
         "stop_without_text": silent,
     }
-    own_doubts = (*resolved.doubts, *(name for name, holds in found.items() if holds), *doubts)
+    own_doubts = (*resolved.doubts, *(name for name, holds in doubted.items() if holds), *doubts)
     return RequestRecord(
         setting=key.setting,
         method=key.method,

@@ -175,6 +175,12 @@ FIGURE_CODES: Mapping[str, Code] = {
         text="the endpoint does not count the tokens of prompts, so its price says nothing of cost",
         advice="compare its cost by an endpoint that sends usage",
     ),
+    "above_the_bound": Code(
+        severity="warning",
+        text="tokens came faster than the machine's bandwidth allows: a figure of the machine or of the model is wrong",
+        fix="tts-compare plan --machine FILE",
+        advice="state the device's own figures in a file and name it with --machine",
+    ),
     "few_problems": Code(
         severity="warning",
         text="fewer than 100 problems: the accuracy interval is wide",

@@ -75,14 +75,15 @@ class Prepared:
         return (*differences(self.settings), *_of_the_plan(self))
 
 
-def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
+def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | None = None) -> Prepared:
     """Check the whole experiment. Raises UsageError for bad input.
 
     fetch: small files of models on the hub may be fetched (configuration, tokenizer); weights never are.
+    machine: another one than this, which a plan is made for.
     """
     if experiment.retry_failed and experiment.resume is None:
         raise UsageError("--retry-failed sends again what failed in a run: name the run with --resume DIR")
-    machine = launcher_named(experiment.launcher).machine(experiment.device)
+    machine = machine or launcher_named(experiment.launcher).machine(experiment.device)
     works = work(experiment)
     asked = expand(experiment, device=machine.device)
     for model in {setting.model for setting in asked if setting.base_url is None}:
