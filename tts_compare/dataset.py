@@ -10,7 +10,7 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -20,8 +20,12 @@ from typing import Any, get_args
 
 from tts_compare.domain import AnswerKind, Problem
 from tts_compare.errors import UsageError
+from tts_compare.extensions import Extensions
 
 NAMES = ("math500", "quickstart")
+
+#: Data sets of other packages: each a function from ``fetch`` (whether the network may be used) to a Dataset.
+DATASETS: Extensions[Callable[[bool], Dataset]] = Extensions("tts_compare.datasets", {})
 
 _MATH500 = "HuggingFaceH4/MATH-500"
 _PROBLEM_FIELDS = ("problem", "question")
@@ -35,7 +39,7 @@ class Dataset:
 
     sha256: of the file's bytes; for a data set from the hub, which is no file of ours, of its rows as JSON lines
     with sorted keys. It names the whole set also where ``problems`` is a sample of it. prompt_hint: the prompt
-    template that suits the set when none is asked for.
+    template that suits the set when none is asked for. whole: how many problems the set has, sampled or not.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Dataset:
     sha256: str
     problems: tuple[Problem, ...]
     prompt_hint: str = "math"
+    whole: int = 0
 
 
 def load_problems(
@@ -62,7 +67,8 @@ def load_problems(
     """
     if answer_kind not in get_args(AnswerKind):
         raise UsageError(f"answer_kind: {answer_kind!r} is none of {', '.join(get_args(AnswerKind))}")
-    dataset = _read(str(name_or_path), answer_kind, fetch=fetch)
+    read = _read(str(name_or_path), answer_kind, fetch=fetch)
+    dataset = replace(read, whole=len(read.problems))
     return dataset if n is None else replace(dataset, problems=stratified_sample(dataset.problems, n, seed=seed))
 
 
@@ -98,11 +104,12 @@ def _read(name: str, kind: AnswerKind, *, fetch: bool) -> Dataset:
         problems = _problems(_jsonl_rows(raw, source=name), source=name, kind=kind)
         digest = hashlib.sha256(raw).hexdigest()
         return Dataset(name=name, path=None, sha256=digest, problems=problems, prompt_hint="fewshot")
+    if name in DATASETS and not Path(name).exists():
+        return DATASETS[name](fetch)
     path = Path(name)
     if not path.exists() and path.suffix not in (".jsonl", ".json", ".parquet") and path.name == name:
-        raise UsageError(
-            f"unknown data set {name!r}: give {' or '.join(NAMES)}, or the path of a JSONL or Parquet file"
-        )
+        known = " or ".join((*NAMES, *DATASETS))
+        raise UsageError(f"unknown data set {name!r}: give {known}, or the path of a JSONL or Parquet file")
     raw = _bytes(path)
     rows = _parquet_rows(path) if path.suffix == ".parquet" else _jsonl_rows(raw, source=name)
     digest = hashlib.sha256(raw).hexdigest()

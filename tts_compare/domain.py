@@ -18,6 +18,9 @@ AnswerKind = Literal["math", "integer", "gsm8k", "choice"]
 Policy = Literal["any", "final", "forced"]
 Device = Literal["cpu", "cuda"]
 SpeculationKind = Literal["none", "ngram", "draft_model", "eagle", "eagle3", "mtp"]
+Severity = Literal["error", "warning", "note"]
+#: The least severity on which ``--strict`` fails.
+Strictness = Literal["error", "warning"]
 ErrorKind = Literal[
     "connect",
     "timeout_connect",
@@ -38,10 +41,12 @@ ErrorKind = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """A reason not to trust a figure, and what to do about it.
+    """A warning: a reason not to trust a figure, and what to do about it. Made by ``codes.warn``.
 
-    ``code`` is stable (``snake_case``); ``setting`` is the setting id it touches, None for the whole run;
-    ``points`` are the labels of the points it touches, where it is known to touch some only.
+    ``code`` is stable (``snake_case``); ``severity`` is ``error`` where a figure is wrong or missing, ``warning`` where
+    it is weakened, ``note`` for context; ``fix`` is a command, ``advice`` the same in words; ``setting`` is the setting
+    id it touches, None for the whole run; ``points`` are the labels of the points it touches, where it is known to
+    touch some only.
     """
 
     code: str
@@ -49,6 +54,8 @@ class Doubt:
     advice: str = ""
     setting: str | None = None
     points: tuple[str, ...] = ()
+    severity: Severity = "warning"
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +106,9 @@ class Setting:
     """One server configuration that is compared; hashable, and named by ``id``.
 
     ``max_model_len`` in tokens; ``max_num_seqs`` is the batch limit; ``threads_per_rank`` matters on a CPU only.
-    ``base_url`` marks a server that we do not start: hosted, or attached.
+    ``base_url`` marks a server that we do not start: hosted, or attached. ``hosted``: the endpoint is its owner's, who
+    alone knows its devices, dtype and limits; an attached server is not hosted. ``replica`` names a copy that
+    differs in nothing else.
     """
 
     backend: str
@@ -125,17 +134,19 @@ class Setting:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrency: int | None = None
+    replica: str | None = None
+    hosted: bool = False
 
     @property
     def devices(self) -> int | None:
         """TP x PP x DP, the ranks on a CPU; None for a hosted endpoint, whose devices are not ours to count."""
-        if self.backend == "openai":
+        if self.hosted:
             return None
         return self.tensor_parallel * self.pipeline_parallel * self.data_parallel
 
     @property
     def id(self) -> str:
-        """``<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<hash of the rest>]``."""
+        """``<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<hash of the rest>][+<replica>]``."""
         engine = self.backend + (f"=={self.version}" if self.version else "")
         shape = f"tp{self.tensor_parallel}-pp{self.pipeline_parallel}-dp{self.data_parallel}"
         base = f"{engine}/{model_slug(self.model)}/{shape}/{self.speculation.id}"
@@ -143,13 +154,14 @@ class Setting:
             "revision": self.revision,
             "dtype": None if self.dtype == "auto" else self.dtype,
             "engine_args": self.engine_args or None,
-            "base_url": self.base_url if self.backend == "openai" else None,
+            "base_url": self.base_url if self.hosted else None,
         }
         stated = {k: v for k, v in rest.items() if v is not None}
+        copy = f"+{self.replica}" if self.replica else ""
         if not stated:
-            return base
+            return base + copy
         digest = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:6]
-        return f"{base}/{digest}"
+        return f"{base}/{digest}{copy}"
 
 
 def model_slug(model: str) -> str:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable that says which GPUs a process sees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """A GPU, or one MIG instance of it. index: the GPU's, by the driver; memory_bytes: None where it has no own."""
+    """A GPU, or one MIG instance of it. index: the GPU's, by the driver; memory_bytes: None where it has no own.
+
+    old_name: what drivers before R470 call a MIG instance, ``MIG-<GPU's UUID>/<GPU instance>/<compute instance>``.
+    """
 
     index: int
     uuid: str
     name: str
     memory_bytes: int | None
     is_mig: bool = False
+    old_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +75,7 @@ def find_gpus(nvml: Any = None, *, stated: str | None = None) -> Gpus:
             driver = _decoded(library.nvmlSystemGetDriverVersion())
         except library.NVMLError:
             return Gpus()
-    ours = os.environ.get("CUDA_VISIBLE_DEVICES")
+    ours = os.environ.get(VISIBLE)
     return Gpus(visible=_visible(found, ours if stated is None else stated), driver=driver)
 
 
@@ -83,7 +92,32 @@ def _gpus(library: Any, index: int) -> Iterator[Gpu]:
         except library.NVMLError:  # there are fewer, or it is not ours
             continue
         memory = _memory_bytes(library, part)
-        yield Gpu(index=index, uuid=_uuid(library, part), name=f"{name} MIG", memory_bytes=memory, is_mig=True)
+        old = _old_name(library, handle, part)
+        yield Gpu(
+            index=index, uuid=_uuid(library, part), name=f"{name} MIG", memory_bytes=memory, is_mig=True, old_name=old
+        )
+
+
+def _old_name(library: Any, handle: Any, part: Any) -> str:
+    """Empty where the library does not tell the numbers of the instance."""
+    try:
+        numbers = library.nvmlDeviceGetGpuInstanceId(part), library.nvmlDeviceGetComputeInstanceId(part)
+    except (AttributeError, library.NVMLError):
+        return ""
+    return f"MIG-{_uuid(library, handle)}/{numbers[0]}/{numbers[1]}"
+
+
+def amd_gpus(root: Path = Path("/")) -> int:
+    """AMD's GPUs that the kernel offers for computing, which no engine here is installed for."""
+    nodes = (root / "sys/class/kfd/kfd/topology/nodes").glob("*/properties")
+    return sum(bool(re.search(r"^simd_count [1-9]", _text(node), re.MULTILINE)) for node in nodes)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _is_divided(library: Any, handle: Any) -> bool:
@@ -117,7 +151,10 @@ def _visible(found: Sequence[Gpu], stated: str | None) -> tuple[Gpu, ...]:
 
 
 def _called(found: Sequence[Gpu], entry: str) -> Gpu | None:
-    return next((gpu for gpu in found if entry and (entry == str(gpu.index) or gpu.uuid.startswith(entry))), None)
+    return next(
+        (gpu for gpu in found if entry and (entry in (str(gpu.index), gpu.old_name) or gpu.uuid.startswith(entry))),
+        None,
+    )
 
 
 def _decoded(name: str | bytes) -> str:

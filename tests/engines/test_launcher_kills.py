@@ -23,13 +23,15 @@ import pytest
 from tests.integration.launching import alive, all_gone, until, with_marker, writing_to
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Call, Device, Sampling, Setting
-from tts_compare.launchers import LAUNCHERS, Server, ServerPlan, probe_machine
+from tts_compare.launchers import Server, ServerPlan, probe_machine
+from tts_compare.launchers.local import LocalLauncher
 from tts_compare.launchers.supervisor import left, present
 
 pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(900)]
 
 ENGINES = pytest.mark.parametrize("engine", ["vllm", "sglang"])
-RANKS = pytest.mark.parametrize("ranks", [1, 2], ids=["tp1", "tp2"])
+#: Two ranks, and an engine that is stopped while idle, are the slow part of the matrix: `make test-slow`.
+RANKS = pytest.mark.parametrize("ranks", [pytest.param(1, id="tp1"), pytest.param(2, id="tp2", marks=pytest.mark.slow)])
 GONE_WITHIN_S = 15.0
 MADE = ("psm_", "sem.", "sgl", "torch_", "vllm")  # what engines and multiprocessing make in /dev/shm
 LONG = Call(max_tokens=1900, sampling=Sampling(temperature=1.0), prompt="Once upon a time")
@@ -113,11 +115,12 @@ async def read_to_end(chunks: AsyncIterator[bytes]) -> bytes:
     return got
 
 
+@pytest.mark.slow
 @ENGINES
 @RANKS
 def test_stop_when_idle_leaves_no_process_and_no_shared_memory(case: Case) -> None:
     async def use() -> int:
-        server = await LAUNCHERS["local"].start(case.plan)
+        server = await LocalLauncher().run(case.plan)
         started = len(case.processes())
         await server.stop()
         return started
@@ -131,7 +134,7 @@ def test_stop_when_idle_leaves_no_process_and_no_shared_memory(case: Case) -> No
 @RANKS
 def test_stop_with_a_stream_in_flight_ends_in_bounded_time(case: Case) -> None:
     async def use() -> None:
-        server = await LAUNCHERS["local"].start(case.plan)
+        server = await LocalLauncher().run(case.plan)
         async with streaming(server) as chunks:
             await server.stop()
             assert case.processes() == []
@@ -148,7 +151,7 @@ def test_an_engine_killed_in_mid_stream_ends_the_stream_and_is_said_to_have_died
     """The victim is the server's heaviest child: vLLM's engine core, SGLang's scheduler."""
 
     async def use() -> str | None:
-        server = await LAUNCHERS["local"].start(case.plan)
+        server = await LocalLauncher().run(case.plan)
         assert server.pid is not None
         async with streaming(server) as chunks:
             victim = max((pid for pid in case.processes() if pid != server.pid), key=resident_bytes)
@@ -178,11 +181,11 @@ def resident_bytes(pid: int) -> int:
 LAUNCH = """
 import asyncio, pickle, sys
 from tests.engines.test_launcher_kills import streaming
-from tts_compare.launchers import LAUNCHERS
+from tts_compare.launchers.local import LocalLauncher
 
 async def use():
     print("starting", flush=True)
-    server = await LAUNCHERS["local"].start(pickle.load(sys.stdin.buffer))
+    server = await LocalLauncher().run(pickle.load(sys.stdin.buffer))
     async with streaming(server):
         print("streaming", flush=True)
         await asyncio.sleep(600)
@@ -222,7 +225,9 @@ def test_nothing_is_left_of_a_launcher_sigkilled_in_mid_stream(case: Case) -> No
 
 @ENGINES
 @pytest.mark.parametrize("ranks", [2])
-@pytest.mark.parametrize("processes", [2, 4], ids=["at_once", "among_workers"])
+@pytest.mark.parametrize(
+    "processes", [pytest.param(2, id="at_once", marks=pytest.mark.slow), pytest.param(4, id="among_workers")]
+)
 def test_nothing_is_left_of_a_launcher_sigkilled_while_loading(case: Case, processes: int) -> None:
     with launcher_process(case, b"starting") as launcher:
         assert until(lambda: len(case.processes()) >= processes, 300)

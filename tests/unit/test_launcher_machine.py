@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from tts_compare.engines.hardware import detect_device
-from tts_compare.gpus import Gpus, find_gpus
+from tts_compare.gpus import Gpus, amd_gpus, find_gpus
 from tts_compare.launchers import manifest_facts, probe_machine
 from tts_compare.launchers.machine import memory_bytes, usable_cores
 
@@ -223,3 +223,33 @@ def test_the_facts_for_the_manifest_are_json_and_name_no_host() -> None:
     assert json.loads(json.dumps(facts)) == facts
     assert facts["gpus"] == ["NVIDIA A100", "NVIDIA A100"]
     assert os.uname().nodename not in facts.values()
+
+
+def test_a_mig_instance_answers_to_the_name_that_old_drivers_gave_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Numbered(MigNvml):
+        def nvmlDeviceGetUUID(self, handle: int) -> str:
+            return f"MIG-{handle}" if handle >= 10 else f"GPU-{handle}"
+
+        def nvmlDeviceGetGpuInstanceId(self, handle: int) -> int:
+            return handle % 10 + 1
+
+        def nvmlDeviceGetComputeInstanceId(self, handle: int) -> int:
+            return 0
+
+    every = find_gpus(Numbered(), stated="")
+    assert every.visible == ()
+    (found,) = find_gpus(Numbered(), stated="MIG-11").visible
+    assert found.old_name.startswith("MIG-GPU-")
+    assert find_gpus(Numbered(), stated=found.old_name).visible == (found,)
+    assert find_gpus(Numbered(), stated=found.old_name + "9").visible == ()
+
+
+def test_amds_gpus_are_counted_and_its_processors_are_not(tmp_path: Path) -> None:
+    nodes = tmp_path / "sys/class/kfd/kfd/topology/nodes"
+    for number, properties in enumerate(
+        ["cpu_cores_count 96\nsimd_count 0\n", "simd_count 1216\n", "simd_count 1216\n"]
+    ):
+        (nodes / str(number)).mkdir(parents=True)
+        (nodes / str(number) / "properties").write_text(properties)
+    assert amd_gpus(tmp_path) == 2
+    assert amd_gpus(tmp_path / "none") == 0

@@ -10,7 +10,6 @@ import pytest
 from tests.standin import model_directory
 from tts_compare.config import load_experiment
 from tts_compare.errors import UsageError
-from tts_compare.experiment.estimate import estimate
 from tts_compare.experiment.prepare import Prepared, prepare
 
 URL = "http://127.0.0.1:9/v1"
@@ -33,12 +32,3 @@ def test_a_path_on_the_machine_of_an_attached_server_names_its_model(tmp_path: P
         prepared(tmp_path, model="/models/m")
     (setting,) = prepared(tmp_path, model="/models/m", attach=["vllm=http://127.0.0.1:9"]).settings
     assert setting.model == "/models/m"
-
-
-def test_a_second_load_takes_its_own_time_on_top_of_the_first(tmp_path: Path) -> None:
-    def work_h(concurrency: str) -> float:
-        of = prepared(tmp_path, concurrency=concurrency)
-        start = prepared(tmp_path, concurrency=concurrency, problems=1, budget="1")
-        return estimate(of, tmp_path).hours - estimate(start, tmp_path).hours
-
-    assert work_h("1,8") == pytest.approx(work_h("1") + work_h("8"))

@@ -11,7 +11,6 @@ from tts_compare.cli.parser import build_parser
 #: Where a word is a path, by the metavar that its help shows.
 _FILES = frozenset({"FILE", "NAME|FILE", "NAME|PATH"})
 _DIRECTORIES = frozenset({"DIR", "RUN", "A", "B"})
-_ENGINES = ("vllm", "sglang")
 
 
 def completion_command(arguments: Namespace) -> int:
@@ -24,6 +23,8 @@ def completion_script(shell: str) -> str:
     """The script for ``bash``, ``zsh`` or ``fish``, made from the parser itself, so that no flag can be missing."""
     import shtab
 
+    from tts_compare.engines.recipes import PINNED
+
     parser = build_parser()
     for action in _actions(parser):
         if action.metavar in _FILES:
@@ -31,7 +32,7 @@ def completion_script(shell: str) -> str:
         elif action.metavar in _DIRECTORIES:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
         elif action.metavar == "ENGINE":
-            action.choices = _ENGINES
+            action.choices = tuple(PINNED)
     script: str = shtab.complete(parser, shell=shell)
     return script
 

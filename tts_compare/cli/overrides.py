@@ -13,9 +13,9 @@ from tts_compare import store
 if TYPE_CHECKING:
     from tts_compare.config import Experiment
 
-_NOT_KEYS = ("command", "config")
+_NOT_KEYS = ("command", "config", "machine", "commands", "format", "fail_on")
 #: What belongs to one invocation and not to the run.
-_NOT_KEPT = ("out", "resume", "quiet", "no_color", "strict")
+_NOT_KEPT = ("out", "resume", "retry_failed", "quiet", "no_color", "strict")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,10 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
     plan = _command(
         commands,
         "plan",
-        "every server command and the work, with no effects",
-        "example:\n  tts-compare plan --config paper",
+        "what a run would take in hours and dollars, on this machine or another, and what fits",
+        "examples:\n  tts-compare plan --config paper --machine 4xGH200-96\n"
+        "  tts-compare plan --config paper --commands",
     )
     _add_run(plan)
+    _add_plan(plan.add_argument_group("the plan"))
     _add_report(commands)
     _add_grade(commands)
     _add_diff(commands)
@@ -96,7 +98,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_what(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--config", metavar="NAME|FILE", help="an experiment as TOML; flags override it (quickstart, paper, ...)")
-    add("--backend", metavar="B[==V],...", help="vllm, sglang, openai; several versions may stand side by side")
+    add(
+        "--backend",
+        metavar="B[==V],...",
+        help="vllm, sglang, transformers, openai; several versions may stand side by side",
+    )
     add("--model", metavar="M,...", help="a model's name on the hub, or a directory")
     add("--revision", metavar="R", help="the model's revision on the hub")
     add("--tp", metavar="N,...", help="tensor-parallel sizes")
@@ -104,6 +110,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     add("--dp", metavar="N,...", help="data-parallel sizes")
     add("--spec", metavar="S,...", help="speculation: none, ngram, draft_model, eagle, eagle3, mtp")
     add("--dtype", metavar="D,...", help="weights' type, e.g. bfloat16, float32 (auto)")
+    add("--replica", metavar="NAME", action="append", help="measure each setting once more under this name; repeatable")
     add("--max-model-len", metavar="N", help="context length in tokens (longest prompt + largest budget)")
     add("--device", choices=("auto", "cpu", "cuda"), help="what the engines run on (auto: cuda where a GPU is seen)")
     add("--engine-args", metavar="B=FLAGS", action="append", help="flags passed to an engine verbatim; repeatable")
@@ -116,7 +123,8 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     add("--curve", choices=("single-pass", "per-budget"), help="one response cut at every budget, or one a budget")
     add("--spot-check", metavar="K", help="rerun K problems at a small budget to check the cut ones")
     add("--samples", metavar="K", help="samples a problem, for vote and best_of_n")
-    add("--repeats", metavar="R", help="server starts a setting, interleaved (A B B A)")
+    add("--rounds", metavar="R", help="split the problems into R shares, with a start of every setting for each")
+    add("--repeats", metavar="K", help="send everything K times, with a start each, interleaved (A B B A)")
     add("--dataset", metavar="NAME|PATH", help="math500, quickstart, or a JSONL or Parquet file")
     add("--problems", "--num-prompts", dest="problems", metavar="N", help="a sample stratified by level")
     add("--prompt", metavar="NAME|FILE", help="the prompt template")
@@ -147,14 +155,37 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     add("--api-key-env", metavar="VAR", help="the variable that holds the endpoint's key (OPENAI_API_KEY)")
     add("--attach", metavar="B=URL", action="append", help="use a server that already runs; repeatable")
     add("--engine-python", metavar="B=PATH", action="append", help="the Python of an engine's own environment")
+    add("--launcher", metavar="NAME", help="what starts the servers (local); an address is attached to")
     add("--parallel-servers", metavar="N", help="servers at once on a machine with several GPUs")
-    add("--max-restarts", metavar="N", help="restarts of an engine that died (2)")
+    add("--max-restarts", metavar="N", help="restarts of an engine that died, in each round (1)")
     add("--out", "--result-dir", dest="out", metavar="DIR", help="the run directory")
-    add("--resume", metavar="DIR", help="take up a run: do only what is missing")
+    add("--resume", metavar="DIR", help="go on with a run: send only what was not measured")
+    add("--retry-failed", action="store_const", const=True, help="with --resume: also send again what failed")
     add("--quiet", action="store_const", const=True, help="no progress, only the report")
     add("--no-color", action="store_const", const=True, help="no colour (also NO_COLOR)")
-    add("--strict", action="store_const", const=True, help="exit 1 when any figure carries a doubt")
+    _add_strict(group)
     add("--insecure", action="store_const", const=True, help="do not verify TLS certificates; every report says so")
+
+
+def _add_strict(group: argparse._ActionsContainer) -> None:
+    """``--strict`` and ``--strict=warning``: two flags to argparse, so that no word after the first is its value."""
+    add = group.add_argument
+    add("--strict", "--strict=error", action="store_const", const="error", help="exit 1 on a warning of severity error")
+    add("--strict=warning", action="store_const", const="warning", dest="strict", help="exit 1 on any but a note")
+
+
+def _add_plan(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--machine", metavar="M", help="4xH100-SXM, 2x(8xH200), or a file that describes one (default: this machine)")
+    add("--commands", action="store_true", help="every server command too")
+    add(
+        "--fail-on",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="say whether this run could show that a tolerance of diff is kept; repeatable",
+    )
+    add("--format", choices=("text", "json"), default="text", help="text (the default), or json for programs")
 
 
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -184,6 +215,7 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="p90_latency=10, accuracy>=0.8, cost<=X; repeatable",
     )
     add("--output", metavar="FILE", help="write there instead of to standard output")
+    _add_strict(parser)
     add("--no-color", action="store_true")
 
 
@@ -218,7 +250,10 @@ def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         commands,
         "diff",
         "compare two runs, paired by problem",
-        "example:\n  tts-compare diff runs/old runs/new --fail-on 'accuracy < -2pp' --fail-on 'latency > +5%'",
+        "example:\n  tts-compare diff runs/old runs/new --fail-on 'accuracy < -2pp' --fail-on 'latency > +5%' "
+        "--fail-on 'failed > 1%'\n\n"
+        "exit status: 0 no tolerance is exceeded; 1 one is; 2 one cannot be judged, or is not shown to be kept with "
+        "--require-proof",
     )
     add = parser.add_argument
     add("a", metavar="A")
@@ -228,8 +263,13 @@ def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         action="append",
         default=[],
         metavar="EXPR",
-        help="exit 1 where the interval excludes the tolerance; repeatable",
+        help="exit 1 where the one-sided 95 %% limit is beyond the tolerance: accuracy, latency, cost, cost_per_token, "
+        "failed; repeatable",
     )
+    add("--require-proof", action="store_true", help="exit 2 where a tolerance is not shown to be kept")
+    add("--map", action="append", default=[], metavar="A=B", help="pair setting A with setting B; repeatable")
+    add("--allow-missing", action="store_true", help="points that are in one run only are no reason to fail")
+    _add_strict(parser)
     add("--no-color", action="store_true")
 
 

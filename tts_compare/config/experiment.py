@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tts_compare.domain import AnswerKind, Device, Policy, Price, Sampling, Speculation
+from tts_compare.domain import AnswerKind, Device, Policy, Price, Sampling, Speculation, Strictness
 
 Curve = Literal["single-pass", "per-budget"]
 Grader = Literal["layered", "math-verify", "both"]
@@ -67,7 +67,8 @@ class Hosted:
 class Axes:
     """The lists whose product makes settings.
 
-    ``engine_args`` maps an engine to its alternatives; ``hosted`` is for the engine ``openai`` alone.
+    ``engine_args`` maps an engine to its alternatives; ``hosted`` is for the engine ``openai`` alone. ``replicas`` are
+    names under which each setting is measured once more; None is the setting itself.
     """
 
     backends: tuple[EngineRef, ...] = (EngineRef(backend="vllm"), EngineRef(backend="sglang"))
@@ -77,6 +78,7 @@ class Axes:
     data_parallel: tuple[int, ...] = (1,)
     speculations: tuple[Speculation, ...] = (Speculation(),)
     dtypes: tuple[str, ...] = ("auto",)
+    replicas: tuple[str | None, ...] = (None,)
     engine_args: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     hosted: Hosted = field(default_factory=Hosted)
 
@@ -89,6 +91,8 @@ class Experiment:
     curve: None leaves it to the method and its sampling (single-pass when greedy). prefix_caching: None leaves it
     to the methods. prompt: None takes the data set's own. attach and engine_python map ``vllm`` or ``vllm==0.32.0``
     to a URL or a path. loads are ``c8`` (closed loop) or ``r2.5`` (open loop). budgets and max_model_len in tokens.
+    rounds: shares that the problems are split into, each with a start of every setting; repeats: how often each share
+    is sent, with a start each. retry_failed: a resumed run sends again what failed.
     """
 
     name: str = "run"
@@ -109,6 +113,7 @@ class Experiment:
     spot_check: int = 0
     samples: int = 1
     repeats: int = 1
+    rounds: int = 1
     dataset: str = "math500"
     problems: int | None = None
     answer_kind: AnswerKind = "math"
@@ -121,16 +126,18 @@ class Experiment:
     grade_live: bool = False
     attach: Mapping[str, str] = field(default_factory=dict)
     engine_python: Mapping[str, str] = field(default_factory=dict)
+    launcher: str = "local"
     parallel_servers: int = 1
-    max_restarts: int = 2
+    max_restarts: int = 1
     gpu_hour_usd: float | None = None
     budget_usd: float | None = None
     limits: Limits = field(default_factory=Limits)
     out: str | None = None
     resume: str | None = None
+    retry_failed: bool = False
     quiet: bool = False
     no_color: bool = False
-    strict: bool = False
+    strict: Strictness | None = None
     insecure: bool = False
 
 

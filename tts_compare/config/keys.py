@@ -12,6 +12,7 @@ from tts_compare.config.serving import (
     engine_ref,
     join_engine_args,
     price,
+    replicas,
     speculation,
     speculation_rule,
 )
@@ -30,6 +31,7 @@ from tts_compare.config.values import (
     path,
     positive,
     probability,
+    strictness,
     table,
     tables,
     text,
@@ -65,6 +67,7 @@ AXES: dict[str, Parse[Any]] = {
     "dp": many(count),
     "spec": many(speculation),
     "dtype": many(text),
+    "replica": replicas,
 }
 
 SAMPLING: dict[str, Parse[Any]] = {
@@ -118,6 +121,7 @@ TOP: dict[str, Parse[Any]] = {
     "spot_check": whole,
     "samples": count,
     "repeats": count,
+    "rounds": count,
     "dataset": path,
     "problems": count,
     "answer_kind": one_of(*get_args(AnswerKind)),
@@ -131,6 +135,7 @@ TOP: dict[str, Parse[Any]] = {
     "grade_live": flag,
     "attach": by_engine(url, BACKENDS),
     "engine_python": by_engine(path, BACKENDS),
+    "launcher": text,
     "parallel_servers": count,
     "max_restarts": whole,
     "gpu_hour_usd": number,
@@ -138,8 +143,9 @@ TOP: dict[str, Parse[Any]] = {
     "limits": table(LIMITS),
     "out": path,
     "resume": path,
+    "retry_failed": flag,
     "quiet": flag,
     "no_color": flag,
-    "strict": flag,
+    "strict": strictness,
     "insecure": flag,
 }

@@ -11,6 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from tts_compare.backends import BACKENDS
+from tts_compare.backends import HOSTED as HOSTED_BACKEND
 from tts_compare.config.experiment import Axes, EngineRef, Experiment, Limits, MethodSpec, Rule
 from tts_compare.config.keys import AXES, HOSTED, MERGED, SAMPLING, SYNONYMS, TOP
 from tts_compare.config.values import BadValueError, nearest, table, url
@@ -26,6 +28,7 @@ _AXIS_FIELDS = {
     "dp": "data_parallel",
     "spec": "speculations",
     "dtype": "dtypes",
+    "replica": "replicas",
     "engine_args": "engine_args",
 }
 #: Keys whose value is a field of the experiment as it stands.
@@ -134,7 +137,7 @@ def _axes(base: Axes, entry: Mapping[str, Any]) -> Axes:
     """``base`` with what the entry states in its place; a ``base_url`` alone means the backend ``openai``."""
     own = {_AXIS_FIELDS[key]: entry[key] for key in AXES if key in entry}
     if "base_url" in entry and "backend" not in entry:
-        own["backends"] = (EngineRef(backend="openai"),)
+        own["backends"] = (EngineRef(backend=HOSTED_BACKEND),)
     if "engine_args" in entry:
         flags = entry["engine_args"]
         mine = own.get("backends", base.backends)
@@ -147,7 +150,7 @@ def _axes(base: Axes, entry: Mapping[str, Any]) -> Axes:
 
 def _addressed(axes: Axes, address: str | None) -> Axes:
     """With the base URL that the engine ``openai`` needs, and no other takes."""
-    hosts = [engine for engine in axes.backends if engine.backend == "openai"]
+    hosts = [engine for engine in axes.backends if not BACKENDS[engine.backend].launched]
     if not hosts and axes.hosted.base_url is not None:
         others = ",".join(map(str, axes.backends))
         raise UsageError(

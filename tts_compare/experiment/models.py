@@ -9,6 +9,7 @@ from pathlib import Path
 from tts_compare.backends import ModelFacts, model_facts
 from tts_compare.errors import UsageError
 from tts_compare.methods.model_files import model_dir
+from tts_compare.models.known import known_facts
 
 _WEIGHTS = ("*.safetensors", "*.bin")
 
@@ -37,11 +38,12 @@ def check_model(model: str) -> None:
 def facts_of(model: str, revision: str | None = None, *, fetch: bool = True) -> ModelFacts | None:
     """The model's shape from its config.json; None where that is not to be had.
 
-    fetch: the small files of a model on the hub may be fetched; else only what its cache holds is read.
+    fetch: the small files of a model on the hub may be fetched; else what its cache holds is read, and of a model that
+    is not there, the table of published shapes.
     """
-    directory = _directory(model, revision, fetch=fetch)
+    directory = directory_of(model, revision, fetch=fetch)
     if directory is None or not (directory / "config.json").is_file():
-        return None
+        return None if fetch else known_facts(model)
     try:
         config = json.loads((directory / "config.json").read_bytes())
     except (OSError, ValueError) as error:
@@ -49,7 +51,8 @@ def facts_of(model: str, revision: str | None = None, *, fetch: bool = True) -> 
     return model_facts(config, weight_bytes(directory))
 
 
-def _directory(model: str, revision: str | None, *, fetch: bool) -> Path | None:
+def directory_of(model: str, revision: str | None, *, fetch: bool) -> Path | None:
+    """Where the model's small files are: its own directory, or the hub's cache; None where neither has them."""
     if Path(model).is_dir():
         return Path(model)
     if fetch:
@@ -76,7 +79,7 @@ def weight_bytes(directory: Path) -> int | None:
 def revision_of(model: str, revision: str | None = None) -> str | None:
     """The commit of a model: of the git checkout it lies in, or of the hub's cache; None where there is none."""
     if not Path(model).is_dir():
-        cached = _directory(model, revision, fetch=False)
+        cached = directory_of(model, revision, fetch=False)
         return cached.name if cached else revision
     if not (Path(model) / ".git").exists():
         return None

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tts_compare.backends import BACKENDS, Machine, ModelFacts, differences
+from tts_compare.codes import warn
 from tts_compare.config import Experiment
 from tts_compare.dataset import Dataset, load_problems
 from tts_compare.domain import Doubt, Setting, Work
 from tts_compare.errors import UsageError
-from tts_compare.experiment.devices import lane_count
 from tts_compare.experiment.models import check_model, facts_of
+from tts_compare.experiment.shares import check_shares, shares_of
 from tts_compare.experiment.tasks import Voice
-from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, work
-from tts_compare.launchers import probe_machine
+from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
+from tts_compare.launchers import launcher_named
 from tts_compare.methods import METHODS, PromptTemplate, Tokens, load_prompt
 from tts_compare.methods.lengths import longest_prompt
 from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
@@ -34,7 +35,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What a run is going to do. facts: by model; voices: how each model is spoken to."""
+    """What a run is going to do. facts: by model; voices: how each model is spoken to; shares: each problem's round."""
 
     experiment: Experiment
     machine: Machine
@@ -45,12 +46,12 @@ class Prepared:
     work: tuple[Work, ...]
     facts: Mapping[str, ModelFacts | None]
     voices: Mapping[str, Voice]
+    shares: Mapping[str, int]
 
     @property
     def problem_count(self) -> int:
         """How many problems are sent; of a set that was not read, what is published of it."""
-        published = PUBLISHED_SIZE.get(self.dataset.name, 0)
-        return len(self.dataset.problems) or min(self.experiment.problems or published, published)
+        return _problem_count(self.dataset, self.experiment)
 
     @property
     def prompt_most(self) -> int:
@@ -60,7 +61,7 @@ class Prepared:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The server starts, in turn."""
-        return order(self.settings, self.experiment.repeats)
+        return order(self.settings, self.experiment.repeats, self.experiment.rounds)
 
     def require_settings(self) -> None:
         """Raises UsageError, with every reason, where no setting is left."""
@@ -74,26 +75,30 @@ class Prepared:
         return (*differences(self.settings), *_of_the_plan(self))
 
 
-def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
+def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | None = None) -> Prepared:
     """Check the whole experiment. Raises UsageError for bad input.
 
     fetch: small files of models on the hub may be fetched (configuration, tokenizer); weights never are.
+    machine: another one than this, which a plan is made for.
     """
-    machine = probe_machine(experiment.device)
+    if experiment.retry_failed and experiment.resume is None:
+        raise UsageError("--retry-failed sends again what failed in a run: name the run with --resume DIR")
+    machine = machine or launcher_named(experiment.launcher).machine(experiment.device)
     works = work(experiment)
     asked = expand(experiment, device=machine.device)
     for model in {setting.model for setting in asked if setting.base_url is None}:
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
+    _weak_rounds(dataset, experiment)
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
     check_prompt(works, prompt, can_render=True)
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
     # A hosted setting may have the name of a model of ours, and knows nothing of it.
     facts: dict[str, ModelFacts | None] = {s.model: None for s in fitted}
-    facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if s.backend != "openai"}
-    reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) for s in fitted}
+    facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if not s.hosted}
+    reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) or refused(s, works) for s in fitted}
     settings = tuple(s for s in fitted if reasons[s] is None)
-    speakers = {s.model: s for s in sorted(settings, key=lambda s: (s.backend != "openai", s.prefix_caching))}
+    speakers = {s.model: s for s in sorted(settings, key=lambda s: (not s.hosted, s.prefix_caching))}
     left_out = tuple(LeftOut(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
     return Prepared(
         experiment=experiment,
@@ -105,7 +110,19 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
         work=works,
         facts=facts,
         voices={model: _voice(s, works, prompt, fetch=fetch) for model, s in speakers.items()},
+        shares=shares_of(dataset.problems, experiment.rounds, seed=experiment.sampling.seed),
     )
+
+
+def _problem_count(dataset: Dataset, experiment: Experiment) -> int:
+    published = PUBLISHED_SIZE.get(dataset.name, 0)
+    return len(dataset.problems) or min(experiment.problems or published, published)
+
+
+def _weak_rounds(dataset: Dataset, experiment: Experiment) -> str | None:
+    """What weakens the rounds asked for. Raises UsageError where they are too many."""
+    whole = dataset.whole or PUBLISHED_SIZE.get(dataset.name, 0)
+    return check_shares(_problem_count(dataset, experiment), experiment.rounds, whole=whole)
 
 
 def _dataset(experiment: Experiment, *, fetch: bool) -> Dataset:
@@ -164,23 +181,22 @@ def _spelling(setting: Setting, prompt: PromptTemplate, tokens: Tokens | None) -
 
 def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
     experiment = prepared.experiment
-    lanes = lane_count(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
+    launcher = launcher_named(experiment.launcher)
+    lanes = launcher.lanes(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
     at_once = min(lanes, len(prepared.settings))  # repeats of one setting take turns
     if at_once > 1:
-        yield Doubt(
-            code="parallel_servers",
-            message=f"{at_once} servers ran at once and shared the machine's processor and memory",
-            advice="measure with one server at a time",
+        yield warn(
+            "parallel_servers",
+            f"{at_once} servers ran at once and shared the machine's processor and memory",
         )
+    weak = _weak_rounds(prepared.dataset, experiment)
+    if weak:
+        yield warn("small_rounds", weak)
     if experiment.grade_live:
-        yield Doubt(
-            code="graded_live",
-            message="answers were graded while requests ran, on the same processor",
-            advice="leave --grade-live out when latency matters",
+        yield warn(
+            "graded_live",
         )
     if experiment.insecure:
-        yield Doubt(
-            code="insecure",
-            message="TLS certificates were not verified",
-            advice="leave --insecure out",
+        yield warn(
+            "insecure",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tts_compare import client as timed
@@ -13,6 +13,7 @@ from tts_compare.backends import Backend
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
 from tts_compare.experiment.journal import Journal
 from tts_compare.launchers import Server
+from tts_compare.replay import ServerGoneError
 
 if TYPE_CHECKING:
     import httpx
@@ -24,8 +25,8 @@ DEATH_GRACE_S = 3.0
 class Stage:
     """A running server of one setting, and a client bound to it.
 
-    post: sends one attempt, here or in a worker process. client: for what is not timed. devices: the server's
-    CUDA_VISIBLE_DEVICES, None where we stated none.
+    post: sends one attempt, here or in a worker process. client: for what is not timed. round: whose share of the
+    problems it is asked.
     """
 
     setting: Setting
@@ -35,7 +36,7 @@ class Stage:
     backend: Backend
     gate: Gate
     workers: timed.Workers | None = None
-    devices: str | None = None
+    round: int = 0
 
     async def died(self) -> str | None:
         """Why the server is gone: an engine that failed a request takes a moment to end."""
@@ -45,19 +46,29 @@ class Stage:
             waited_s += 0.1
         return cause
 
+    def require_alive(self) -> None:
+        """Raises ServerGoneError where the server ended before anything that is measured was sent to it."""
+        cause = self.server.died()
+        if cause is not None:
+            raise ServerGoneError(cause)
+
     def sender(self, phase: Phase, journal: Journal) -> Callable[..., Awaitable[tuple[RequestRecord, ...]]]:
         """Sends a call of this phase; what is cut off by an interruption is journalled too."""
 
+        def of_here(rows: tuple[RequestRecord, ...]) -> tuple[RequestRecord, ...]:
+            return tuple(replace(row, round=self.round, session=journal.session) for row in rows)
+
         async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
             path, body = self.backend.request(call, self.server.endpoint.model)
-            return await self.post(
+            rows = await self.post(
                 path=path,
                 body=body,
                 key=key,
                 phase=phase,
                 scheduled_ns=scheduled_ns,
-                on_cancel=journal.append,
+                on_cancel=lambda rows: journal.append(of_here(rows)),
             )
+            return of_here(rows)
 
         return send
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, Setting, model_slug
 
 
@@ -19,7 +20,7 @@ def name_to_send(setting: Setting, listed: Collection[str]) -> str | None:
     if name := next(own, None):
         return name
     at_its_word = not listed or _lists_what_it_could_serve(setting)
-    in_part = setting.backend == "openai" and listed_part(setting.model, listed)
+    in_part = setting.hosted and listed_part(setting.model, listed)
     return setting.model if at_its_word or in_part else None
 
 
@@ -38,10 +39,9 @@ def unlisted(setting: Setting, listed: Collection[str]) -> tuple[Doubt, ...]:
     if part is None or name_to_send(setting, listed) in listed or _lists_what_it_could_serve(setting):
         return ()
     return (
-        Doubt(
-            code="model_not_listed",
-            message=f"the endpoint lists {part}, not {setting.model}: what it makes of the rest is its own",
-            advice="see its documentation for names of that form; a name it does not know fails every request",
+        warn(
+            "model_not_listed",
+            f"the endpoint lists {part}, not {setting.model}: what it makes of the rest is its own",
             setting=setting.id,
         ),
     )
@@ -50,4 +50,4 @@ def unlisted(setting: Setting, listed: Collection[str]) -> tuple[Doubt, ...]:
 def _lists_what_it_could_serve(setting: Setting) -> bool:
     """Azure takes names of deployments and lists models that can be deployed (its REST reference, Models - List)."""
     host = urlsplit(setting.base_url or "").hostname or ""
-    return setting.backend == "openai" and host.endswith(".azure.com")
+    return setting.hosted and host.endswith(".azure.com")
