@@ -21,8 +21,8 @@ from pathlib import Path
 import msgspec
 
 from tests.synthetic import Run, World, engines_grid, grade_rows, make_run, record_rows
-from tts_compare import store
 from tts_compare.analysis.analyse import analyse, points
+from tts_compare.rundir import store
 
 FORMATS = ("console", "json", "html")
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import polars as pl
 
-from tts_compare import store
 from tts_compare.analysis.diff import RunFrames, compare_runs
 from tts_compare.engines.models import make_tiny_model
 from tts_compare.engines.registry import find_python
 from tts_compare.experiment.join import run_frames
+from tts_compare.rundir import store
 
 STARTS = 2
 WORDS = ("faster", "slower")

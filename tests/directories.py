@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.synthetic import Run, grade_rows, record_rows
-from tts_compare import store
+from tts_compare.rundir import store
 
 
 def write_run(run: Run, directory: Path, **manifest: Any) -> Path:

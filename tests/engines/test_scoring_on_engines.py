@@ -17,11 +17,11 @@ import pytest
 from tests.engines.conftest import MAX_MODEL_LEN, running
 from tests.integration.running import bench, grades_of, rows_of
 from tests.integration.stub_reward import Reward, serving
-from tts_compare import store
 from tts_compare.cli import main
 from tts_compare.domain import RequestRecord, RowKey, Setting
 from tts_compare.engines import safetensors
 from tts_compare.launchers import Server, ServerPlan
+from tts_compare.rundir import store
 from tts_compare.scores import Score
 
 KEY = "TTS_COMPARE_TEST_KEY"

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 
 from tests.standin import engine_python, model_directory, replies_file
-from tts_compare import store
 from tts_compare.backends.vllm import server_module
 from tts_compare.dataset import load_problems
 from tts_compare.domain import Grade, RequestRecord
+from tts_compare.rundir import store
 
 
 @dataclass(frozen=True)

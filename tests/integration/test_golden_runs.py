@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.golden_compare import EXPECTED_CHANGES, GOLDEN, differences, finding, judge
-from tts_compare import store
 from tts_compare.cli import main
+from tts_compare.rundir import store
 
 NAMES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
 

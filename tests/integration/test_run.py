@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from tests.integration.running import bench, engines_of, grades_of, kill, rows_of, start, wait_until
-from tts_compare import store
 from tts_compare.cli import main
 from tts_compare.config import load_experiment
 from tts_compare.domain import RequestRecord, RowKey
 from tts_compare.experiment.execute import execute
 from tts_compare.experiment.prepare import prepare
 from tts_compare.reports.progress import Event, Planned
+from tts_compare.rundir import store
 
 GRID = ("--backend=vllm,sglang", "--spec=none,ngram", "--problems=6", "--budget=4,8,24", "--seed=1")
 

@@ -16,9 +16,9 @@ import pytest
 
 from tests.integration.running import Bench, bench, grades_of, rows_of, start, wait_until
 from tests.integration.stub_reward import MODEL, Reward, serving
-from tts_compare import store
 from tts_compare.cli import main
 from tts_compare.domain import Grade, RequestRecord, RowKey
+from tts_compare.rundir import store
 from tts_compare.scores import Score
 
 SAMPLES, PROBLEMS = 4, 3

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from tests.synthetic import Engine, Run, World, make_run
-from tts_compare import store
 from tts_compare.analysis.analyse import points
 from tts_compare.experiment.join import joined_manifest, write_points
+from tts_compare.rundir import store
 
 
 def joined(**runs: Run) -> pl.DataFrame:

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tts_compare import store
 from tts_compare.domain import RequestRecord, Timeline
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.methods import METHODS
+from tts_compare.rundir import store
 
 TOKENS = 2_000
 ROWS = 200

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare import store
 from tts_compare.analysis.schema import record_schema
 from tts_compare.domain import RequestError, RequestRecord, Timeline
 from tts_compare.errors import RunError, UsageError
+from tts_compare.rundir import store
 
 
 def record(problem: str = "p", **more: object) -> RequestRecord:

@@ -10,7 +10,6 @@ import pytest
 
 from tests.standin import model_directory
 from tests.unit.test_store import record
-from tts_compare import store
 from tts_compare.config import load_experiment
 from tts_compare.domain import Setting
 from tts_compare.errors import UsageError
@@ -18,6 +17,7 @@ from tts_compare.experiment.execute import machine_doubts, take_up
 from tts_compare.experiment.manifest import new_manifest
 from tts_compare.experiment.prepare import prepare
 from tts_compare.experiment.servers import change_doubts
+from tts_compare.rundir import store
 
 Make = Callable[..., dict[str, Any]]
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_compare import store
 from tts_compare.cli.report import analysed
 from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 from tts_compare.errors import RunError
 from tts_compare.reports.plain import one_line
+from tts_compare.rundir import store
 
 if TYPE_CHECKING:
     from rich.table import Table

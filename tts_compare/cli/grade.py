@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_compare import store
 from tts_compare.cli.terminal import console, talk
 from tts_compare.errors import TTSCompareError, UsageError
+from tts_compare.rundir import store
 
 if TYPE_CHECKING:
     from tts_compare.domain import Grade

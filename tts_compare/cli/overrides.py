@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_compare import store
+from tts_compare.rundir import store
 
 if TYPE_CHECKING:
     from tts_compare.config import Experiment

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_compare import store
 from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 from tts_compare.errors import UsageError
+from tts_compare.rundir import store
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis

@@ -13,7 +13,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from tts_compare import store
 from tts_compare.admission import Purse
 from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord
@@ -28,6 +27,7 @@ from tts_compare.experiment.run import Run
 from tts_compare.experiment.score import is_asked_with_key, score_run
 from tts_compare.experiment.servers import Fleet, find_pythons
 from tts_compare.reports.progress import Doubted, Emit, LeftOut
+from tts_compare.rundir import store
 
 #: What a run leaves behind in the manifest and that goes on when it is taken up.
 _KEPT = ("created", "clock", "server_metrics", "deaths", "command")

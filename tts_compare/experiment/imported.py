@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tts_compare import __version__, store
+from tts_compare import __version__
 from tts_compare.backends import HOSTED
 from tts_compare.dataset import Dataset
 from tts_compare.domain import Problem, Sampling, Setting, Work
 from tts_compare.experiment.join import write_points
 from tts_compare.experiment.judge import Judge
 from tts_compare.interchange import Given, Imported, read_foreign
+from tts_compare.rundir import store
 
 
 def import_file(

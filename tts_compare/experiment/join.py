@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_compare import store
 from tts_compare.codes import warn
 from tts_compare.domain import Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
 from tts_compare.experiment.judge import Judge, endpoint_options, write_grades
+from tts_compare.rundir import store
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from time import monotonic
 from typing import Any
 
-from tts_compare import store
 from tts_compare.domain import Doubt, RequestRecord, Timeline
 from tts_compare.methods import METHODS
 from tts_compare.reports.progress import Doubted, Emit
+from tts_compare.rundir import store
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tts_compare import store
 from tts_compare.analysis.cut import cut, cut_only_at
 from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey
 from tts_compare.ending import ending
@@ -24,6 +23,7 @@ from tts_compare.methods.best_of_n import is_endpoint
 from tts_compare.methods.method import Tokens
 from tts_compare.methods.model_files import model_dir, tokens_of
 from tts_compare.reports.progress import Emit, Graded
+from tts_compare.rundir import store
 from tts_compare.scores import Score
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tts_compare.experiment.models import revision_of
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.launchers import manifest_facts
 from tts_compare.retry import RETRYABLE, RetryPolicy
-from tts_compare.store import FORMAT, RunDir, check_beginning, read_manifest
+from tts_compare.rundir.store import FORMAT, RunDir, check_beginning, read_manifest
 
 #: Variables that change what an engine or a client does.
 _ENVIRONMENT = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "HF_HOME", "HTTPS_PROXY", "HTTP_PROXY")

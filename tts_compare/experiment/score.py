@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Any
 
-from tts_compare import store
 from tts_compare.domain import RequestRecord, Work
 from tts_compare.errors import RunError, UsageError
 from tts_compare.experiment.judge import endpoint_options, problems_of
@@ -20,6 +19,7 @@ from tts_compare.methods.best_of_n import is_endpoint
 from tts_compare.methods.model_files import chat_template
 from tts_compare.reports.progress import Emit, Said
 from tts_compare.retry import RetryPolicy
+from tts_compare.rundir import store
 from tts_compare.scores import Score, Scorer
 from tts_compare.scoring import FORMS, Question, ask_all, discover, open_client, root_of
 from tts_compare.scoring.forms import Render
