@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def draw_run(
     for one in served:
         effects = starts(rng, rounds, START_SD)
         name = f"{one.model}/{one.ranks}/{'drafts' if one.drafts else 'plain'}{one.label}"
-        facts: dict[str, Any] = setting(model=one.model, drafts=one.drafts, ranks=one.ranks)
+        facts = setting(model=one.model, drafts=one.drafts, ranks=one.ranks)
         for budget in budgets:
             tokens = np.minimum(wants[one.model], budget)
             took = seconds(rng, tokens, effects, noise=NOISE) / one.by_budget.get(budget, one.speed)

@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import structs
 
 from benchmarks.claim_worlds import CLAIM_WORLDS
 from benchmarks.worlds import (
@@ -37,6 +38,8 @@ from tts_compare.analysis.compare import cube_pairs, judge_pairs
 from tts_compare.analysis.frontier import on_frontier
 from tts_compare.analysis.points import Weights
 from tts_compare.analysis.resampling import Term, draw_weights, log_contrasts
+from tts_compare.rundir.facts import Death, ModelRow
+from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,15 +147,15 @@ def judged(
 
 def drawn_cubes(
     draw: Callable[[], list[Side]], rounds: int, runs: int, load: str = "c1"
-) -> Iterator[tuple[Cube, dict[str, Any]]]:
+) -> Iterator[tuple[Cube, Manifest]]:
     """The cube of every run, and what pairs and claims read of its manifest."""
     while runs > 0:
         batch = [draw() for _ in range(min(runs, _BATCH))]
         runs -= len(batch)
         manifest = manifest_of(batch[0])
         for sides, cube in zip(batch, cubes_of(batch, rounds, load=load), strict=True):
-            dead = [{"setting": side.name} for side in sides if side.died]
-            yield cube, manifest | {"deaths": dead}
+            dead = tuple(Death(setting=side.name) for side in sides if side.died)
+            yield cube, structs.replace(manifest, deaths=dead)
 
 
 COVERED: dict[str, Two] = {
@@ -241,9 +244,10 @@ def claim_cell(name: str, problems: int, rounds: int, *, runs: int, seed: int) -
     world = CLAIM_WORLDS[name]
     rng = np.random.default_rng([seed, problems, rounds, 3])
     said = []
-    sizes = {model: {"parameters": count} for model, count in world.parameters.items()}
+    sizes = {model: ModelRow(parameters=round(count)) for model, count in world.parameters.items()}
     for cube, manifest in drawn_cubes(lambda: world.draw(rng, problems, rounds), rounds, runs):
-        claims = judge_claims([cube], [np.empty((0, problems))], manifest | {"models": sizes}, only=world.letter)
+        sized = structs.replace(manifest, models=sizes)
+        claims = judge_claims([cube], [np.empty((0, problems))], sized, only=world.letter)
         said += [claim.verdict for claim in claims]
     return said.count("holds") / runs, said.count("does not hold") / runs
 

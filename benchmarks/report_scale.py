@@ -22,6 +22,7 @@ import msgspec
 
 from tests.synthetic import Run, World, engines_grid, grade_rows, make_run, record_rows
 from tts_compare.analysis.analyse import analyse, points
+from tts_compare.domain import Sampling, Work
 from tts_compare.rundir import store
 
 FORMATS = ("console", "json", "html")
@@ -48,8 +49,9 @@ def write_run(run: Run, directory: Path) -> store.RunDir:
     for path, rows in ((kept.records, record_rows(run)), (kept.grades, grade_rows(run))):
         with path.open("wb") as out:
             out.writelines(encode(row) + b"\n" for row in rows)
-    work = [{"method": "truncate", "samples": 4, "options": {}, "derived_budgets": ()}]
-    store.write_json(kept.manifest, run.manifest | {"experiment": run.manifest["experiment"] | {"work": work}})
+    work = (Work(method="truncate", budget=4096, load="c1", samples=4, sampling=Sampling()),)
+    experiment = msgspec.structs.replace(run.manifest.experiment, work=work)
+    store.write_manifest(kept, msgspec.structs.replace(run.manifest, experiment=experiment))
     return kept
 
 

@@ -10,12 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from tts_compare.analysis.cube import Cube, cubes
+from tts_compare.domain import Speculation
+from tts_compare.rundir.facts import SettingFacts
+from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +50,7 @@ class Side:
     failed: Flags | None = None
     budget: int = BUDGET
     limits: str = "total_s 600"
-    facts: Mapping[str, Any] | None = None
+    facts: SettingFacts | None = None
     died: bool = False
 
 
@@ -147,9 +150,9 @@ def _part(cube: Cube, own: slice) -> Cube:
 
 
 def _outcomes(side: Side, names: list[str], number: NDArray[np.int64], load: str) -> pl.DataFrame:
-    facts = side.facts or {}
+    facts = side.facts or SettingFacts(model="m", devices=1)
     failed = np.zeros(len(names), dtype=bool) if side.failed is None else side.failed
-    devices = int(facts.get("devices", 1))
+    devices = facts.devices or 1
     bill = side.latency_s * devices / (int(load[1:]) if load != "c1" else 1)
     figures = {
         "latency_s": side.latency_s,
@@ -181,7 +184,7 @@ def _outcomes(side: Side, names: list[str], number: NDArray[np.int64], load: str
         policy=pl.lit("any"),
         provenance=pl.lit("measured"),
         devices=pl.lit(devices, dtype=pl.Int64),
-        model=pl.lit(str(facts.get("model", "m"))),
+        model=pl.lit(facts.model or "m"),
         limits=pl.lit(side.limits),
         hosted=pl.lit(value=False),
         repeat=pl.lit(0, dtype=pl.Int64),
@@ -190,18 +193,12 @@ def _outcomes(side: Side, names: list[str], number: NDArray[np.int64], load: str
     )
 
 
-def setting(*, model: str = "m", drafts: bool = False, ranks: int = 1) -> dict[str, Any]:
+def setting(*, model: str = "m", drafts: bool = False, ranks: int = 1) -> SettingFacts:
     """The manifest's entry of a setting."""
-    speculation = {"kind": "ngram"} if drafts else {"kind": "none"}
-    return {
-        "backend": "vllm",
-        "model": model,
-        "tensor_parallel": ranks,
-        "devices": ranks,
-        "speculation": speculation,
-    }
+    speculation = Speculation(kind="ngram" if drafts else "none")
+    return SettingFacts(backend="vllm", model=model, tensor_parallel=ranks, devices=ranks, speculation=speculation)
 
 
-def manifest_of(sides: Sequence[Side]) -> dict[str, Any]:
+def manifest_of(sides: Sequence[Side]) -> Manifest:
     """A manifest with what pairs read."""
-    return {"settings": {side.name: dict(side.facts or {}) for side in sides}}
+    return Manifest(settings={side.name: side.facts or SettingFacts() for side in sides})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tests.builders import changed
 from tests.synthetic import Run, grade_rows, record_rows
 from tts_compare.rundir import store
 
@@ -15,6 +16,5 @@ def write_run(run: Run, directory: Path, **manifest: Any) -> Path:
     with store.RowLog(kept.records) as records, store.RowLog(kept.grades) as grades:
         records.append(record_rows(run))
         grades.append(grade_rows(run))
-    whole = {"deaths": [], "scoring": {}, "chat_templates": {}} | run.manifest | {"format": store.FORMAT} | manifest
-    store.write_json(kept.manifest, whole | {"experiment": {"work": [], **whole["experiment"]}})
+    store.write_manifest(kept, changed(run.manifest, **manifest))
     return directory

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from tests import builders
 from tests.synthetic import Run
 from tts_compare.analysis.analyse import points
 from tts_compare.analysis.schema import grade_schema, record_schema
@@ -56,7 +57,7 @@ def run_of(rows: list[dict[str, Any]], grades: list[dict[str, Any]], **manifest:
     return Run(
         records=pl.DataFrame(rows, schema=record_schema(optional="timeline_us" in rows[0])),
         grades=pl.DataFrame(grades, schema=grade_schema()),
-        manifest={"settings": facts, "experiment": {"policy": "any"}} | manifest,
+        manifest=builders.manifest(**{"settings": facts} | manifest),
     )
 
 

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tests.builders import manifest
 from tts_compare.analysis.schema import grade_schema, record_schema
 from tts_compare.domain import Grade, RequestError, RequestRecord, Setting, Speculation, Timeline
+from tts_compare.rundir.manifest import Manifest
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -84,7 +86,7 @@ class Run:
 
     records: pl.DataFrame
     grades: pl.DataFrame
-    manifest: dict[str, Any]
+    manifest: Manifest
 
 
 def problem_ids(count: int) -> list[str]:
@@ -291,7 +293,7 @@ def _votes(world: World, grades: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=grade_schema())
 
 
-def make_manifest(world: World) -> dict[str, Any]:
+def make_manifest(world: World) -> Manifest:
     """A manifest with all that the analysis reads."""
     settings = {}
     for engine in world.engines:
@@ -318,12 +320,11 @@ def make_manifest(world: World) -> dict[str, Any]:
             "price": None,
             "startup_s": [12.5] * world.repeats * world.rounds,
         }
-    return {
-        "format": 1,
+    known = {
         "name": "synthetic",
         "created": "2026-01-01T00:00:00Z",
         "tts_compare_version": "0.1.0",
-        "command": "tts-compare run",
+        "command": ["tts-compare", "run"],
         "experiment": {
             "budgets": list(world.budgets),
             "curve": "single-pass" if world.single_pass else "per-budget",
@@ -358,14 +359,15 @@ def make_manifest(world: World) -> dict[str, Any]:
                 for n, i in enumerate(problem_ids(world.problems))
             ],
         },
-        "prompt": "plain",
+        "prompt": {"name": "plain"},
         "sampling": {"temperature": 0.0 if world.samples == 1 else 0.6, "top_p": 1.0, "seed": 0},
         "clock": {"wall_ns": 0, "monotonic_ns": 0},
-        "machine": {"cpu": "synthetic"},
+        "machine": {"cpu_model": "synthetic"},
         "seeds": {"sampling": 0},
         "doubts": [],
         "server_metrics": {},
     }
+    return manifest(**known)
 
 
 def engines_grid(

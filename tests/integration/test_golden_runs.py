@@ -46,7 +46,7 @@ def state(directory: Path) -> dict[str, tuple[str, int]]:
 def test_the_three_golden_runs_are_there() -> None:
     """A quickstart, votes with a hosted endpoint, an import; all of format 1, no expected change of another run."""
     assert NAMES == ["import", "quickstart", "votes"]
-    assert {store.read_manifest(store.open_run(GOLDEN / name))["format"] for name in NAMES} == {1}
+    assert {store.read_manifest(store.open_run(GOLDEN / name)).format for name in NAMES} == {1}
     assert EXPECTED_CHANGES.keys() <= set(NAMES)
 
 

@@ -87,10 +87,12 @@ def test_warm_up_requests_are_not_among_the_problems_and_not_in_the_points(grid_
 def test_the_servers_own_samples_are_kept_around_every_point(grid_run: tuple[Path, int]) -> None:
     run = store.open_run(grid_run[0])
     manifest = store.read_manifest(run)
-    for setting, rows in manifest["server_metrics"].items():
+    for setting, rows in manifest.server_metrics.items():
         kept = store.read_list(run.server_metrics(setting))
         names = ("method", "budget", "load", "repeat", "phase")
-        assert [[row[name] for name in names] for row in kept] == [[row[name] for name in names] for row in rows]
+        assert [[row[name] for name in names] for row in kept] == [
+            [getattr(row, name) for name in names] for row in rows
+        ]
         assert all(row["samples"] for row in kept)
 
 
@@ -410,7 +412,7 @@ def test_only_what_a_run_has_left_to_do_is_announced_when_it_is_taken_up(tmp_pat
     assert main(table.argv("run", "--backend=vllm", "--problems=4", "--budget=8")) == 0
     lines = (run / "records.jsonl").read_text().splitlines(keepends=True)
     (run / "records.jsonl").write_text("".join(lines[:-1]))
-    asked = store.read_manifest(store.open_run(run))["asked"]["flags"]
+    asked = store.read_manifest(store.open_run(run)).asked.flags
     told: list[Event] = []
     execute(prepare(load_experiment(None, asked | {"resume": str(run)})), run, command=[], asked={}, tell=told.append)
     (planned,) = [event for event in told if isinstance(event, Planned)]

@@ -7,7 +7,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+from msgspec import structs
 
+from tests.builders import with_manifest, with_setting
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.analyse import analyse
 from tts_compare.analysis.claims import TITLES
@@ -15,6 +17,7 @@ from tts_compare.analysis.compare import difference_axis
 from tts_compare.analysis.losslessness import first_difference
 from tts_compare.analysis.schema import Analysis, Claim
 from tts_compare.domain import Doubt
+from tts_compare.rundir.facts import SettingFacts
 
 PLAIN = Engine(tpot_s=0.014)
 DRAFTING = Engine(speculation="ngram", tpot_s=0.010)
@@ -32,8 +35,7 @@ def pair(world: World, **only: Any) -> dict[str, Any]:
 
 
 def claims(world: World, **manifest: Any) -> dict[str, Claim]:
-    run = make_run(world)
-    run.manifest.update(manifest)
+    run = with_manifest(make_run(world), **manifest)
     return {claim.letter: claim for claim in analysed(run).claims}
 
 
@@ -45,12 +47,12 @@ def test_settings_that_differ_in_one_thing_are_compared_along_it() -> None:
     assert difference_axis(plain, drafting) == "speculation"
     assert difference_axis(plain, ranks) == "tensor_parallel"
     assert difference_axis(drafting, ranks) is None
-    assert difference_axis(plain, plain | {"backend": "sglang", "engine_version": "0.5"}) == "backend"
-    assert difference_axis(plain, plain | {"engine_version": "0.5"}) == "version"
+    assert difference_axis(plain, structs.replace(plain, backend="sglang", engine_version="0.5")) == "backend"
+    assert difference_axis(plain, structs.replace(plain, engine_version="0.5")) == "version"
 
 
-def _facts(*engines: Engine) -> list[dict[str, Any]]:
-    return list(make_run(World(engines=engines, problems=2)).manifest["settings"].values())
+def _facts(*engines: Engine) -> list[SettingFacts]:
+    return list(make_run(World(engines=engines, problems=2)).manifest.settings.values())
 
 
 def test_faster_is_said_of_settings_started_several_times() -> None:
@@ -358,27 +360,27 @@ def test_more_cached_tokens_than_the_points_prompts_explain_are_one_doubt_and_a_
     figures: list[tuple[int | None, int]], said: str | None, caching: bool
 ) -> None:
     run = make_run(World(problems=20))
-    (setting,) = run.manifest["settings"]
-    run.manifest["settings"][setting]["prefix_caching"] = caching
-    run.manifest["server_metrics"][setting] = [
+    (setting,) = run.manifest.settings
+    told = [
         {"phase": "measured", "prefix": {"observed_tokens": seen, "expected_tokens": expected}}
         for seen, expected in figures
     ] + [{"phase": "spot_check", "prefix": {"observed_tokens": 10**6, "expected_tokens": 0}}]
+    run = with_manifest(with_setting(run, setting, prefix_caching=caching), server_metrics={setting: told})
     records = run.records.with_columns(cached_tokens=pl.col("prompt_tokens"))
     doubts = analysed(Run(records=records, grades=run.grades, manifest=run.manifest), 100).doubts
     hits = [doubt for doubt in doubts if doubt.code == "prefix_cache_hits"]
     assert [doubt.message.split(":")[0] for doubt in hits] == ([said] if said else [])
 
 
-@pytest.mark.parametrize("prefix", [{"observed_tokens": 5, "expected_tokens": None, "unknown": "why"}, None])
-def test_where_the_expected_hits_are_not_known_the_cached_share_decides(prefix: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize("prefix", [{"observed_tokens": 5, "expected_tokens": None, "unknown": "why"}, {}])
+def test_where_the_expected_hits_are_not_known_the_cached_share_decides(prefix: dict[str, Any]) -> None:
     run = make_run(World(problems=20))
-    (setting,) = run.manifest["settings"]
-    run.manifest["settings"][setting]["prefix_caching"] = True
-    run.manifest["server_metrics"][setting] = [
+    (setting,) = run.manifest.settings
+    told = [
         {"phase": "measured", "prefix": {"observed_tokens": 0, "expected_tokens": 9}},
         {"phase": "measured", "prefix": prefix},
     ]
+    run = with_manifest(with_setting(run, setting, prefix_caching=True), server_metrics={setting: told})
 
     def found(share: float) -> Doubt | None:
         cached = (pl.col("prompt_tokens") * share).cast(pl.Int64)
@@ -398,8 +400,8 @@ def test_requests_sent_late_in_an_open_loop_are_the_clients_fault() -> None:
 
 
 def test_the_manifests_doubts_come_first() -> None:
-    run = make_run(World(problems=20))
-    run.manifest["doubts"] = [{"code": "parallel_servers", "message": "m", "advice": "a", "setting": None}]
+    told = {"code": "parallel_servers", "message": "m", "advice": "a", "setting": None}
+    run = with_manifest(make_run(World(problems=20)), doubts=[told])
     first = analysed(run, 100).doubts[0]
     assert (first.code, first.message, first.advice) == ("parallel_servers", "m", "a")
     assert first.severity == "note"  # of the table: a run of format 1 states none

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
+from tests.builders import with_setting
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.diff import RunDiff, compare_runs
 from tts_compare.analysis.tolerance import parse_tolerance
@@ -72,8 +73,8 @@ def test_lost_accuracy_breaks_the_accuracy_gate() -> None:
 
 
 def test_what_changed_in_the_manifests_is_listed() -> None:
-    one, other = make_run(WORLD), make_run(WORLD)
-    other.manifest["settings"]["vllm/tiny/tp1-pp1-dp1/none"]["engine_version"] = "0.33.0"
+    one = make_run(WORLD)
+    other = with_setting(one, "vllm/tiny/tp1-pp1-dp1/none", engine_version="0.33.0")
     (change,) = diff(one, other).changes
     assert change.path.endswith("engine_version")
     assert (change.a, change.b) == ("0.32.0", "0.33.0")

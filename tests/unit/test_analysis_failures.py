@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from tests.builders import with_manifest
 from tests.rows import S, grade, only, row, run_of, table
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.analyse import analyse, prepare
@@ -85,7 +87,7 @@ def test_refusing_the_hardest_quarter_at_once_never_looks_faster(fast: float) ->
         for each, refused in zip(run.records.iter_rows(named=True), (mine & hardest).to_list(), strict=True)
     ]
     graded = run.grades
-    refusing = run_of(rows, graded.to_dicts(), **run.manifest)
+    refusing = with_manifest(run_of(rows, graded.to_dicts()), **msgspec.to_builtins(run.manifest))
     found = {r["setting"].split("/")[0]: r for r in table(refusing).iter_rows(named=True)}
     assert found["sglang"]["failed_share"] == pytest.approx(0.25, abs=0.05)
     assert found["sglang"]["latency_mean_s"] < found["vllm"]["latency_mean_s"], "its own time is short: a lower bound"

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pytest
 
+from tests.builders import manifest
 from tts_compare.analysis.schema import record_schema
 from tts_compare.analysis.scoring import scoring_doubts, scoring_facts
+from tts_compare.rundir.facts import ScoringFacts
 from tts_compare.scores import Score, Scorer
 
 SCORER = Scorer(model="rm", api="pooling", reduce="last", step="", activation=True)
@@ -36,18 +37,14 @@ def row(sample: int, score: float | None, sent_s: float = 0.0, end_s: float = 1.
 def test_scoring_takes_the_time_in_which_any_request_was_under_way() -> None:
     rows = [row(0, 0.1, 0, 2), row(1, 0.2, 1, 3), row(2, 0.3, 1.5, 2), row(3, 0.4, 100, 101), row(4, None, 200, 300)]
     assert scoring_facts(rows, ["s", "other"]) == {
-        "s": {"model": "rm", "scored": 4, "busy_s": pytest.approx(4.0), "saturated": 0},
-        "other": {"model": None, "scored": 0, "busy_s": 0.0, "saturated": 0},
+        "s": ScoringFacts(model="rm", scored=4, busy_s=4.0),
+        "other": ScoringFacts(),
     }
 
 
 def test_a_best_score_of_exactly_one_that_is_shared_is_saturated() -> None:
-    assert (
-        scoring_facts([row(0, 1.0), row(1, 1.0), row(0, 1.0, problem="q"), row(1, 0.9, problem="q")], [])["s"][
-            "saturated"
-        ]
-        == 1
-    )
+    rows = [row(0, 1.0), row(1, 1.0), row(0, 1.0, problem="q"), row(1, 0.9, problem="q")]
+    assert scoring_facts(rows, [])["s"].saturated == 1
 
 
 def doubts(scoring: dict[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -69,7 +66,8 @@ def doubts(scoring: dict[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
         schema=record_schema(),
     )
     return {
-        doubt.code: (doubt.message, doubt.points) for doubt in scoring_doubts(points, records, {"scoring": scoring})
+        doubt.code: (doubt.message, doubt.points)
+        for doubt in scoring_doubts(points, records, manifest(scoring=scoring))
     }
 
 
@@ -94,7 +92,7 @@ def test_the_time_of_scoring_is_told_apart_and_so_is_what_has_no_score() -> None
 
 def test_a_run_without_best_of_n_has_none_of_these_doubts() -> None:
     points = pl.DataFrame([{"setting": "a", "method": "vote", "budget": 8, "samples": 2}])
-    assert scoring_doubts(points, pl.DataFrame(schema=record_schema()), {}) == []
+    assert scoring_doubts(points, pl.DataFrame(schema=record_schema()), manifest()) == []
 
 
 def test_each_of_these_doubts_is_documented() -> None:

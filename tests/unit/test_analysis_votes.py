@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders import with_manifest
 from tests.rows import S, grade, row, run_of, table
 from tests.synthetic import Run
 
@@ -62,7 +63,7 @@ def test_a_prompt_shared_by_choices_is_charged_once_however_many_vote() -> None:
 def test_hosted_prices_of_a_smaller_vote_are_exact() -> None:
     run = poll(load="c8")
     price = {"s": {"backend": "openai", "devices": None, "price": {"input": 1.0, "output": 10.0}}}
-    found = by_size(Run(records=run.records, grades=run.grades, manifest={**run.manifest, "settings": price}))
+    found = by_size(with_manifest(run, settings=price))
     for m in (1, 2, 3):
         assert found[m]["usd_per_problem"] == pytest.approx((100 + 10 * 70 * m / 3) / 1e6)
         assert not found[m]["cost_is_upper_bound"]

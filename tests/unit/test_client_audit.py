@@ -12,7 +12,6 @@ import pytest
 from tts_compare.client import audit as audit_module
 from tts_compare.client.audit import (
     MAX_SAMPLES,
-    Audit,
     LoopFigures,
     Probe,
     audit_of,
@@ -22,6 +21,7 @@ from tts_compare.client.audit import (
     watch,
 )
 from tts_compare.domain import RequestRecord
+from tts_compare.rundir.metrics import ClientFigures
 
 MS = 1_000_000
 ROW = RequestRecord(
@@ -34,22 +34,24 @@ BUSY = LoopFigures(lags_ms=(5.0, 40.0), cpu_s=0.95, wall_s=1.0)
 
 
 def test_a_client_that_fared_well_is_not_doubted() -> None:
-    calm = Audit(loop_lag_p99_ms=1.0, cpu_share=0.3, send_lag_p99_ms=1.0, trail_p50_ms=1.0, histogram_trail_ms=2.0)
+    calm = ClientFigures(
+        loop_lag_p99_ms=1.0, cpu_share=0.3, send_lag_p99_ms=1.0, trail_p50_ms=1.0, histogram_trail_ms=2.0
+    )
     assert doubts_of(calm) == ()
-    assert doubts_of(Audit()) == ()
+    assert doubts_of(ClientFigures()) == ()
 
 
 @pytest.mark.parametrize(
     ("audit", "code"),
     [
-        (Audit(loop_lag_p99_ms=25.0), "client_lag"),
-        (Audit(cpu_share=0.97), "client_saturated"),
-        (Audit(send_lag_p99_ms=400.0), "client_send_lag"),
-        (Audit(trail_p50_ms=30.0), "client_trails_server"),
-        (Audit(histogram_trail_ms=30.0), "client_trails_server"),
+        (ClientFigures(loop_lag_p99_ms=25.0), "client_lag"),
+        (ClientFigures(cpu_share=0.97), "client_saturated"),
+        (ClientFigures(send_lag_p99_ms=400.0), "client_send_lag"),
+        (ClientFigures(trail_p50_ms=30.0), "client_trails_server"),
+        (ClientFigures(histogram_trail_ms=30.0), "client_trails_server"),
     ],
 )
-def test_each_way_to_be_the_bottleneck_is_a_doubt_with_the_advice(audit: Audit, code: str) -> None:
+def test_each_way_to_be_the_bottleneck_is_a_doubt_with_the_advice(audit: ClientFigures, code: str) -> None:
     (doubt,) = doubts_of(audit, setting="x")
     assert (doubt.code, doubt.setting) == (code, "x")
     assert "--workers" in doubt.advice
@@ -71,7 +73,7 @@ def test_the_worst_process_speaks_for_all() -> None:
 
 
 def test_a_loop_held_up_is_seen() -> None:
-    async def held() -> Audit:
+    async def held() -> ClientFigures:
         async with watch() as probe:
             await asyncio.sleep(0.05)
             time.sleep(0.2)  # noqa: ASYNC251 - the fault looked for
@@ -97,7 +99,7 @@ def test_a_machine_that_slept_is_seen_although_its_monotonic_clock_slept_too(mon
     slept_s = iter((100.0, 130.0))
     monkeypatch.setattr(audit_module, "machine_sleep_s", lambda: next(slept_s))
 
-    async def suspended() -> Audit:
+    async def suspended() -> ClientFigures:
         async with watch() as probe:
             await asyncio.sleep(0.03)
         return probe.audit()

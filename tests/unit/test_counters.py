@@ -9,7 +9,8 @@ import pytest
 from tests.unit.test_store import record
 from tts_compare.backends import BACKENDS
 from tts_compare.backends.protocol import MetricNames
-from tts_compare.experiment.counters import ServerFigures, contradictions, figures
+from tts_compare.experiment.counters import contradictions, figures
+from tts_compare.rundir.metrics import ServerFigures
 from tts_compare.scrape import parse
 
 NAMES = MetricNames(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from tests.builders import changed
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.analyse import points
 from tts_compare.experiment.join import joined_manifest, write_points
@@ -37,13 +39,14 @@ def test_every_run_is_priced_by_its_own_device_hour() -> None:
 
 def test_one_id_for_two_problems_is_a_doubt_and_the_same_problems_are_none() -> None:
     run = make_run(World(problems=3)).manifest
-    others = [row | {"problem": "Another?"} for row in run["dataset"]["problems"][:2]]
-    other = run | {"dataset": run["dataset"] | {"problems": others}}
-    unknown = run | {"dataset": run["dataset"] | {"problems": [row | {"problem": ""} for row in others]}}
-    assert joined_manifest([("a", run), ("b", run), ("imported", unknown)])["doubts"] == []
-    (doubt,) = joined_manifest([("a", run), ("b", other)])["doubts"]
-    assert doubt["code"] == "problems_differ"
-    assert doubt["message"].startswith("2 ids")
+    first = run.dataset.problems[:2]
+    other, unknown = (
+        changed(run, dataset={"problems": [replace(row, problem=text) for row in first]}) for text in ("Another?", "")
+    )
+    assert joined_manifest([("a", run), ("b", run), ("imported", unknown)]).doubts == ()
+    (doubt,) = joined_manifest([("a", run), ("b", other)]).doubts
+    assert doubt.code == "problems_differ"
+    assert doubt.message.startswith("2 ids")
 
 
 @pytest.mark.parametrize("engines", [(Engine(),), (Engine(), Engine(speculation="ngram"))])
@@ -58,6 +61,6 @@ def test_gaps_between_chunks_are_known_however_many_settings_a_run_has(
             timeline = {name: row.pop(f"timeline_{name}") for name in lists}
             out.write(json.dumps(row | {"timeline": timeline, "error": None}) + "\n")
     run.grades.write_text(made.grades.write_ndjson())
-    write_points(run, made.manifest | {"experiment": made.manifest["experiment"] | {"work": []}})
+    write_points(run, made.manifest)
     gaps = [point["icl_p50_s"] for point in store.read_list(run.points)]
     assert gaps == pytest.approx([0.01] * len(engines), rel=0.1)

@@ -9,10 +9,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from msgspec import structs
 
+from tests.builders import with_manifest
 from tests.directories import write_run
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.cli import main
+from tts_compare.rundir.facts import LimitFacts
 
 WORLD = World(problems=200, repeats=3, start_sd=0.01, noise_sd=0.05)
 GATES = ("--fail-on", "accuracy < -5pp", "--fail-on", "latency > +10%", "--fail-on", "failed > 2%")
@@ -190,7 +193,8 @@ def test_two_runs_that_both_fail_everything_are_not_the_same_rows(bench: Bench) 
 
 def limited(run: Run, total_s: float) -> dict[str, Any]:
     """The run's experiment under a time limit."""
-    return {**run.manifest["experiment"], "limits": {"total_s": total_s, "idle_s": 60.0}}
+    limits = LimitFacts(total_s=total_s, idle_s=60.0)
+    return structs.asdict(run.manifest.experiment) | {"limits": limits}
 
 
 def test_other_time_limits_leave_times_and_costs_unjudged(bench: Bench) -> None:
@@ -264,8 +268,8 @@ def test_a_slower_version_of_many_settings_is_paired_by_all_but_its_version(benc
         run = make_run(replace(WORLD, engines=engines))
         if version is None:
             return run
-        new = {name: name.replace("vllm/", f"vllm=={version}/") for name in run.manifest["settings"]}
-        run.manifest["settings"] = {new[name]: facts for name, facts in run.manifest["settings"].items()}
+        new = {name: name.replace("vllm/", f"vllm=={version}/") for name in run.manifest.settings}
+        run = with_manifest(run, settings={new[name]: facts for name, facts in run.manifest.settings.items()})
         frames = (frame.with_columns(pl.col("setting").replace(new)) for frame in (run.records, run.grades))
         records, grades = frames
         return Run(records=records, grades=grades, manifest=run.manifest)

@@ -274,7 +274,7 @@ def test_a_server_that_is_attached_to_or_hosted_may_have_replicas() -> None:
 
 def test_replicas_are_compared_along_an_axis_of_their_own() -> None:
     facts = {s.id: setting_facts(s) for s in settings(backend="vllm", tp="1,2", replica="b")}
-    pairs = {(axis, a, b) for axis, a, b in setting_pairs({"settings": facts}) if axis == "replica"}
+    pairs = {(axis, a, b) for axis, a, b in setting_pairs(facts) if axis == "replica"}
     assert pairs == {("replica", f"vllm/m/tp{n}-pp1-dp1/none", f"vllm/m/tp{n}-pp1-dp1/none+b") for n in (1, 2)}
 
 

@@ -60,7 +60,7 @@ def test_what_another_tool_measured_is_doubted_and_has_no_cost(name: str) -> Non
     imported = read(name)
     assert {"imported", "devices_unknown"} <= codes(imported)
     assert all(doubt.message and doubt.setting == imported.setting for doubt in imported.doubts)
-    assert imported.manifest["settings"][imported.setting]["devices"] is None
+    assert imported.manifest.settings[imported.setting].devices is None
 
 
 def test_vllm_bench_figures_are_those_of_its_own_summary() -> None:

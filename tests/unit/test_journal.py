@@ -13,6 +13,7 @@ from tts_compare.domain import RequestRecord, Timeline
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.methods import METHODS
 from tts_compare.rundir import store
+from tts_compare.rundir.manifest import Manifest
 
 TOKENS = 2_000
 ROWS = 200
@@ -36,7 +37,7 @@ def row(number: int, *, method: str = "truncate") -> RequestRecord:
 def test_a_run_holds_about_a_kilobyte_a_request(tmp_path: Path) -> None:
     run = store.create(tmp_path / "run")
     with store.RowLog(run.records) as rows:
-        journal = Journal(run, {}, rows, lambda _: None)
+        journal = Journal(run, Manifest(), rows, lambda _: None)
         journal.append((row(0),))
         tracemalloc.start()
         try:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tts_compare.analysis.partners import find_partners, parse_map
 from tts_compare.errors import UsageError
+from tts_compare.rundir.facts import SettingFacts
 
 
-def facts(*ids: str) -> dict[str, dict[str, Any]]:
-    return {name: {"model": name.split("/")[1]} for name in ids}
+def facts(*ids: str) -> dict[str, SettingFacts]:
+    return {name: SettingFacts(model=name.split("/")[1]) for name in ids}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +33,7 @@ def test_settings_find_their_partners(a: tuple[str, ...], b: tuple[str, ...], fo
 
 
 def test_a_model_that_nobody_states_is_equal_to_none() -> None:
-    assert find_partners({"a/m": {}}, {"b/m": {}}) == {}
+    assert find_partners({"a/m": SettingFacts()}, {"b/m": SettingFacts()}) == {}
 
 
 def test_a_map_comes_first_and_may_name_part_of_an_id() -> None:

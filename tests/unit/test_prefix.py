@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tests.unit.test_store import record
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Call, RequestRecord, Sampling
-from tts_compare.experiment.prefix import PrefixFigures, Sent, block_told, expected_tokens, prefix_figures
+from tts_compare.experiment.prefix import Sent, block_told, expected_tokens, prefix_figures
 from tts_compare.methods import Tokens
 from tts_compare.methods.spelling import Spelling
+from tts_compare.rundir.metrics import PrefixFigures
 from tts_compare.scrape import parse
 
 

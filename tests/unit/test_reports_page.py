@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders import changed
 from tests.unit import test_reports_sample as sample
 from tts_compare.reports import REPORTS, Look, page_rows
 from tts_compare.reports.sheets import name_settings
@@ -115,6 +116,6 @@ def test_problems_come_from_the_manifest_where_none_are_given() -> None:
     """A run directory alone is enough."""
     run = sample.run_view()
     stated = [{"id": "p0", "problem": "What is 0 + 0?", "answer": "0", "subject": "algebra", "level": 1}]
-    run = replace(run, problems=(), manifest={**run.manifest, "dataset": {"name": "q", "problems": stated}})
+    run = replace(run, problems=(), manifest=changed(run.manifest, dataset={"name": "q", "problems": stated}))
     kept = page_rows.responses(run, name_settings(sample.analysis()))
     assert kept.problems[0] == {"id": "p0", "subject": "algebra", "level": 1, "text": "What is 0 + 0?", "gold": "0"}

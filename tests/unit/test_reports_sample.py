@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from tests.builders import manifest
 from tts_compare.analysis import schema
 from tts_compare.analysis.schema import Analysis, Claim, Slo, SloChoice
 from tts_compare.domain import Doubt, Problem, RequestError, RequestRecord, Timeline
@@ -22,14 +23,13 @@ SHAPES = ((1, "none"), (1, "ngram"), (2, "none"), (2, "ngram"))
 BUDGETS = (1024, 2048, 4096)
 SUBJECTS = ("algebra", "geometry", "number theory")
 LEFT_OUT = "sglang/tiny-math-1.5b/tp2-pp1-dp1/ngram"
-MANIFEST: dict[str, Any] = {
-    "format": 1,
-    "model": "org/tiny-math-1.5B",
-    "dataset": {"name": "quickstart", "sha256": "0" * 64},
-    "machine": {"cpu": "8 cores", "memory_gib": 32},
-    "settings": [{"id": "vllm/tiny-math-1.5b/tp1-pp1-dp1/none", "device": "cpu"}],
-    "left_out": [{"setting": LEFT_OUT, "reason": "SGLang has no n-gram speculation on a CPU"}],
-    "failed": [
+MANIFEST = manifest(
+    format=1,
+    dataset={"name": "quickstart", "sha256": "0" * 64},
+    machine={"cpu_model": "8 cores"},
+    settings={"vllm/tiny-math-1.5b/tp1-pp1-dp1/none": {"device": "cpu"}},
+    left_out=[{"setting": LEFT_OUT, "reason": "SGLang has no n-gram speculation on a CPU"}],
+    failed=[
         {
             "setting": "vllm/tiny-math-1.5b/tp4-pp1-dp1/none",
             "cause": "\x1b[31mnot enough memory\x1b[0m for 4 ranks",
@@ -37,7 +37,7 @@ MANIFEST: dict[str, Any] = {
             "advice": "lower --max-model-len",
         }
     ],
-}
+)
 
 
 def settings() -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import manifest
 from tts_compare.reports import labels, numbers
 from tts_compare.reports.plain import one_line, plain
 from tts_compare.reports.summary import summarise
@@ -77,8 +78,8 @@ def test_costs_of_ranks_on_a_cpu_are_not_called_gpu_seconds() -> None:
     """The unit says what was counted."""
     assert numbers.scale("device_seconds", [0.02], on_cpu=True).unit == "device-ms"
     assert numbers.scale("device_seconds", [20.0]).unit == "GPU-s"
-    gpu = RunView(manifest={"settings": {"a": {"device": "cuda"}, "b": {"device": "cpu"}}})
-    cpu = RunView(manifest={"settings": {"a": {"device": "cpu"}}})
+    gpu = RunView(manifest=manifest(settings={"a": {"device": "cuda"}, "b": {"device": "cpu"}}))
+    cpu = RunView(manifest=manifest(settings={"a": {"device": "cpu"}}))
     assert (gpu.on_cpu, cpu.on_cpu) == (False, True)
 
 
@@ -124,8 +125,8 @@ def test_sentences_name_settings_by_their_labels_the_longest_first() -> None:
 def test_the_head_says_that_two_ngram_speculations_are_not_one_algorithm() -> None:
     """Only where both engines speculate with n-grams."""
     ngram = {"speculation": {"kind": "ngram"}}
-    both = {"settings": {"a": {"backend": "vllm", **ngram}, "b": {"backend": "sglang", **ngram}}}
-    one = {"settings": {"a": {"backend": "vllm", **ngram}, "b": {"backend": "sglang"}}}
+    both = manifest(settings={"a": {"backend": "vllm", **ngram}, "b": {"backend": "sglang", **ngram}})
+    one = manifest(settings={"a": {"backend": "vllm", **ngram}, "b": {"backend": "sglang"}})
     (note,) = (text for head, text in summarise(both) if head == "note")
     assert "not one algorithm" in note
     assert "vLLM" in note
@@ -136,13 +137,14 @@ def test_the_head_says_that_two_ngram_speculations_are_not_one_algorithm() -> No
 
 def test_the_head_names_models_engines_data_set_and_machine() -> None:
     """From the manifest, in one line each."""
-    manifest = {
-        "settings": {"a": {"model": "org/m", "backend": "vllm", "engine_version": "0.32.0", "prefix_caching": False}},
-        "dataset": {"name": "math500", "problems": [{"id": "p"}] * 3},
-        "machine": {"gpus": ["H100", "H100"], "cpu_model": "EPYC", "cores": 64, "memory_bytes": 2**36},
-        "state": "running",
-    }
-    assert dict(summarise(manifest)) == {
+    problem = {"id": "p", "problem": "1 + 1?", "answer": "2"}
+    known = manifest(
+        settings={"a": {"model": "org/m", "backend": "vllm", "engine_version": "0.32.0", "prefix_caching": False}},
+        dataset={"name": "math500", "problems": [problem] * 3},
+        machine={"gpus": ["H100", "H100"], "cpu_model": "EPYC", "cores": 64, "memory_bytes": 2**36},
+        state="running",
+    )
+    assert dict(summarise(known)) == {
         "model": "org/m",
         "engines": "vllm 0.32.0",
         "dataset": "math500, 3 problems",
@@ -155,10 +157,10 @@ def test_the_head_names_models_engines_data_set_and_machine() -> None:
 def test_settings_without_figures_are_read_from_the_manifest() -> None:
     """Both those left out and those whose server failed, with the reason of each."""
     run = RunView(
-        manifest={
-            "left_out": [{"setting": "a", "reason": "needs a GPU"}],
-            "failed": [{"setting": "b", "cause": "no memory", "log": "b.log", "advice": "use less"}],
-        }
+        manifest=manifest(
+            left_out=[{"setting": "a", "reason": "needs a GPU"}],
+            failed=[{"setting": "b", "cause": "no memory", "log": "b.log", "advice": "use less"}],
+        )
     )
     assert [(one.setting, one.reason) for one in run.left_out] == [("a", "needs a GPU")]
     assert [(one.setting, one.reason, one.log, one.advice) for one in run.failed_servers] == [

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.builders import with_manifest
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.analyse import analyse
 from tts_compare.domain import Doubt
@@ -84,17 +85,17 @@ def test_a_request_that_failed_and_then_succeeded_has_not_failed() -> None:
 
 
 def test_the_death_of_an_engine_is_an_error_with_its_cause() -> None:
-    run = make_run(World(problems=20))
-    run.manifest["deaths"] = [{"setting": SETTING, "repeat": 0, "cause": "killed by signal 9"}] * 2
-    (death,) = of(run, "engine_died")
-    assert death.severity == "error"
-    assert death.message == "the engine died 2 times while it was measured: killed by signal 9"
-    assert death.setting == SETTING
+    death = {"setting": SETTING, "repeat": 0, "cause": "killed by signal 9"}
+    run = with_manifest(make_run(World(problems=20)), deaths=[death] * 2)
+    (told,) = of(run, "engine_died")
+    assert told.severity == "error"
+    assert told.message == "the engine died 2 times while it was measured: killed by signal 9"
+    assert told.setting == SETTING
 
 
 def test_a_server_that_never_came_up_is_an_error_with_its_cause() -> None:
-    run = make_run(World(problems=20))
-    run.manifest["failed"] = [{"setting": SETTING, "cause": "no memory", "log": "x.log", "advice": ""}]
+    failed = {"setting": SETTING, "cause": "no memory", "log": "x.log", "advice": ""}
+    run = with_manifest(make_run(World(problems=20)), failed=[failed])
     (told,) = of(run, "server_failed")
     assert (told.severity, told.message) == ("error", "no server: no memory")
 

@@ -18,6 +18,7 @@ from tts_compare.analysis.schema import record_schema
 from tts_compare.domain import RequestError, RequestRecord, Timeline
 from tts_compare.errors import RunError, UsageError
 from tts_compare.rundir import store
+from tts_compare.rundir.manifest import Manifest
 
 
 def record(problem: str = "p", **more: object) -> RequestRecord:
@@ -228,8 +229,8 @@ def test_no_setting_id_can_name_a_file_outside_the_run(setting: str) -> None:
 
 def test_a_manifest_is_replaced_whole(tmp_path: Path) -> None:
     run = store.create(tmp_path / "run")
-    store.write_json(run.manifest, {"format": 1, "name": "é"})
-    assert store.read_manifest(run) == {"format": 1, "name": "é"}
+    store.write_manifest(run, Manifest(format=1, name="é"))
+    assert store.read_manifest(run) == Manifest(format=1, name="é")
     run.manifest.write_text(json.dumps({"format": 99}))
     with pytest.raises(RunError, match="format 1"):
         store.read_manifest(run)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.standin import model_directory
 from tests.unit.test_store import record
@@ -18,13 +19,14 @@ from tts_compare.experiment.manifest import new_manifest
 from tts_compare.experiment.prepare import prepare
 from tts_compare.experiment.servers import change_doubts
 from tts_compare.rundir import store
+from tts_compare.rundir.manifest import Manifest
 
-Make = Callable[..., dict[str, Any]]
+Make = Callable[..., Manifest]
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Make:
-    def make(**given: Any) -> dict[str, Any]:
+    def make(**given: Any) -> Manifest:
         stated = {"backend": "vllm", "model": str(model_directory(tmp_path)), "dataset": "quickstart", "budget": "8"}
         prepared = prepare(load_experiment(None, stated | given, environ={}), fetch=False)
         return new_manifest(prepared, name="run", command=[], asked={})
@@ -35,9 +37,9 @@ def manifest(tmp_path: Path) -> Make:
 def test_a_model_that_is_not_run_again_is_still_known(manifest: Make, tmp_path: Path) -> None:
     other = model_directory(tmp_path / "other").rename(tmp_path / "larger")
     old, new = manifest(), manifest(model=str(other))
-    take_up(new, old)
-    assert {facts["model"] for facts in new["settings"].values()} == set(new["models"])
-    assert len(new["models"]) == 2
+    resumed = take_up(new, old)
+    assert {facts.model for facts in resumed.settings.values()} == set(resumed.models)
+    assert len(resumed.models) == 2
 
 
 def test_what_needs_a_longer_context_is_another_server(manifest: Make) -> None:
@@ -48,7 +50,7 @@ def test_what_needs_a_longer_context_is_another_server(manifest: Make) -> None:
 
 
 def test_what_a_method_asks_with_stays_and_how_it_chooses_may_change(manifest: Make) -> None:
-    def best_of(**options: Any) -> dict[str, Any]:
+    def best_of(**options: Any) -> Manifest:
         stated = {"scores": "http://localhost:1", "temperature": 0.5, **options}
         return manifest(method="best_of_n", samples=2, method_options={"best_of_n": stated})
 
@@ -59,9 +61,9 @@ def test_what_a_method_asks_with_stays_and_how_it_chooses_may_change(manifest: M
 
 
 def test_rows_of_two_machines_are_a_doubt(manifest: Make) -> None:
-    machine = manifest()["machine"]
+    machine = manifest().machine
     assert machine_doubts(machine, machine) == ()
-    (doubt,) = machine_doubts(machine | {"gpus": ["A"], "memory_bytes": 1}, machine)
+    (doubt,) = machine_doubts(structs.replace(machine, gpus=("A",), memory_bytes=1), machine)
     assert doubt.code == "machine_changed"
     assert "memory_bytes, gpus" in doubt.message
 

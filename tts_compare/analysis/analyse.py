@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,6 +28,7 @@ from tts_compare.analysis.schema import POINT_COLUMNS, POINT_KEY, Analysis, Slo
 from tts_compare.analysis.slo import choose
 from tts_compare.analysis.spot import spot_frame
 from tts_compare.errors import RunError
+from tts_compare.rundir.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Prepared:
 
 
 def prepare(
-    records: pl.DataFrame, grades: pl.DataFrame, manifest: Mapping[str, Any], cuts: pl.DataFrame | None = None
+    records: pl.DataFrame, grades: pl.DataFrame, manifest: Manifest, cuts: pl.DataFrame | None = None
 ) -> Prepared:
     """Join records and grades into outcomes. Raises RunError where no measured request was sent.
 
@@ -53,8 +53,7 @@ def prepare(
         raise RunError("the run holds no measured request: run it, or take it up with --resume")
     if cuts is None:
         cuts = _cuts(measured, grades)
-    policy = (manifest.get("experiment") or {}).get("policy") or "any"
-    found = outcomes(measured, grades, policy=str(policy), cuts=cuts)
+    found = outcomes(measured, grades, policy=manifest.experiment.policy, cuts=cuts)
     paid = priced(found, measured, manifest)
     return Prepared(outcomes=paid, measured=measured, cubes=cubes(paid), cuts=cuts)
 
@@ -74,7 +73,7 @@ def _cuts(measured: pl.DataFrame, grades: pl.DataFrame) -> pl.DataFrame:
 def points(
     records: pl.DataFrame,
     grades: pl.DataFrame,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     *,
     cuts: pl.DataFrame | None = None,
     resamples: int = 10_000,
@@ -98,7 +97,7 @@ _NO_PAIRS = {"required_n": pl.Int64, "n": pl.Int64}
 def analyse(
     records: pl.DataFrame,
     grades: pl.DataFrame,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     *,
     cuts: pl.DataFrame | None = None,
     resamples: int = 10_000,

@@ -9,6 +9,8 @@ import polars as pl
 
 from tts_compare.domain import RequestError
 from tts_compare.ending import ending
+from tts_compare.rundir.facts import SettingFacts
+from tts_compare.rundir.manifest import Manifest
 
 _NS = 1e-9
 _SAMPLE = ("setting", "method", "budget", "load", "problem", "repeat", "sample")
@@ -19,16 +21,14 @@ _HOW = ("error_kind", "error_status", "error_message", "finish_reason")
 LONGEST_GAP_S = 60.0
 
 
-def hosted_settings(manifest: Mapping[str, Any]) -> frozenset[str]:
+def hosted_settings(manifest: Manifest) -> frozenset[str]:
     """Settings whose server is somebody else's: a 429 that names a quota says nothing about how they serve."""
-    settings = manifest.get("settings") or {}
-    return frozenset(name for name, facts in settings.items() if _is_hosted(facts))
+    return frozenset(name for name, facts in manifest.settings.items() if _is_hosted(facts))
 
 
-def _is_hosted(facts: Mapping[str, Any]) -> bool:
+def _is_hosted(facts: SettingFacts) -> bool:
     """What the manifest says. Format 1 has no such field: what had an address and no devices was hosted."""
-    stated = facts.get("hosted")
-    return bool(facts.get("base_url") and facts.get("devices") is None) if stated is None else bool(stated)
+    return bool(facts.base_url and facts.devices is None) if facts.hosted is None else facts.hosted
 
 
 def with_endings(rows: pl.DataFrame, hosted: Collection[str] = ()) -> pl.DataFrame:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import polars as pl
 
 from tts_compare.codes import warn
 from tts_compare.domain import Doubt
+from tts_compare.rundir.facts import SettingFacts
+from tts_compare.rundir.manifest import Manifest
 
 _SHARE = 0.5
 
 
-def cache_hits(calls: pl.DataFrame, manifest: Mapping[str, Any]) -> list[Doubt]:
+def cache_hits(calls: pl.DataFrame, manifest: Manifest) -> list[Doubt]:
     """At most one doubt a setting.
 
     Where it was known what its points' own prompts explain, more than that is one; else any prompt token from the cache
@@ -37,17 +36,12 @@ def cache_hits(calls: pl.DataFrame, manifest: Mapping[str, Any]) -> list[Doubt]:
     return found
 
 
-def _figures(manifest: Mapping[str, Any], setting: str) -> list[tuple[int, int]]:
+def _figures(manifest: Manifest, setting: str) -> list[tuple[int, int]]:
     """Tokens found in the cache and tokens expected there, a pair a measured point; empty where one is not known."""
-    rows = [
-        row.get("prefix") or {}
-        for row in (manifest.get("server_metrics") or {}).get(setting) or ()
-        if row.get("phase") in (None, "measured")
-    ]
-    if any(row.get("expected_tokens") is None for row in rows):
-        return []
+    rows = [row.prefix for row in manifest.server_metrics.get(setting, ()) if row.phase == "measured"]
     # Where neither the usage nor a counter tells of hits, none were claimed.
-    return [(row.get("observed_tokens") or 0, row["expected_tokens"]) for row in rows]
+    known = [(row.observed_tokens or 0, row.expected_tokens) for row in rows if row.expected_tokens is not None]
+    return known if len(known) == len(rows) else []
 
 
 def _unexplained(figures: list[tuple[int, int]]) -> str | None:
@@ -58,8 +52,8 @@ def _unexplained(figures: list[tuple[int, int]]) -> str | None:
     return f"{seen} prompt tokens came from the prefix cache, {expected} were expected"
 
 
-def _large(share: float, manifest: Mapping[str, Any], setting: str) -> str | None:
-    caching = ((manifest.get("settings") or {}).get(setting) or {}).get("prefix_caching")
-    if share <= (_SHARE if caching else 0.0):
+def _large(share: float, manifest: Manifest, setting: str) -> str | None:
+    facts = manifest.settings.get(setting, SettingFacts())
+    if share <= (_SHARE if facts.prefix_caching else 0.0):
         return None
     return f"{100.0 * share:.0f} % of the prompt tokens came from the prefix cache"

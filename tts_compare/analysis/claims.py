@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tts_compare.analysis.evidence import Evidence
 from tts_compare.analysis.schema import Claim
 from tts_compare.analysis.tested import Cell, Tested, Untestable
 from tts_compare.analysis.ties import tokens_choose_wrongly
+from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,7 +134,7 @@ TITLES: Mapping[str, str] = {statement.letter: statement.title for statement in 
 
 
 def judge_claims(
-    cubes: Sequence[Cube], weights: Sequence[Floats], manifest: Mapping[str, Any], *, only: str = ""
+    cubes: Sequence[Cube], weights: Sequence[Floats], manifest: Manifest, *, only: str = ""
 ) -> tuple[Claim, ...]:
     """Every claim, on the cube (load and policy) with the most compared points.
 

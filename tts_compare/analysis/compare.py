@@ -19,6 +19,8 @@ from tts_compare.analysis.ratios import Duel, Ratios, find_ratios
 from tts_compare.analysis.schema import PAIR_COLUMNS
 from tts_compare.analysis.verdicts import accuracy_verdict, ratio_verdict
 from tts_compare.analysis.withheld import ONE_START, TOLERATED_SAMPLES, Withheld, withhold
+from tts_compare.rundir.facts import SettingFacts
+from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,35 +64,31 @@ class Pair:
         return Duel(cube=cube, a=self.a, b=self.b, mask=self.mask)
 
 
-def difference_axis(a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
+def difference_axis(a: SettingFacts, b: SettingFacts) -> str | None:
     """The one axis two settings (of the manifest) differ in, None for none or several.
 
     Two engines have different versions by nature, so versions count within one engine only.
     """
-    same_engine = a.get("backend") == b.get("backend")
+    same_engine = a.backend == b.backend
     found = [axis for axis in SETTING_AXES if (axis != "version" or same_engine) and _facet(a, axis) != _facet(b, axis)]
     return found[0] if len(found) == 1 else None
 
 
-def _facet(facts: Mapping[str, Any], axis: str) -> Any:
+def _facet(facts: SettingFacts, axis: str) -> object:
     if axis == "version":
-        return facts.get("engine_version") or facts.get("version")
+        return facts.engine_version or facts.version
     if axis == "speculation":
-        drafts = facts.get("speculation") or {}
-        return "none" if drafts.get("kind", "none") == "none" else tuple(sorted((k, str(v)) for k, v in drafts.items()))
-    value = facts.get(axis)
-    return tuple(value) if isinstance(value, list) else value
+        return "none" if facts.speculation.kind == "none" else facts.speculation
+    return getattr(facts, axis)
 
 
-def _plainness(facts: Mapping[str, Any]) -> tuple[Any, ...]:
+def _plainness(facts: SettingFacts) -> tuple[Any, ...]:
     """Sorts no speculation before speculation, fewer devices before more."""
-    ranks = facts.get("devices") or 0
-    return (_facet(facts, "speculation") != "none", ranks, str(facts.get("backend")), str(_facet(facts, "version")))
+    return (facts.speculation.kind != "none", facts.devices or 0, facts.backend, str(_facet(facts, "version")))
 
 
-def setting_pairs(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def setting_pairs(settings: Mapping[str, SettingFacts]) -> Iterator[tuple[str, str, str]]:
     """(axis, a, b) of every two settings that differ in one thing."""
-    settings = manifest.get("settings") or {}
     for first, second in combinations(sorted(settings), 2):
         axis = difference_axis(settings[first], settings[second])
         if axis is not None:
@@ -98,7 +96,7 @@ def setting_pairs(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
             yield axis, a, b
 
 
-def cube_pairs(cube: Cube, manifest: Mapping[str, Any]) -> list[Pair]:
+def cube_pairs(cube: Cube, manifest: Manifest) -> list[Pair]:
     """Every pair of points of a cube along one axis: settings with the same work, and methods of one setting."""
     by_setting: dict[str, dict[tuple[str, int, int], int]] = {}
     for point, key in enumerate(cube.keys):
@@ -106,13 +104,13 @@ def cube_pairs(cube: Cube, manifest: Mapping[str, Any]) -> list[Pair]:
         by_setting.setdefault(str(key["setting"]), {})[work] = point
     found = [
         (axis, by_setting[a][work], by_setting[b][work])
-        for axis, a, b in setting_pairs(manifest)
+        for axis, a, b in setting_pairs(manifest.settings)
         for work in by_setting.get(a, {})
         if work in by_setting.get(b, {})
     ]
     for works in by_setting.values():
         found += [("method", works[a], works[b]) for a, b in _method_pairs(list(works))]
-    dead = {str(death.get("setting")) for death in manifest.get("deaths") or ()}
+    dead = {death.setting for death in manifest.deaths}
     return [
         Pair(
             axis=axis,
@@ -143,7 +141,7 @@ def _method_pairs(works: Sequence[tuple[str, int, int]]) -> Iterator[tuple[tuple
         yield from ((smallest[m], largest[m]) for m in largest if smallest[m] != largest[m])
 
 
-def pair_frame(cubes: Sequence[Cube], manifest: Mapping[str, Any], weights: Weights) -> pl.DataFrame:
+def pair_frame(cubes: Sequence[Cube], manifest: Manifest, weights: Weights) -> pl.DataFrame:
     """PAIR_COLUMNS of every comparison of a run, corrected for their number (``families.step_down``)."""
     return pair_rows([(cube, cube_pairs(cube, manifest)) for cube in cubes], weights)
 

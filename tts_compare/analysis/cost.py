@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import polars as pl
+from msgspec import UNSET
 
 from tts_compare.analysis.attempts import hosted_settings
 from tts_compare.analysis.samples import occupancy, walls
+from tts_compare.rundir.facts import ExperimentFacts, ModelRow, SettingFacts
+from tts_compare.rundir.manifest import Manifest
 
 _POINT_WORK = ("setting", "method", "record_budget", "load")
 
 
-def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:
+def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
     """Outcomes with ``devices``, ``wall_s``, ``bill_gpu_s``, ``least_gpu_s``, ``usd``, ``flops``, and what a failed one
     is charged at most (``cap_*``).
 
@@ -59,7 +62,7 @@ def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str
     )
 
 
-def _rejected(manifest: Mapping[str, Any], measured: pl.DataFrame) -> pl.DataFrame:
+def _rejected(manifest: Manifest, measured: pl.DataFrame) -> pl.DataFrame:
     return server_figures(manifest, measured).select(*_POINT_WORK, "rejected_per_token")
 
 
@@ -79,30 +82,29 @@ def _caps() -> dict[str, pl.Expr]:
     }
 
 
-def _setting_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
+def _setting_figures(manifest: Manifest) -> pl.DataFrame:
     """One row a setting: devices, prices and the sizes of its model; null where the manifest does not say."""
-    experiment = manifest.get("experiment") or {}
-    hourly = experiment.get("gpu_hour_usd")
+    experiment = manifest.experiment
     hosted = hosted_settings(manifest)
-    models = manifest.get("models") or {}
     rows = []
-    for setting, facts in (manifest.get("settings") or {}).items():
-        price = facts.get("price") or {}
-        model = models.get(facts.get("model")) or {}
-        layers, width = model.get("num_layers"), _attention_width(model)
+    for setting, facts in manifest.settings.items():
+        price = facts.price
+        model = manifest.models.get(facts.model, ModelRow())
+        layers, width = model.num_layers, _attention_width(model)
+        hourly = experiment.gpu_hour_usd if facts.gpu_hour_usd is None else facts.gpu_hour_usd
         rows.append(
             {
                 "setting": setting,
-                "model": facts.get("model"),
+                "model": facts.model or None,
                 "hosted": setting in hosted,
                 **_rules(facts, experiment),
-                "devices": facts.get("devices"),
-                "gpu_hour_usd": None if facts.get("devices") is None else facts.get("gpu_hour_usd", hourly),
-                "price_input": price.get("input"),
-                "price_output": price.get("output"),
-                "price_cached": price.get("cached") if price.get("cached") is not None else price.get("input"),
+                "devices": facts.devices,
+                "gpu_hour_usd": None if facts.devices is None else hourly,
+                "price_input": price.input if price else None,
+                "price_output": price.output if price else None,
+                "price_cached": None if price is None else price.input if price.cached is None else price.cached,
                 # Runs of older versions say the parameters alone.
-                "parameters": model.get("active_parameters", model.get("parameters")),
+                "parameters": model.parameters if model.active_parameters is UNSET else model.active_parameters,
                 "attention_flops": None if layers is None or width is None else 4.0 * layers * width,
             }
         )
@@ -117,21 +119,19 @@ def _setting_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, strict=False)
 
 
-def _rules(facts: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, Any]:
+def _rules(facts: SettingFacts, experiment: ExperimentFacts) -> dict[str, Any]:
     """``total_s``, and the limits and retry rules a setting was measured under as one text, None where unknown."""
-    limits = facts.get("limits") or experiment.get("limits")
-    retry = facts.get("retry") or experiment.get("retry")
-    stated = {"limits": limits, "retry": retry} if limits else None
-    total_s = (limits or {}).get("total_s")
-    return {"limits": json.dumps(stated, sort_keys=True) if stated else None, "total_s": total_s}
+    limits = facts.limits or experiment.limits
+    if limits is None:
+        return {"limits": None, "total_s": None}
+    stated = msgspec.to_builtins({"limits": limits, "retry": facts.retry or experiment.retry})
+    return {"limits": json.dumps(stated, sort_keys=True), "total_s": limits.total_s}
 
 
-def _attention_width(model: Mapping[str, Any]) -> float | None:
-    heads, head = model.get("num_heads"), model.get("head_dim")
-    if heads is not None and head is not None:
-        return float(heads) * float(head)
-    hidden = model.get("hidden_size")
-    return None if hidden is None else float(hidden)
+def _attention_width(model: ModelRow) -> float | None:
+    if model.num_heads is not None and model.head_dim is not None:
+        return float(model.num_heads * model.head_dim)
+    return None if model.hidden_size is None else float(model.hidden_size)
 
 
 def _usd() -> pl.Expr:
@@ -162,7 +162,7 @@ _COUNTERS = ("attempts", "energy_j", "accepted_tokens", "draft_steps", "prefix_h
 _ENGINE_COUNTERS = ("draft_tokens", "preemptions")
 
 
-def server_figures(manifest: Mapping[str, Any], measured: pl.DataFrame) -> pl.DataFrame:
+def server_figures(manifest: Manifest, measured: pl.DataFrame) -> pl.DataFrame:
     """What the servers' own counters say of each point: energy, drafts, preemptions, prefix-cache hits, over repeats.
 
     Read from ``server_metrics[setting]``: rows of method, budget, load, repeat, phase and the counters' changes. An
@@ -170,12 +170,12 @@ def server_figures(manifest: Mapping[str, Any], measured: pl.DataFrame) -> pl.Da
     where ``measured`` has attempts that no row covers: those of a stretch that was killed, whose end was not read.
     """
     rows = [
-        {"setting": setting, "gauge": (row.get("server") or {}).get("acceptance_length")}
-        | {name: row.get(name) for name in ("method", "budget", "load", *_COUNTERS)}
-        | {name: (row.get("server") or {}).get(name) for name in _ENGINE_COUNTERS}
-        for setting, found in (manifest.get("server_metrics") or {}).items()
-        for row in found or []
-        if row.get("phase") in (None, "measured")
+        {"setting": setting, "gauge": row.server.acceptance_length}
+        | {name: getattr(row, name) for name in ("method", "budget", "load", *_COUNTERS)}
+        | {name: getattr(row.server, name) for name in _ENGINE_COUNTERS}
+        for setting, found in manifest.server_metrics.items()
+        for row in found
+        if row.phase == "measured"
     ]
     schema = {"setting": pl.String, "method": pl.String, "budget": pl.Int64, "load": pl.String, "gauge": pl.Float64}
     frame = pl.DataFrame(rows, schema=schema | dict.fromkeys((*_COUNTERS, *_ENGINE_COUNTERS), pl.Float64), strict=False)

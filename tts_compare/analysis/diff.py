@@ -21,12 +21,14 @@ from tts_compare.analysis.points import Weights
 from tts_compare.analysis.ratios import Duel
 from tts_compare.analysis.tolerance import SHARES, Tolerance
 from tts_compare.analysis.withheld import TOLERATED_MISSING, is_derived_under_load, same_limits
+from tts_compare.rundir.facts import SettingFacts
+from tts_compare.rundir.manifest import Manifest, plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: One run: records, grades, manifest.
-RunFrames = tuple[pl.DataFrame, pl.DataFrame, Mapping[str, Any]]
+RunFrames = tuple[pl.DataFrame, pl.DataFrame, Manifest]
 #: Setting of the first run, method, load.
 Work = tuple[str, str, str]
 _SIDE = "\x1f"
@@ -140,9 +142,8 @@ def _together(a: pl.DataFrame, b: pl.DataFrame, partners: Mapping[str, str]) -> 
     return both.with_columns(round=pl.lit(0, dtype=pl.Int64)) if (rounds["round"] > 1).any() else both
 
 
-def _measured_facts(outcomes: pl.DataFrame, manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    settings = manifest.get("settings") or {}
-    return {name: settings.get(name) or {} for name in outcomes["setting"].unique().sort().to_list()}
+def _measured_facts(outcomes: pl.DataFrame, manifest: Manifest) -> dict[str, SettingFacts]:
+    return {name: manifest.settings.get(name, SettingFacts()) for name in outcomes["setting"].unique().sort().to_list()}
 
 
 def _checks(
@@ -251,13 +252,13 @@ def _planned(cube: Cube, a: int, b: int, common: frozenset[str] | None) -> NDArr
     return np.asarray(known & np.array([name in common for name in cube.problems]), dtype=np.bool_)
 
 
-def _common_problems(a: Mapping[str, Any], b: Mapping[str, Any]) -> frozenset[str] | None:
-    listed = [(run.get("dataset") or {}).get("problems") or () for run in (a, b)]
-    return frozenset.intersection(*(frozenset(row["id"] for row in rows) for rows in listed)) if all(listed) else None
+def _common_problems(a: Manifest, b: Manifest) -> frozenset[str] | None:
+    listed = [run.dataset.problems for run in (a, b)]
+    return frozenset.intersection(*(frozenset(row.id for row in rows) for rows in listed)) if all(listed) else None
 
 
-def _dead(manifest: Mapping[str, Any]) -> list[str]:
-    return [str(death.get("setting")) for death in manifest.get("deaths") or ()]
+def _dead(manifest: Manifest) -> list[str]:
+    return [death.setting for death in manifest.deaths]
 
 
 def label_setting(key: Mapping[str, Any]) -> str:
@@ -270,9 +271,9 @@ def _plain_label(cube: Cube, point: int) -> str:
     return place_label(key | {"setting": label_setting(key)})
 
 
-def manifest_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
+def manifest_changes(a: Manifest, b: Manifest) -> list[Change]:
     """Every leaf at which two manifests differ, what differs between any two runs left out."""
-    return _changes("", a, b)
+    return _changes("", plain(a), plain(b))
 
 
 def _changes(path: str, a: Any, b: Any) -> list[Change]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import polars as pl
 
@@ -17,8 +15,9 @@ from tts_compare.analysis.samples import call_rows, measured_rows, walls
 from tts_compare.analysis.schema import POINT_KEY
 from tts_compare.analysis.scoring import scoring_doubts
 from tts_compare.analysis.spot import TOLERANCE
-from tts_compare.codes import stated, warn
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt
+from tts_compare.rundir.manifest import Manifest
 
 _COLD_TIMES = 3.0
 _DRIFT = 0.05
@@ -27,14 +26,14 @@ _LATE_S = 0.05
 
 
 def find_doubts(
-    points: pl.DataFrame, records: pl.DataFrame, spot: pl.DataFrame, pairs: pl.DataFrame, manifest: Mapping[str, Any]
+    points: pl.DataFrame, records: pl.DataFrame, spot: pl.DataFrame, pairs: pl.DataFrame, manifest: Manifest
 ) -> tuple[Doubt, ...]:
     """Every warning of a run, those of the manifest first."""
     measured = measured_rows(records, hosted_settings(manifest))
     calls = call_rows(measured).filter("ok")
-    priced = frozenset(name for name, facts in (manifest.get("settings") or {}).items() if facts.get("price"))
+    priced = frozenset(name for name, facts in manifest.settings.items() if facts.price)
     return (
-        *(stated(row) for row in manifest.get("doubts") or []),
+        *manifest.doubts,
         *request_warnings(measured, points, manifest),
         *point_warnings(points, priced),
         *scoring_doubts(points, records, manifest),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tts_compare.analysis.compare import Pair
 from tts_compare.analysis.cube import Cube
@@ -16,6 +16,8 @@ from tts_compare.analysis.resampling import Estimate, Term, log_contrast
 from tts_compare.analysis.rounds import LEAST_ROUNDS, count_rounds
 from tts_compare.analysis.starts import ENOUGH_STARTS, of_two_kinds, start_rates
 from tts_compare.analysis.withheld import ONE_START, is_derived_under_load, same_limits
+from tts_compare.rundir.facts import ModelRow, SettingFacts
+from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,34 +39,33 @@ class Evidence:
 
     cube: Cube
     weights: Floats
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     pairs: tuple[Pair, ...]
 
     def model(self, point: int) -> str:
         """The model of a point's setting."""
-        return str(self.facts(point).get("model"))
+        return self.facts(point).model
 
     def budget(self, point: int) -> int:
         """The token budget of a point."""
         return int(self.cube.keys[point]["budget"])
 
-    def facts(self, point: int) -> Mapping[str, Any]:
+    def facts(self, point: int) -> SettingFacts:
         """The manifest's entry of a point's setting."""
-        found: Mapping[str, Any] = (self.manifest.get("settings") or {}).get(self.cube.keys[point]["setting"]) or {}
-        return found
+        return self.manifest.settings.get(self.cube.keys[point]["setting"], SettingFacts())
 
     def parameters(self, model: str) -> float:
         """Parameters of a model, nan where the manifest does not say."""
-        count = ((self.manifest.get("models") or {}).get(model) or {}).get("parameters")
+        count = self.manifest.models.get(model, ModelRow()).parameters
         return math.nan if count is None else float(count)
 
     def drafts(self, point: int) -> bool:
         """Whether a point's setting speculates."""
-        return bool((self.facts(point).get("speculation") or {}).get("kind", "none") != "none")
+        return self.facts(point).speculation.kind != "none"
 
     def ranks(self, point: int) -> int:
         """The degree of tensor parallelism of a point's setting."""
-        return int(self.facts(point).get("tensor_parallel") or 1)
+        return self.facts(point).tensor_parallel
 
     def timed(self, point: int) -> bool:
         """Whether a point is compared with all others and its latency is one that a user would wait."""

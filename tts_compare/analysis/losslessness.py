@@ -15,6 +15,7 @@ from tts_compare.analysis.intervals import clustered_wilson, paired_difference, 
 from tts_compare.analysis.outcomes import last_grades
 from tts_compare.analysis.samples import last_attempts, measured_rows
 from tts_compare.analysis.schema import LOSSLESS_COLUMNS
+from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ Judged = Mapping[tuple[str, str, int, str], pl.DataFrame]
 """Grades of a setting, method, budget and load."""
 
 
-def losslessness_frame(records: pl.DataFrame, grades: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:
+def losslessness_frame(records: pl.DataFrame, grades: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
     """LOSSLESS_COLUMNS of every pair of settings whose difference should not change the text.
 
     records: with ``text`` and ``reasoning`` (no rows otherwise), and best with timelines or token ids, without which
@@ -45,7 +46,7 @@ def losslessness_frame(records: pl.DataFrame, grades: pl.DataFrame, manifest: Ma
     by_setting = {str(key[0]): part for key, part in rows.partition_by("setting", as_dict=True).items()}
     judged = _judged(grades)
     found = []
-    for axis, a, b in setting_pairs(manifest):
+    for axis, a, b in setting_pairs(manifest.settings):
         if SETTING_AXES[axis] and a in by_setting and b in by_setting:
             both = by_setting[a].join(by_setting[b], on=[*_WORK, *_ANSWER], suffix="_b")
             for key, part in both.partition_by(_WORK, as_dict=True).items():

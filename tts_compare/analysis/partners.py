@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 from tts_compare.domain import model_slug
 from tts_compare.errors import UsageError
+from tts_compare.rundir.facts import SettingFacts
 
 _VERSION = re.compile(r"==[^/]*")
 _BETWEEN = re.compile(r"(?<!=)=(?!=)")
 
-Facts = Mapping[str, Mapping[str, Any]]
+Facts = Mapping[str, SettingFacts]
 
 
 def find_partners(a: Facts, b: Facts, *, mapped: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -74,6 +74,6 @@ def _by_name(olds: Collection[str], news: Collection[str], name: Callable[[str],
     }
 
 
-def _equal_models(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    names = [model_slug(str(facts["model"])) for facts in (a, b) if facts.get("model")]
+def _equal_models(a: SettingFacts, b: SettingFacts) -> bool:
+    names = [model_slug(facts.model) for facts in (a, b) if facts.model]
     return len(names) == 2 and names[0] == names[1]

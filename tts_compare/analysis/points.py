@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from tts_compare.analysis.intervals import (
 from tts_compare.analysis.resampling import Estimate, Term, draw_weights, log_contrasts
 from tts_compare.analysis.schema import POINT_KEY, point_schema
 from tts_compare.analysis.sums import point_sums
+from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class Weights:
 
 
 def points_frame(
-    outcomes: pl.DataFrame, measured: pl.DataFrame, cubes: list[Cube], manifest: Mapping[str, Any], weights: Weights
+    outcomes: pl.DataFrame, measured: pl.DataFrame, cubes: list[Cube], manifest: Manifest, weights: Weights
 ) -> pl.DataFrame:
     """Every column of POINT_COLUMNS but those of the frontiers, which stay null. outcomes: priced.
 

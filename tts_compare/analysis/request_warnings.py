@@ -12,6 +12,7 @@ from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.samples import last_attempts
 from tts_compare.codes import CODES, warn
 from tts_compare.domain import Doubt
+from tts_compare.rundir.manifest import Manifest
 
 #: Kinds of failure that hold the server for as long as an answer would: they do not lighten the load.
 _SLOW = ("timeout_first_byte", "timeout_idle", "timeout_total")
@@ -21,7 +22,7 @@ _MESSAGE_CHARS = 200
 Row = dict[str, Any]
 
 
-def request_warnings(measured: pl.DataFrame, points: pl.DataFrame, manifest: Mapping[str, Any]) -> list[Doubt]:
+def request_warnings(measured: pl.DataFrame, points: pl.DataFrame, manifest: Manifest) -> list[Doubt]:
     """Warnings of each setting, in order: deaths, never sent, failed by kind, not measured, refused, retried.
 
     measured: ``samples.measured_rows``. points: those of the run. manifest: its ``deaths`` and ``failed``.
@@ -114,8 +115,8 @@ def _commonest(rows: list[Row]) -> str:
     return f"most often: {shown}" if shown and count < len(rows) else shown
 
 
-def _deaths(manifest: Mapping[str, Any]) -> Iterator[Doubt]:
-    counted = Counter((str(row["setting"]), str(row.get("cause") or "")) for row in manifest.get("deaths") or ())
+def _deaths(manifest: Manifest) -> Iterator[Doubt]:
+    counted = Counter((row.setting, row.cause) for row in manifest.deaths)
     for (setting, cause), count in counted.items():
         times = "" if count == 1 else f" {count} times"
         yield warn(
@@ -123,9 +124,9 @@ def _deaths(manifest: Mapping[str, Any]) -> Iterator[Doubt]:
         )
 
 
-def _unserved(manifest: Mapping[str, Any]) -> Iterator[Doubt]:
-    for row in manifest.get("failed") or ():
-        yield warn("server_failed", f"no server: {row.get('cause') or 'cause unknown'}", setting=row["setting"])
+def _unserved(manifest: Manifest) -> Iterator[Doubt]:
+    for row in manifest.failed:
+        yield warn("server_failed", f"no server: {row.cause or 'cause unknown'}", setting=row.setting)
 
 
 def _refused(failed: list[Row], labels: _Labels) -> Iterator[Doubt]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
@@ -11,6 +10,8 @@ from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.samples import last_attempts, measured_rows
 from tts_compare.codes import warn
 from tts_compare.domain import Doubt
+from tts_compare.rundir.facts import ScoringFacts
+from tts_compare.rundir.manifest import Manifest
 from tts_compare.scores import Score
 
 _METHOD = "best_of_n"
@@ -18,7 +19,7 @@ _METHOD = "best_of_n"
 _SATURATED = 1.0
 
 
-def scoring_facts(rows: Iterable[Score], settings: Iterable[str]) -> dict[str, dict[str, Any]]:
+def scoring_facts(rows: Iterable[Score], settings: Iterable[str]) -> dict[str, ScoringFacts]:
     """By setting: the ``model``, how many responses it ``scored``, ``busy_s`` and ``saturated``.
 
     busy_s: seconds in which at least one of the answered requests was under way. saturated: problems whose best
@@ -29,19 +30,19 @@ def scoring_facts(rows: Iterable[Score], settings: Iterable[str]) -> dict[str, d
         if row.score is not None:
             found.setdefault(row.setting, []).append(row)
     return {
-        setting: {
-            "model": mine[0].by.model if mine else None,
-            "scored": len({row.key for row in mine}),
-            "busy_s": _busy_s(mine),
-            "saturated": _saturated(mine),
-        }
+        setting: ScoringFacts(
+            model=mine[0].by.model if mine else None,
+            scored=len({row.key for row in mine}),
+            busy_s=_busy_s(mine),
+            saturated=_saturated(mine),
+        )
         for setting, mine in found.items()
     }
 
 
-def scoring_doubts(points: pl.DataFrame, records: pl.DataFrame, manifest: Mapping[str, Any]) -> list[Doubt]:
+def scoring_doubts(points: pl.DataFrame, records: pl.DataFrame, manifest: Manifest) -> list[Doubt]:
     """The doubts of ``best_of_n``. manifest: its ``scoring`` has the facts of the settings a reward model scored."""
-    facts: Mapping[str, Mapping[str, Any]] = manifest.get("scoring") or {}
+    facts = manifest.scoring
     labels: dict[str, dict[str, None]] = {}
     for row in points.filter(pl.col("method") == _METHOD).iter_rows(named=True):
         labels.setdefault(row["setting"], {})[place_label(row)] = None
@@ -64,13 +65,13 @@ def scoring_doubts(points: pl.DataFrame, records: pl.DataFrame, manifest: Mappin
     return found
 
 
-def _of_endpoint(facts: Mapping[str, Any], answered: int) -> Iterator[tuple[str, str]]:
+def _of_endpoint(facts: ScoringFacts, answered: int) -> Iterator[tuple[str, str]]:
     """Code and message of each warning. answered: how many responses there were to score."""
-    scored = facts["scored"]
+    scored = facts.scored
     if scored:
         yield (
             "scoring_apart",
-            f"scoring {scored} responses by {facts['model']} took {facts['busy_s']:.3g} s, which are in no latency "
+            f"scoring {scored} responses by {facts.model} took {facts.busy_s:.3g} s, which are in no latency "
             "and no cost",
         )
     if scored < answered:
@@ -78,10 +79,10 @@ def _of_endpoint(facts: Mapping[str, Any], answered: int) -> Iterator[tuple[str,
             "unscored",
             f"{answered - scored} of {answered} responses have no score; choices that need them are ungraded",
         )
-    if facts["saturated"]:
+    if facts.saturated:
         yield (
             "scores_saturated",
-            f"for {facts['saturated']} problems several responses share a best score of exactly 1: the first is taken",
+            f"for {facts.saturated} problems several responses share a best score of exactly 1: the first is taken",
         )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from tts_compare.cli.terminal import console, talk
 from tts_compare.errors import TTSCompareError, UsageError
 from tts_compare.rundir import store
@@ -17,6 +19,7 @@ from tts_compare.rundir import store
 if TYPE_CHECKING:
     from tts_compare.domain import Grade
     from tts_compare.grading.judgement import Grader
+    from tts_compare.rundir.manifest import Manifest
 
 
 def grade_command(arguments: Namespace) -> int:
@@ -56,16 +59,17 @@ def _regrade(arguments: Namespace, run: store.RunDir) -> int:
 
     manifest = store.read_manifest(run)
     if arguments.scores:
-        with_scores(manifest, arguments.scores, key_env=arguments.scores_api_key_env)
-    policy = arguments.policy or manifest["experiment"]["policy"]
-    asked = arguments.grader or manifest["experiment"]["grader"]
+        manifest = with_scores(manifest, arguments.scores, key_env=arguments.scores_api_key_env)
+    policy = arguments.policy or manifest.experiment.policy
+    asked = arguments.grader or manifest.experiment.grader
     grader: Grader = "layered" if asked == "both" else asked
     with store.Lock(run), Judge(run, manifest, policy=policy, grader=grader, limit_s=arguments.timeout) as judge:
         unasked = _score(arguments, run, manifest)
         grades = list(judge.grade_all())
         write_grades(run, grades)
-        manifest["experiment"] |= {"policy": policy, "grader": asked}
-        store.write_json(run.manifest, manifest, private=run.private)
+        judged = structs.replace(manifest.experiment, policy=policy, grader=asked)
+        manifest = structs.replace(manifest, experiment=judged)
+        store.write_manifest(run, manifest, private=run.private)
         write_points(run, manifest)
     if asked == "both":
         with Judge(run, manifest, policy=policy, grader="math-verify", limit_s=arguments.timeout) as other:
@@ -78,7 +82,7 @@ def _regrade(arguments: Namespace, run: store.RunDir) -> int:
     return 0
 
 
-def _score(arguments: Namespace, run: store.RunDir, manifest: dict[str, Any]) -> TTSCompareError | None:
+def _score(arguments: Namespace, run: store.RunDir, manifest: Manifest) -> TTSCompareError | None:
     """Ask for the scores that are missing, only where the command line says whom: a run may be somebody else's.
 
     Returns what went wrong, for grading goes on with what is there.
@@ -138,10 +142,10 @@ def _explain(arguments: Namespace, run: store.RunDir) -> int:
     if arguments.explain not in problems:
         raise UsageError(f"no problem {arguments.explain!r} in this run; its problems: {_some(problems)}")
     rows = [row for row in store.read_rows(run.records, RequestRecord) if row.problem == arguments.explain]
-    policy = arguments.policy or manifest["experiment"]["policy"]
-    asked = arguments.grader or manifest["experiment"]["grader"]
+    policy = arguments.policy or manifest.experiment.policy
+    asked = arguments.grader or manifest.experiment.grader
     grader: Grader = "layered" if asked == "both" else asked
-    wanted = list(targets(rows, problems, policy=policy, stop_at=manifest["prompt"].get("stop_at")))
+    wanted = list(targets(rows, problems, policy=policy, stop_at=manifest.prompt.stop_at))
     if not wanted:
         talk(f"nothing to explain: no response to {arguments.explain!r} succeeded")
     with GraderPool(limit_s=arguments.timeout) as pool:

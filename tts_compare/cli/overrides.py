@@ -43,5 +43,5 @@ def asked_by(arguments: Namespace) -> Asked:
     run = store.RunDir(Path(arguments.resume)) if arguments.resume else None
     if run is None or not run.manifest.is_file():
         return asked
-    before = store.read_manifest(run).get("asked") or {}
-    return Asked(config=asked.config or before.get("config"), flags={**(before.get("flags") or {}), **flags})
+    before = store.read_manifest(run).asked
+    return Asked(config=asked.config or before.config, flags={**before.flags, **flags})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from tts_compare.client.audit import Audit, Probe, doubts_of, watch
+from tts_compare.client.audit import Probe, doubts_of, watch
 from tts_compare.client.limits import Limits, Stamps
 from tts_compare.client.send import open_client, send
 from tts_compare.client.transport import StampingTransport
 from tts_compare.client.workers import Workers
 
 __all__ = [
-    "Audit",
     "Limits",
     "Probe",
     "StampingTransport",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord
+from tts_compare.rundir.metrics import ClientFigures
 
 SAMPLE_S = 0.02
 MAX_SAMPLES = 2**16
@@ -24,29 +25,6 @@ MAX_CPU_SHARE = 0.85
 MAX_SEND_LAG_P99_MS = 50.0
 MAX_TRAIL_P50_MS = 10.0
 MAX_STILL_S = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
-    """How the client fared; None where there was nothing to measure.
-
-    loop_lag_*: how late the event loop ran a timer. cpu_share: CPU seconds of the busiest client process by wall
-    seconds (1 is one core). send_lag_p99_ms: sent minus scheduled, open loop. trail_*: the client's time from first to
-    last token minus the engine's own figure for the request. histogram_trail_ms: the client's mean TTFT minus the mean
-    of the engine's histogram, where it gives no figures per request. still_s: the longest time a client process stood
-    still, the machine's own sleep included.
-    """
-
-    loop_lag_p50_ms: float | None = None
-    loop_lag_p99_ms: float | None = None
-    loop_lag_max_ms: float | None = None
-    cpu_share: float | None = None
-    send_lag_p99_ms: float | None = None
-    trail_p50_ms: float | None = None
-    trail_p99_ms: float | None = None
-    histogram_trail_ms: float | None = None
-    still_s: float | None = None
-    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +83,7 @@ class Probe:
         *,
         server_ttft_s: tuple[float, float] | None = None,
         others: Sequence[LoopFigures] = (),
-    ) -> Audit:
+    ) -> ClientFigures:
         """Judge the time since ``watch`` was opened.
 
         rows: what was sent meanwhile. server_ttft_s: sum (seconds) and count by which the engine's TTFT histogram
@@ -141,7 +119,7 @@ def audit_of(
     processes: Sequence[LoopFigures],
     *,
     server_ttft_s: tuple[float, float] | None = None,
-) -> Audit:
+) -> ClientFigures:
     """Make an audit of rows and of the client's processes."""
     rows = tuple(rows)
     send_lags = sorted(
@@ -157,7 +135,7 @@ def audit_of(
     # The process whose loop was slowest speaks for all: its rows are the ones in doubt.
     worst = max(processes, key=lambda p: quantile(p.lags_ms, 0.99) or 0.0, default=None)
     lags = worst.lags_ms if worst else ()
-    return Audit(
+    return ClientFigures(
         loop_lag_p50_ms=quantile(lags, 0.5),
         loop_lag_p99_ms=quantile(lags, 0.99),
         loop_lag_max_ms=quantile(lags, 1.0),
@@ -184,7 +162,7 @@ def quantile(ordered: Sequence[float], q: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else None
 
 
-def doubts_of(audit: Audit, *, setting: str | None = None) -> tuple[Doubt, ...]:
+def doubts_of(audit: ClientFigures, *, setting: str | None = None) -> tuple[Doubt, ...]:
     """Return what an audit casts doubt on; ``setting`` is the id of the setting whose point it was."""
     found: list[tuple[str, str]] = []
     if (lag := audit.loop_lag_p99_ms) is not None and lag > MAX_LAG_P99_MS:

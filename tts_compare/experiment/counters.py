@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from tts_compare.backends.protocol import MetricNames
 from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord
+from tts_compare.rundir.metrics import ServerFigures
 from tts_compare.scrape import Counters, change, change_by, total
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerFigures:
-    """Changes of a server's counters over one point; None where it does not have the counter.
-
-    acceptance_rate: accepted / proposed draft tokens. acceptance_length: 1 + accepted draft tokens / draft steps.
-    accepted_per_position: share of draft steps whose token at that position was accepted.
-    queue_mean_s: mean seconds a request waited before it ran.
-    """
-
-    requests: float | None = None
-    prompt_tokens: float | None = None
-    generation_tokens: float | None = None
-    drafts: float | None = None
-    draft_tokens: float | None = None
-    accepted_tokens: float | None = None
-    acceptance_rate: float | None = None
-    acceptance_length: float | None = None
-    accepted_per_position: dict[str, float] = field(default_factory=dict)
-    prefix_queries: float | None = None
-    prefix_hits: float | None = None
-    preemptions: float | None = None
-    queue_mean_s: float | None = None
-    running_before: float | None = None
-    waiting_before: float | None = None
 
 
 def figures(before: Counters | None, after: Counters | None, names: MetricNames) -> ServerFigures:

@@ -13,9 +13,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from msgspec import structs
+
 from tts_compare.admission import Purse
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, RequestRecord
+from tts_compare.domain import Doubt, RequestRecord, Work
 from tts_compare.errors import TTSCompareError
 from tts_compare.experiment.join import write_points
 from tts_compare.experiment.journal import Journal, light
@@ -28,9 +30,8 @@ from tts_compare.experiment.score import is_asked_with_key, score_run
 from tts_compare.experiment.servers import Fleet, find_pythons
 from tts_compare.reports.progress import Doubted, Emit, LeftOut
 from tts_compare.rundir import store
-
-#: What a run leaves behind in the manifest and that goes on when it is taken up.
-_KEPT = ("created", "clock", "server_metrics", "deaths", "command")
+from tts_compare.rundir.facts import MachineRow
+from tts_compare.rundir.manifest import Manifest, Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +73,9 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         manifest = new_manifest(prepared, name=path.resolve().name, command=command, asked=asked)
         before = store.read_manifest(run) if resumed else None
         if before:
-            take_up(manifest, before)
+            manifest = take_up(manifest, before)
         asides: list[store.Aside] = []
-        session = len(manifest["sessions"]) - 1
+        session = len(manifest.sessions) - 1
         kept = _light_rows(run, asides)
         journal = Journal(run, manifest, rows, tell, private=private, session=session, records=kept)
         if asides:  # told, and not kept: whoever reads the rows finds the same lines
@@ -89,7 +90,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         planned = state.planned()
         tell(planned)
         if before and any(left for _, left in planned.settings):
-            journal.doubt(machine_doubts(before["machine"], manifest["machine"]))
+            journal.doubt(machine_doubts(before.machine, manifest.machine))
         for item in prepared.left_out:
             tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
         _loop(state, tell)
@@ -119,31 +120,47 @@ def _commonest_error(rows: Iterable[RequestRecord]) -> str:
     return errors.most_common(1)[0][0] if errors else ""
 
 
-def take_up(new: dict[str, Any], old: dict[str, Any]) -> None:
-    """Carry over what a manifest learnt before. Raises UsageError where the two are not one run."""
+def take_up(new: Manifest, old: Manifest) -> Manifest:
+    """The new manifest with what the old one learnt. Raises UsageError where the two are not one run."""
     check_same(old, new)
-    for key in _KEPT:
-        new[key] = old[key]
-    for setting, facts in new["settings"].items():
-        before = old["settings"].get(setting, {})
-        facts.update({key: before[key] for key in ("engine_version", "argv", "env", "startup_s") if key in before})
-    for key in ("settings", "models", "chat_templates"):
-        new[key] = {**old.get(key, {}), **new[key]}
-    works, asked = old["experiment"]["work"], new["experiment"]["work"]
+    learnt = {
+        setting: structs.replace(
+            facts,
+            engine_version=before.engine_version,
+            argv=before.argv,
+            env=before.env,
+            startup_s=before.startup_s,
+        )
+        for setting, facts in new.settings.items()
+        if (before := old.settings.get(setting)) is not None
+    }
+    works, asked = old.experiment.work, new.experiment.work
     again = {_rows_of(item) for item in asked}
-    new["experiment"]["work"] = [*asked, *(item for item in works if _rows_of(item) not in again)]
-    new["sessions"] = [*(old.get("sessions") or [{"clock": old["clock"], "command": old["command"]}]), *new["sessions"]]
-    new["doubts"] += [doubt for doubt in old["doubts"] if doubt not in new["doubts"]]
+    work = (*asked, *(item for item in works if _rows_of(item) not in again))
+    return structs.replace(
+        new,
+        created=old.created,
+        clock=old.clock,
+        command=old.command,
+        server_metrics=old.server_metrics,
+        deaths=old.deaths,
+        settings={**old.settings, **new.settings, **learnt},
+        models={**old.models, **new.models},
+        chat_templates={**old.chat_templates, **new.chat_templates},
+        experiment=structs.replace(new.experiment, work=work),
+        sessions=(*(old.sessions or (Session(clock=old.clock, command=old.command),)), *new.sessions),
+        doubts=(*new.doubts, *(doubt for doubt in old.doubts if doubt not in new.doubts)),
+    )
 
 
-def _rows_of(item: Mapping[str, Any]) -> tuple[Any, ...]:
+def _rows_of(item: Work) -> tuple[object, ...]:
     """Which rows are of this work: they are judged and reported also when it is not asked for again."""
-    return (item["method"], item["budget"], item["load"], item["spot_check"])
+    return (item.method, item.budget, item.load, item.spot_check)
 
 
-def machine_doubts(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Doubt, ...]:
+def machine_doubts(old: MachineRow, new: MachineRow) -> tuple[Doubt, ...]:
     """A doubt where a run goes on elsewhere: its rows are then of two machines."""
-    changed = [name for name in new if old.get(name) != new[name]]
+    changed = [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     if not changed:
         return ()
     return (
@@ -183,7 +200,7 @@ def _loop(state: Run, tell: Emit) -> None:
             except TTSCompareError as error:
                 state.stopped = state.stopped or str(error)
 
-        journal.manifest["state"] = "interrupted"
+        journal.set_state("interrupted")
         journal.save()
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -200,7 +217,7 @@ def _loop(state: Run, tell: Emit) -> None:
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             judge.write()
             write_points(journal.run, journal.manifest)
-        journal.manifest["state"] = "stopped" if state.stopped else "done"
+        journal.set_state("stopped" if state.stopped else "done")
         journal.save()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tts_compare.analysis.compare import setting_pairs
 from tts_compare.analysis.detectable import Assumptions, Design, smallest_drop, smallest_ratio
+from tts_compare.experiment.manifest import setting_facts
 from tts_compare.experiment.prepare import Prepared
 
 #: Correlation of lengths between settings that answer alike, and between those whose texts part (other samples).
@@ -71,9 +72,9 @@ def foresee(prepared: Prepared, given: Assumptions = Assumptions()) -> Foresight
 
 def comparisons_of(prepared: Prepared) -> int:
     """The most comparisons that one axis has at the largest budget: they are corrected for together."""
-    settings = {setting.id: asdict(setting) for setting in prepared.settings}
+    settings = {setting.id: setting_facts(setting) for setting in prepared.settings}
     works = {(item.method, item.load) for item in prepared.work}
-    by_axis = Counter(axis for axis, _, _ in setting_pairs({"settings": settings}))
+    by_axis = Counter(axis for axis, _, _ in setting_pairs(settings))
     loads, methods = ({work[at] for work in works} for at in (1, 0))
     of_methods = len(settings) * len(loads) * comb(len(methods), 2)
     return max([of_methods, *(count * len(works) for count in by_axis.values())])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from msgspec import structs
 
 from tts_compare import __version__
 from tts_compare.backends import HOSTED
@@ -15,8 +16,11 @@ from tts_compare.dataset import Dataset
 from tts_compare.domain import Problem, Sampling, Setting, Work
 from tts_compare.experiment.join import write_points
 from tts_compare.experiment.judge import Judge
+from tts_compare.experiment.manifest import setting_facts
 from tts_compare.interchange import Given, Imported, read_foreign
 from tts_compare.rundir import store
+from tts_compare.rundir.facts import DatasetFacts, ExperimentFacts, ModelRow, PromptFacts
+from tts_compare.rundir.manifest import Clock, Manifest
 
 
 def import_file(
@@ -33,16 +37,14 @@ def import_file(
     with store.Lock(run), store.RowLog(run.records) as rows:
         rows.append(imported.records)
         manifest = foreign_manifest(imported, dataset, name=out.name, command=command)
-        store.write_json(run.manifest, manifest)
+        store.write_manifest(run, manifest)
         with Judge(run, manifest, policy="any") as judge:
             judge.write()
         write_points(run, manifest)
     return run, imported
 
 
-def foreign_manifest(
-    imported: Imported, dataset: Dataset | None, *, name: str, command: Sequence[str]
-) -> dict[str, Any]:
+def foreign_manifest(imported: Imported, dataset: Dataset | None, *, name: str, command: Sequence[str]) -> Manifest:
     """A manifest that says what is known, and of the rest that it is not."""
     sent = {row.problem for row in imported.records}
     problems = [problem for problem in dataset.problems if problem.id in sent] if dataset else []
@@ -58,52 +60,28 @@ def foreign_manifest(
         for budget in budgets
         for load in loads
     ]
-    return {
-        "format": store.FORMAT,
-        "name": name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "tts_compare_version": __version__,
-        "command": list(command),
-        "state": "imported",
-        "experiment": {
-            "budgets": budgets,
-            "curve": "per-budget",
-            "work": [asdict(item) for item in work],
-            "methods": ["truncate"],
-            "samples": 1,
-            "repeats": 1,
-            "loads": loads,
-            "policy": "any",
-            "grader": "layered",
-            "gpu_hour_usd": None,
-        },
-        "settings": {
-            imported.setting: {
-                **asdict(setting),
-                "backend": imported.source,
-                "devices": None,
-                "device": None,
-                "engine_version": None,
-                "argv": [],
-                "env": {},
-                "startup_s": [],
-            }
-        },
-        "left_out": [],
-        "failed": [],
-        "deaths": [],
-        "models": {imported.model: {}},
-        "dataset": {
-            "name": dataset.name if dataset else "unknown",
-            "path": dataset.path if dataset else None,
-            "sha256": dataset.sha256 if dataset else "",
-            "problems": [asdict(problem) for problem in problems],
-        },
-        "prompt": {"name": "unknown", "stop_at": None, "sha256": ""},
-        "sampling": {},
-        "seeds": {},
-        "clock": {"wall_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns()},
-        "machine": {},
-        "server_metrics": {},
-        "doubts": [asdict(doubt) for doubt in imported.doubts],
-    }
+    return Manifest(
+        name=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tts_compare_version=__version__,
+        command=tuple(command),
+        state="imported",
+        experiment=ExperimentFacts(
+            budgets=tuple(budgets),
+            curve="per-budget",
+            work=tuple(work),
+            methods=("truncate",),
+            loads=tuple(loads),
+        ),
+        settings={imported.setting: structs.replace(setting_facts(setting), backend=imported.source)},
+        models={imported.model: ModelRow()},
+        dataset=DatasetFacts(
+            name=dataset.name if dataset else "unknown",
+            path=dataset.path if dataset else None,
+            sha256=dataset.sha256 if dataset else "",
+            problems=tuple(problems),
+        ),
+        prompt=PromptFacts(name="unknown"),
+        clock=Clock(wall_ns=time.time_ns(), monotonic_ns=time.monotonic_ns()),
+        doubts=imported.doubts,
+    )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import structs
 
 from tts_compare.codes import warn
-from tts_compare.domain import Grade, RequestRecord
+from tts_compare.domain import Doubt, Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
 from tts_compare.experiment.judge import Judge, endpoint_options, write_grades
 from tts_compare.rundir import store
+from tts_compare.rundir.facts import SettingFacts
+from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,12 +25,15 @@ if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
     from tts_compare.grading.judgement import Grader
 
+#: One run: records, grades, manifest.
+RunFrames: TypeAlias = "tuple[pl.DataFrame, pl.DataFrame, Manifest]"
 
-def frames(run: store.RunDir, manifest: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Records, with texts and timelines, and grades of a run as the analysis reads them.
 
-    Rows that cannot be read are set aside, and grades that cannot be read are made anew; the manifest is given the
-    warnings that say so.
+def frames(run: store.RunDir, manifest: Manifest) -> RunFrames:
+    """Records, with texts and timelines, and grades of a run as the analysis reads them, and its manifest.
+
+    Rows that cannot be read are set aside, and grades that cannot be read are made anew; the manifest that is returned
+    has the warnings that say so.
     """
     from tts_compare.analysis.schema import grade_schema, record_schema
 
@@ -35,48 +42,45 @@ def frames(run: store.RunDir, manifest: dict[str, Any]) -> tuple[pl.DataFrame, p
     records = store.read_frame(run.records, record_schema(optional=True), kind=RequestRecord, aside=kept)
     grades = store.read_frame(run.grades, grade_schema(), kind=Grade, aside=damaged.append)
     if asides:
-        advice = "--resume sends again what these rows were of; mend or delete the lines to be rid of the warning"
-        _warn(manifest, "rows_set_aside", store.told(asides), advice)
+        manifest = _warned(manifest, warn("rows_set_aside", store.told(asides)))
     if damaged:
-        _warn(manifest, "grades_unreadable", f"{store.told(damaged)}; the run was graded anew", "")
+        manifest = _warned(manifest, warn("grades_unreadable", f"{store.told(damaged)}; the run was graded anew"))
         grades = _graded_anew(run, manifest)
-    return records, grades
+    return records, grades, manifest
 
 
-def _warn(manifest: dict[str, Any], code: str, message: str, advice: str) -> None:
-    warning: dict[str, Any] = {"code": code, "message": message, "advice": advice, "setting": None, "points": []}
-    manifest["doubts"] = [*(manifest.get("doubts") or ()), warning]
+def _warned(manifest: Manifest, warning: Doubt) -> Manifest:
+    return structs.replace(manifest, doubts=(*manifest.doubts, warning))
 
 
-def _graded_anew(run: store.RunDir, manifest: Mapping[str, Any]) -> pl.DataFrame:
+def _graded_anew(run: store.RunDir, manifest: Manifest) -> pl.DataFrame:
     """Grade a run whose grades are damaged, and replace them where the directory can be written."""
     import polars as pl
 
     from tts_compare.analysis.schema import grade_schema
 
-    asked = manifest["experiment"]["grader"]
+    asked = manifest.experiment.grader
     grader: Grader = "layered" if asked == "both" else asked
-    with Judge(run, manifest, policy=manifest["experiment"]["policy"], grader=grader) as judge:
+    with Judge(run, manifest, policy=manifest.experiment.policy, grader=grader) as judge:
         grades = list(judge.grade_all())
     with suppress(OSError, RunError):
         write_grades(run, grades)
     return pl.DataFrame([asdict(grade) for grade in grades], schema=grade_schema())
 
 
-def run_frames(run: store.RunDir) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+def run_frames(run: store.RunDir) -> RunFrames:
     """Records, grades and manifest of one run."""
-    manifest = with_scoring(run, store.read_manifest(run))
-    return (*frames(run, manifest), manifest)
+    return frames(run, with_scoring(run, store.read_manifest(run)))
 
 
-def with_scoring(run: store.RunDir, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def with_scoring(run: store.RunDir, manifest: Manifest) -> Manifest:
     """The manifest with what ``scores.jsonl`` says of the scoring, by setting; nothing where no model was asked."""
     from tts_compare.analysis.scoring import scoring_facts
     from tts_compare.scores import Score
 
     asked = endpoint_options(manifest) is not None
-    facts = scoring_facts(store.read_rows(run.scores, Score), manifest["settings"]) if asked else {}
-    return {**manifest, "scoring": facts}
+    facts = scoring_facts(store.read_rows(run.scores, Score), manifest.settings) if asked else {}
+    return structs.replace(manifest, scoring=facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,7 @@ class Judged:
     """Runs put together: what the analysis read, and what it says."""
 
     analysis: Analysis
-    manifest: dict[str, Any]
+    manifest: Manifest
     records: pl.DataFrame
     grades: pl.DataFrame
 
@@ -100,8 +104,8 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     from tts_compare.analysis.slo import parse_slo
 
     names = run_names([run.path for run in runs])
-    manifests = [with_scoring(run, store.read_manifest(run)) for run in runs]
-    parts = [frames(run, manifest) for run, manifest in zip(runs, manifests, strict=True)]
+    read = [run_frames(run) for run in runs]
+    manifests, parts = [part[2] for part in read], [part[:2] for part in read]
     manifest = manifests[0] if len(runs) == 1 else joined_manifest(list(zip(names, manifests, strict=True)))
     if len(runs) > 1:
         parts = [(_renamed(r, name), _renamed(g, name)) for name, (r, g) in zip(names, parts, strict=True)]
@@ -134,52 +138,63 @@ def _renamed(frame: pl.DataFrame, run: str) -> pl.DataFrame:
     return frame.with_columns(setting=pl.lit(f"{run}:") + pl.col("setting"))
 
 
-def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+def joined_manifest(manifests: Sequence[tuple[str, Manifest]]) -> Manifest:
     """One manifest for several runs, settings under ``<run>:<setting>``; the rest is the first run's.
 
     A setting takes the device-hour price, time limits and retry rules of its own run along. One id for two problems
     is a doubt.
     """
-    first = dict(manifests[0][1])
-    problems = {row["id"]: row for _, manifest in manifests for row in manifest["dataset"]["problems"]}
-    by_setting, lists = ("settings", "server_metrics", "scoring"), ("left_out", "failed", "doubts")
-    renamed: dict[str, Any] = {key: {} for key in by_setting} | {key: [] for key in lists}
-    for name, manifest in manifests:
-        for key in by_setting:
-            renamed[key].update({f"{name}:{setting}": value for setting, value in manifest.get(key, {}).items()})
-        for key in lists:
-            renamed[key] += [
-                {**row, "setting": f"{name}:{row['setting']}"} if row.get("setting") else dict(row)
-                for row in manifest[key]
-            ]
-        experiment = manifest.get("experiment") or {}
-        rules = {name: experiment.get(name) for name in ("gpu_hour_usd", "limits", "retry")}
-        for setting in manifest["settings"]:
-            facts = renamed["settings"][f"{name}:{setting}"]
-            renamed["settings"][f"{name}:{setting}"] = {**rules, **facts}
+    parts = [_under(name, manifest) for name, manifest in manifests]
+    problems = {row.id: row for part in parts for row in part.dataset.problems}
+    doubts = [doubt for part in parts for doubt in part.doubts]
     # An import that was given no data set has problems without a text.
-    known = (row for _, manifest in manifests for row in manifest["dataset"]["problems"] if row["problem"])
-    texts = {(row["id"], row["problem"]) for row in known}
+    texts = {(row.id, row.problem) for part in parts for row in part.dataset.problems if row.problem}
     if others := len(texts) - len({ident for ident, _ in texts}):
-        renamed["doubts"].append(
-            asdict(
-                warn(
-                    "problems_differ",
-                    f"{others} ids of problems name other problems in another run: what is compared is not the same",
-                )
-            )
-        )
-    models = {model: facts for _, manifest in manifests for model, facts in manifest["models"].items()}
-    dataset = {**first["dataset"], "problems": list(problems.values())}
-    return {**first, **renamed, "models": models, "dataset": dataset}
+        message = f"{others} ids of problems name other problems in another run: what is compared is not the same"
+        doubts.append(warn("problems_differ", message))
+    first = parts[0]
+    return structs.replace(
+        first,
+        experiment=structs.replace(first.experiment, gpu_hour_usd=None, limits=None, retry=None),
+        settings={setting: facts for part in parts for setting, facts in part.settings.items()},
+        server_metrics={setting: rows for part in parts for setting, rows in part.server_metrics.items()},
+        scoring={setting: facts for part in parts for setting, facts in part.scoring.items()},
+        left_out=tuple(row for part in parts for row in part.left_out),
+        failed=tuple(row for part in parts for row in part.failed),
+        deaths=tuple(row for part in parts for row in part.deaths),
+        doubts=tuple(doubts),
+        models={model: facts for part in parts for model, facts in part.models.items()},
+        dataset=structs.replace(first.dataset, problems=tuple(problems.values())),
+    )
 
 
-def write_points(run: store.RunDir, manifest: Mapping[str, Any]) -> None:
+def _under(run: str, manifest: Manifest) -> Manifest:
+    """A manifest whose settings have the run before their names, and the rules of the run among their facts."""
+    own = manifest.experiment
+
+    def named(setting: str) -> str:
+        return f"{run}:{setting}"
+
+    def ruled(facts: SettingFacts) -> SettingFacts:
+        return structs.replace(facts, gpu_hour_usd=own.gpu_hour_usd, limits=own.limits, retry=own.retry)
+
+    return structs.replace(
+        manifest,
+        settings={named(setting): ruled(facts) for setting, facts in manifest.settings.items()},
+        server_metrics={named(setting): rows for setting, rows in manifest.server_metrics.items()},
+        scoring={named(setting): facts for setting, facts in manifest.scoring.items()},
+        left_out=tuple(structs.replace(row, setting=named(row.setting)) for row in manifest.left_out),
+        failed=tuple(structs.replace(row, setting=named(row.setting)) for row in manifest.failed),
+        deaths=tuple(structs.replace(row, setting=named(row.setting)) for row in manifest.deaths),
+        doubts=tuple(replace(row, setting=named(row.setting)) if row.setting else row for row in manifest.doubts),
+    )
+
+
+def write_points(run: store.RunDir, manifest: Manifest) -> None:
     """Replace ``points.json``; nothing where no request was measured."""
     from tts_compare.analysis.analyse import points
 
-    known = with_scoring(run, manifest)
-    records, grades = frames(run, known)
+    records, grades, known = frames(run, with_scoring(run, manifest))
     if records.filter(phase="measured").height:
         rows = points(records, grades, known).to_dicts()
         store.write_json(run.points, rows, private=run.private)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
+
+from msgspec import structs
 
 from tts_compare.domain import Doubt, RequestRecord, Timeline
 from tts_compare.methods import METHODS
 from tts_compare.reports.progress import Doubted, Emit
 from tts_compare.rundir import store
+from tts_compare.rundir.facts import Death, FailedSetting
+from tts_compare.rundir.manifest import Manifest, State
+from tts_compare.rundir.metrics import PointMetrics
 
 
 @dataclass(slots=True)
@@ -22,7 +27,7 @@ class Journal:
     """
 
     run: store.RunDir
-    manifest: dict[str, Any]
+    manifest: Manifest
     rows: store.RowLog
     tell: Emit
     private: bool = False
@@ -36,12 +41,35 @@ class Journal:
 
     def doubt(self, doubts: Iterable[Doubt]) -> None:
         """Keep doubts, each once."""
-        known: list[dict[str, Any]] = self.manifest["doubts"]
         for doubt in doubts:
-            row = asdict(doubt)
-            if row not in known:
-                known.append(row)
+            if doubt not in self.manifest.doubts:
+                self._put(doubts=(*self.manifest.doubts, doubt))
                 self.tell(Doubted(doubt=doubt, at_s=monotonic()))
+
+    def set_state(self, state: State) -> None:
+        """Say how far the run is."""
+        self._put(state=state)
+
+    def set_setting(self, setting: str, **facts: object) -> None:
+        """Keep what a setting's server or endpoint told: fields of ``SettingFacts``."""
+        known = self.manifest.settings
+        self._put(settings={**known, setting: structs.replace(known[setting], **facts)})
+
+    def add_death(self, death: Death) -> None:
+        """Keep that a server ended while requests were running."""
+        self._put(deaths=(*self.manifest.deaths, death))
+
+    def add_failed(self, failed: FailedSetting) -> None:
+        """Keep that a setting has no server."""
+        self._put(failed=(*self.manifest.failed, failed))
+
+    def add_metrics(self, setting: str, row: PointMetrics) -> None:
+        """Keep the counters of one stretch of requests."""
+        known = self.manifest.server_metrics
+        self._put(server_metrics={**known, setting: (*known.get(setting, ()), row)})
+
+    def _put(self, **parts: object) -> None:
+        self.manifest = structs.replace(self.manifest, **parts)
 
     def keep_metrics(self, setting: str, row: Mapping[str, Any]) -> None:
         """Keep what a server's own samples were around a point, beside its log."""
@@ -50,7 +78,7 @@ class Journal:
 
     def save(self) -> None:
         """Put the manifest on disk as it is now."""
-        store.write_json(self.run.manifest, self.manifest, private=self.private)
+        store.write_manifest(self.run, self.manifest, private=self.private)
 
 
 def light(row: RequestRecord) -> RequestRecord:

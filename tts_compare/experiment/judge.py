@@ -24,6 +24,8 @@ from tts_compare.methods.method import Tokens
 from tts_compare.methods.model_files import model_dir, tokens_of
 from tts_compare.reports.progress import Emit, Graded
 from tts_compare.rundir import store
+from tts_compare.rundir.facts import SettingFacts
+from tts_compare.rundir.manifest import Manifest
 from tts_compare.scores import Score
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class Judge:
     def __init__(
         self,
         run: store.RunDir,
-        manifest: Mapping[str, Any],
+        manifest: Manifest,
         *,
         policy: Policy,
         grader: Grader = "layered",
@@ -71,21 +73,22 @@ class Judge:
                 policy=self._policy,
                 budgets=budgets,
                 grader=self._grader,
-                stop_at=self._manifest["prompt"].get("stop_at"),
+                stop_at=self._manifest.prompt.stop_at,
                 decode=self._decode,
             )
         )
         if tell is not None:
             self._tell_new(grades, tell)
-        hosted = self._manifest["settings"].get(setting, {}).get("base_url") is not None
+        facts = self._manifest.settings.get(setting)
+        hosted = facts is not None and facts.base_url is not None
         return [*self._with_votes(grades, failed_samples(rows, hosted=hosted))]
 
     def _decode(self, setting: str, ids: Sequence[int]) -> str | None:
         """Text of tokens, where the files of the setting's model are at hand: nothing is fetched to grade."""
-        facts = self._manifest["settings"].get(setting) or {}
-        model = str(facts.get("model") or "")
+        facts = self._manifest.settings.get(setting) or SettingFacts()
+        model = facts.model
         if model not in self._tokenizers:
-            directory = model_dir(model, revision=facts.get("revision"), fetch=False)
+            directory = model_dir(model, revision=facts.revision, fetch=False)
             self._tokenizers[model] = tokens_of(directory) if directory else None
         tokens = self._tokenizers[model]
         return tokens.decode(tuple(ids)) if tokens else None
@@ -100,7 +103,7 @@ class Judge:
     def _with_votes(self, grades: Sequence[Grade], failed: Sequence[RowKey]) -> Iterator[Grade]:
         """Single samples as they are; several of one problem with their classes, and the rows of their votes."""
         # The first is what was asked for last, as in options_of.
-        samples = {item["method"]: int(item["samples"]) for item in reversed(self._manifest["experiment"]["work"])}
+        samples = {item.method: item.samples for item in reversed(self._manifest.experiment.work)}
         yield from (grade for grade in grades if samples.get(grade.method, 1) == 1)
         for method in sorted({grade.method for grade in grades if samples.get(grade.method, 1) > 1}):
             mine = grouped(
@@ -127,7 +130,7 @@ class Judge:
 
     def grade_all(self) -> Iterator[Grade]:
         """Grades of every setting of the run."""
-        for setting in self._manifest["settings"]:
+        for setting in self._manifest.settings:
             yield from self.grade(setting)
 
     def write(self) -> None:
@@ -169,22 +172,22 @@ def _without_instants(row: RequestRecord, budgets: Mapping[str, Sequence[int]]) 
     return replace(row, timeline=timeline, token_ids=row.token_ids if inside else None)
 
 
-def problems_of(manifest: Mapping[str, Any]) -> dict[str, Problem]:
+def problems_of(manifest: Manifest) -> dict[str, Problem]:
     """The problems of a run, by id."""
-    return {row["id"]: Problem(**row) for row in manifest["dataset"]["problems"]}
+    return {row.id: row for row in manifest.dataset.problems}
 
 
-def derived_budgets(manifest: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def derived_budgets(manifest: Manifest) -> dict[str, tuple[int, ...]]:
     """By method, the budgets that were cut out of the responses at the largest one."""
     found: dict[str, set[int]] = {}
-    for item in manifest["experiment"]["work"]:
-        found.setdefault(item["method"], set()).update(item.get("derived_budgets") or ())
+    for item in manifest.experiment.work:
+        found.setdefault(item.method, set()).update(item.derived_budgets)
     return {method: tuple(sorted(budgets)) for method, budgets in found.items() if budgets}
 
 
-def options_of(manifest: Mapping[str, Any], method: str) -> dict[str, Any]:
+def options_of(manifest: Manifest, method: str) -> dict[str, Any]:
     """The options a method ran with."""
-    return next((dict(item["options"]) for item in manifest["experiment"]["work"] if item["method"] == method), {})
+    return next((dict(item.options) for item in manifest.experiment.work if item.method == method), {})
 
 
 def endpoint_scores(run: store.RunDir) -> dict[RowKey, float]:
@@ -195,7 +198,7 @@ def endpoint_scores(run: store.RunDir) -> dict[RowKey, float]:
     return {row.key: row.score for row in rows if row.score is not None}
 
 
-def endpoint_options(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+def endpoint_options(manifest: Manifest) -> dict[str, Any] | None:
     """The options of a run whose responses a reward model scores; None for any other run."""
     options = {**METHODS["best_of_n"].options, **options_of(manifest, "best_of_n")}
     return options if is_endpoint(options["scores"]) else None

@@ -8,11 +8,13 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from tts_compare import __version__
 from tts_compare.backends import ModelFacts
@@ -22,7 +24,19 @@ from tts_compare.experiment.models import revision_of
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.launchers import manifest_facts
 from tts_compare.retry import RETRYABLE, RetryPolicy
-from tts_compare.rundir.store import FORMAT, RunDir, check_beginning, read_manifest
+from tts_compare.rundir.facts import (
+    DatasetFacts,
+    ExperimentFacts,
+    LimitFacts,
+    ModelRow,
+    PromptFacts,
+    RetryFacts,
+    SamplingFacts,
+    SettingFacts,
+    Skipped,
+)
+from tts_compare.rundir.manifest import FORMAT, Asked, Clock, Manifest, Session
+from tts_compare.rundir.store import RunDir, check_beginning, read_manifest
 
 #: Variables that change what an engine or a client does.
 _ENVIRONMENT = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "HF_HOME", "HTTPS_PROXY", "HTTP_PROXY")
@@ -31,92 +45,87 @@ _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _LIBRARIES = ("httpx", "httptools", "uvloop", "openai", "datasets", "polars", "math-verify")
 
 
-def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
+def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str], asked: Mapping[str, Any]) -> Manifest:
     """The manifest as it is before the first server starts; servers add what they told."""
     experiment = prepared.experiment
-    clock = {"wall_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns()}
-    manifest = {
-        "format": FORMAT,
-        "name": name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "tts_compare_version": __version__,
-        "command": list(command),
-        "asked": dict(asked),
-        "state": "running",
-        "experiment": experiment_facts(prepared),
-        "settings": {setting.id: setting_facts(setting) for setting in prepared.settings},
-        "left_out": [{"setting": item.setting.id, "reason": item.reason} for item in prepared.left_out],
-        "failed": [],
-        "deaths": [],
-        "models": {setting.model: model_row(prepared.facts[setting.model]) for setting in prepared.settings},
-        "dataset": {
-            "name": prepared.dataset.name,
-            "path": prepared.dataset.path,
-            "sha256": prepared.dataset.sha256,
-            "problems": [asdict(problem) for problem in prepared.dataset.problems],
-        },
-        "prompt": {**asdict(prepared.prompt), "sha256": prepared.prompt.sha256},
-        "chat_templates": {model: voice.template for model, voice in prepared.voices.items() if voice.template},
-        "sampling": asdict(experiment.sampling),
-        "seeds": {"sampling": experiment.sampling.seed, "pacing": experiment.sampling.seed},
-        "clock": clock,
-        "sessions": [{"clock": clock, "command": list(command)}],
-        "machine": manifest_facts(prepared.machine),
-        "software": software(),
-        "environment": environment(os.environ),
-        "server_metrics": {},
-        "doubts": [asdict(doubt) for doubt in prepared.doubts],
-    }
-    # As a reader of the file will see it: a resumed run compares the two.
-    normal: dict[str, Any] = json.loads(json.dumps(manifest))
-    return normal
+    clock = Clock(wall_ns=time.time_ns(), monotonic_ns=time.monotonic_ns())
+    prompt = asdict(prepared.prompt)
+    return Manifest(
+        name=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tts_compare_version=__version__,
+        command=tuple(command),
+        asked=Asked(config=asked.get("config"), flags=json.loads(json.dumps(asked.get("flags") or {}))),
+        state="running",
+        experiment=experiment_facts(prepared),
+        settings={setting.id: setting_facts(setting) for setting in prepared.settings},
+        left_out=tuple(Skipped(setting=item.setting.id, reason=item.reason) for item in prepared.left_out),
+        models={setting.model: model_row(prepared.facts[setting.model]) for setting in prepared.settings},
+        dataset=DatasetFacts(
+            name=prepared.dataset.name,
+            path=prepared.dataset.path,
+            sha256=prepared.dataset.sha256,
+            problems=tuple(prepared.dataset.problems),
+        ),
+        prompt=PromptFacts(**prompt, sha256=prepared.prompt.sha256),
+        chat_templates={model: voice.template for model, voice in prepared.voices.items() if voice.template},
+        sampling=SamplingFacts(**asdict(experiment.sampling)),
+        seeds={"sampling": experiment.sampling.seed, "pacing": experiment.sampling.seed},
+        clock=clock,
+        sessions=(Session(clock=clock, command=tuple(command)),),
+        machine=manifest_facts(prepared.machine),
+        software=software(),
+        environment=environment(os.environ),
+        doubts=tuple(prepared.doubts),
+    )
 
 
-def experiment_facts(prepared: Prepared) -> dict[str, Any]:
+def experiment_facts(prepared: Prepared) -> ExperimentFacts:
     """What was asked, with defaults filled in."""
     experiment = prepared.experiment
-    return {
-        "budgets": list(experiment.budgets),
-        "curve": "single-pass" if any(item.derived_budgets for item in prepared.work) else "per-budget",
-        "work": [asdict(item) for item in prepared.work],
-        "methods": [item.method for item in prepared.work],
-        "samples": experiment.samples,
-        "repeats": experiment.repeats,
-        "rounds": experiment.rounds,
-        "shares": dict(prepared.shares) if experiment.rounds > 1 else {},
-        "loads": list(experiment.loads),
-        "policy": experiment.policy,
-        "grader": experiment.grader,
-        "gpu_hour_usd": experiment.gpu_hour_usd,
-        "budget_usd": experiment.budget_usd,
-        "limits": asdict(experiment.limits),
-        "retry": retry_rules(experiment.max_restarts),
-        "problems": experiment.problems,
-        "workers": experiment.workers,
-    }
+    return ExperimentFacts(
+        budgets=tuple(experiment.budgets),
+        curve="single-pass" if any(item.derived_budgets for item in prepared.work) else "per-budget",
+        work=tuple(prepared.work),
+        methods=tuple(item.method for item in prepared.work),
+        samples=experiment.samples,
+        repeats=experiment.repeats,
+        rounds=experiment.rounds,
+        shares=dict(prepared.shares) if experiment.rounds > 1 else {},
+        loads=tuple(experiment.loads),
+        policy=experiment.policy,
+        grader=experiment.grader,
+        gpu_hour_usd=experiment.gpu_hour_usd,
+        budget_usd=experiment.budget_usd,
+        limits=LimitFacts(**asdict(experiment.limits)),
+        retry=retry_rules(experiment.max_restarts),
+        problems=experiment.problems,
+        workers=experiment.workers,
+    )
 
 
-def retry_rules(max_restarts: int) -> dict[str, Any]:
+def retry_rules(max_restarts: int) -> RetryFacts:
     """When a failed attempt is followed by another, and how often a server that died is started again in a round."""
-    return {**asdict(RetryPolicy()), "kinds": sorted(RETRYABLE), "max_restarts": max_restarts}
+    return RetryFacts(**asdict(RetryPolicy()), kinds=tuple(sorted(RETRYABLE)), max_restarts=max_restarts)
 
 
-def setting_facts(setting: Setting) -> dict[str, Any]:
+def setting_facts(setting: Setting) -> SettingFacts:
     """A setting expanded; of headers, which may hold secrets, the names alone."""
-    facts = asdict(setting)
-    facts["headers"] = [name for name, _ in setting.headers]
-    facts["devices"] = setting.devices
-    facts["device"] = None if setting.hosted else setting.device
-    revision = None if setting.hosted else revision_of(setting.model, setting.revision)
-    return {**facts, "revision": revision, "engine_version": None, "argv": [], "env": {}, "startup_s": []}
+    stated: dict[str, Any] = {field.name: getattr(setting, field.name) for field in fields(setting)}
+    own: dict[str, Any] = {
+        "headers": tuple(name for name, _ in setting.headers),
+        "devices": setting.devices,
+        "device": None if setting.hosted else setting.device,
+        "revision": None if setting.hosted else revision_of(setting.model, setting.revision),
+    }
+    return SettingFacts(**stated | own)
 
 
-def model_row(facts: ModelFacts | None) -> dict[str, Any]:
+def model_row(facts: ModelFacts | None) -> ModelRow:
     """A model's shape under the names the FLOPs formula reads."""
     if facts is None:
-        return {}
-    row = asdict(facts)
-    return {**row, "num_layers": facts.layers, "num_heads": facts.heads, "num_kv_heads": facts.kv_heads}
+        return ModelRow()
+    return ModelRow(**asdict(facts), num_layers=facts.layers, num_heads=facts.heads, num_kv_heads=facts.kv_heads)
 
 
 def software() -> dict[str, str]:
@@ -139,22 +148,18 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def check_same(old: Manifest, new: Manifest) -> None:
     """Raises UsageError where rows of the two would not be rows of one run.
 
     What must be equal is what determines a row: our version, the data set, the prompt, the sampling, and each
     setting and method that both have. Budgets, samples, methods and settings may be added: they are in the rows' keys.
     """
-    changed = [what for what, path in _SAME.items() if _at(old, path) != _at(new, path)]
-    if _problem_ids(old) != _problem_ids(new):
-        changed.append("the problems")
-    if _rules(old) != _rules(new):
-        changed.append("the limits or the retry rules of a request")
-    if old["experiment"].get("rounds", 1) != new["experiment"]["rounds"]:
-        changed.append("the number of rounds")
-    for setting in old["settings"].keys() & new["settings"].keys():
-        before, now = old["settings"][setting], new["settings"][setting]
-        changed += [f"{name} of {setting}" for name in _DETERMINING if before.get(name) != now.get(name)]
+    changed = [what for what, (before, now) in _same(old, new).items() if before != now]
+    for setting in old.settings.keys() & new.settings.keys():
+        sides = [manifest.settings[setting] for manifest in (old, new)]
+        changed += [
+            f"{name} of {setting}" for name in _DETERMINING if getattr(sides[0], name) != getattr(sides[1], name)
+        ]
     before_asking, asking = _asking(old), _asking(new)
     changed += [
         f"what {method} asks with"
@@ -177,7 +182,7 @@ def is_resumable(path: Path) -> bool:
     if not run.manifest.is_file():
         check_beginning(path, "--resume goes on with a run, and begins one in a directory that is missing or empty")
         return False
-    found = read_manifest(run)["format"]
+    found = read_manifest(run).format
     if found != FORMAT:
         raise UsageError(
             f"{path} is a run of format {found}, which this version reads and does not write: report it as it is, and "
@@ -191,45 +196,40 @@ def additions(path: Path, prepared: Prepared) -> tuple[str, ...]:
     run = RunDir(path)
     if not run.manifest.is_file():
         return ()
-    known = read_manifest(run)["settings"]
+    known = read_manifest(run).settings
     return tuple(setting.id for setting in prepared.settings if setting.id not in known)
 
 
-def _at(manifest: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    value: Any = manifest
-    for key in path:
-        value = value[key]
-    return value
-
-
-def _asking(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """By method its sampling and its options, but for those by which an answer is chosen afterwards."""
+def _same(old: Manifest, new: Manifest) -> dict[str, tuple[object, object]]:
+    """What must be equal of two manifests, by the name that the user is told."""
     return {
-        item["method"]: (
-            item["sampling"],
-            {name: value for name, value in item["options"] if not name.startswith(_CHOOSING)},
-        )
-        for item in manifest["experiment"]["work"]
+        "the version of tts-compare": (old.tts_compare_version, new.tts_compare_version),
+        "the data set": (old.dataset.sha256, new.dataset.sha256),
+        "the prompt": (old.prompt.sha256, new.prompt.sha256),
+        "the sampling": (old.sampling, new.sampling),
+        "the problems": ([p.id for p in old.dataset.problems], [p.id for p in new.dataset.problems]),
+        "the limits or the retry rules of a request": (_rules(old), _rules(new)),
+        "the number of rounds": (old.experiment.rounds, new.experiment.rounds),
     }
 
 
-def _rules(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _asking(manifest: Manifest) -> dict[str, tuple[object, object]]:
+    """By method its sampling and its options, but for those by which an answer is chosen afterwards."""
+    return {
+        item.method: (
+            item.sampling,
+            {name: value for name, value in item.options if not name.startswith(_CHOOSING)},
+        )
+        for item in manifest.experiment.work
+    }
+
+
+def _rules(manifest: Manifest) -> tuple[LimitFacts, RetryFacts]:
     """What bounds one request: failures under other bounds would be other results."""
-    bounds = [manifest["experiment"].get(name, {}) for name in ("limits", "retry")]
-    of_servers = ("start_s", "max_restarts")
-    return [{name: value for name, value in own.items() if name not in of_servers} for own in bounds]
+    limits, retry = manifest.experiment.limits or LimitFacts(), manifest.experiment.retry or RetryFacts()
+    return structs.replace(limits, start_s=None), structs.replace(retry, max_restarts=None)
 
 
-def _problem_ids(manifest: Mapping[str, Any]) -> list[str]:
-    return [problem["id"] for problem in manifest["dataset"]["problems"]]
-
-
-_SAME = {
-    "the version of tts-compare": ("tts_compare_version",),
-    "the data set": ("dataset", "sha256"),
-    "the prompt": ("prompt", "sha256"),
-    "the sampling": ("sampling",),
-}
 _DETERMINING = (
     "version",
     "model",

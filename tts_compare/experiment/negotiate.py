@@ -43,7 +43,7 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
         again = await _tried(_speaking(stage, backend, whole), call, key, journal)
         dialect = whole if again.ok and again.tokens_source == "usage" else dialect
     stage = _speaking(stage, backend, dialect)
-    journal.manifest["settings"][stage.setting.id]["dialect"] = asdict(dialect)
+    journal.set_setting(stage.setting.id, dialect=asdict(dialect))
     journal.doubt(_unstated(dialect, stage.setting.id))
     return stage
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from tts_compare import client as timed
 from tts_compare.backends import BACKENDS
 from tts_compare.codes import warn
 from tts_compare.domain import Call, RequestError, RequestRecord, RowKey
-from tts_compare.experiment.counters import ServerFigures, contradictions, figures, ttft_growth
+from tts_compare.experiment.counters import contradictions, figures, ttft_growth
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.negotiate import negotiated
-from tts_compare.experiment.prefix import PrefixFigures, block_told, prefix_figures
+from tts_compare.experiment.prefix import block_told, prefix_figures
 from tts_compare.experiment.refusal import check_access
 from tts_compare.experiment.remaining import Remaining
 from tts_compare.experiment.stage import Stage
@@ -24,6 +23,7 @@ from tts_compare.launchers.energy import used_j
 from tts_compare.methods import METHODS
 from tts_compare.pacing import Concurrent, parse_load
 from tts_compare.replay import Replay, Send, replay
+from tts_compare.rundir.metrics import ClientFigures, PointMetrics, PrefixFigures, ServerFigures
 from tts_compare.scrape import Counters, changes, scrape
 
 WARM_UP_TOKENS = 32
@@ -120,8 +120,8 @@ async def run_point(
         before=() if flushed else warm,
     )
     row = metrics_row(point, seen, prefix, audit, energy_j, attempts=len(sent), session=journal.session)
-    journal.manifest["server_metrics"].setdefault(point.setting, []).append(row)
-    about = {name: row[name] for name in ("method", "budget", "load", "repeat", "round", "session", "phase")}
+    journal.add_metrics(point.setting, row)
+    about = {name: getattr(row, name) for name in ("method", "budget", "load", "repeat", "round", "session", "phase")}
     if after is not None:
         journal.keep_metrics(point.setting, {**about, "samples": changes(before, after)})
     journal.doubt(contradictions(seen, sent, point.setting))
@@ -145,34 +145,34 @@ def metrics_row(
     point: Point,
     seen: ServerFigures,
     prefix: PrefixFigures,
-    audit: timed.Audit,
+    audit: ClientFigures,
     energy_j: float | None,
     *,
     attempts: int,
     session: int = 0,
-) -> dict[str, Any]:
+) -> PointMetrics:
     """One point's counters for the manifest; the names on top are those the analysis sums over repeats.
 
     attempts: rows of ``records.jsonl`` that they cover; a stretch that was killed leaves rows and no counters.
     """
-    return {
-        "method": point.work.method,
-        "budget": point.work.budget,
-        "load": point.work.load,
-        "repeat": point.repeat,
-        "round": point.round,
-        "session": session,
-        "phase": point.phase,
-        "attempts": attempts,
-        "energy_j": energy_j,
-        "accepted_tokens": seen.accepted_tokens,
-        "draft_steps": seen.drafts,
-        "prefix_hit_tokens": seen.prefix_hits,
-        "prefix_expected_tokens": prefix.expected_tokens,
-        "prefix": asdict(prefix),
-        "server": asdict(seen),
-        "client": asdict(audit),
-    }
+    return PointMetrics(
+        method=point.work.method,
+        budget=point.work.budget,
+        load=point.work.load,
+        repeat=point.repeat,
+        round=point.round,
+        session=session,
+        phase=point.phase,
+        attempts=attempts,
+        energy_j=energy_j,
+        accepted_tokens=seen.accepted_tokens,
+        draft_steps=seen.drafts,
+        prefix_hit_tokens=seen.prefix_hits,
+        prefix_expected_tokens=prefix.expected_tokens,
+        prefix=prefix,
+        server=seen,
+        client=audit,
+    )
 
 
 async def _counters(stage: Stage) -> Counters | None:

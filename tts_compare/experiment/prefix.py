@@ -12,6 +12,7 @@ import numpy as np
 from tts_compare.backends.protocol import MetricNames
 from tts_compare.domain import Call, RequestRecord
 from tts_compare.methods.spelling import Spelling, spell
+from tts_compare.rundir.metrics import PrefixFigures
 from tts_compare.scrape import Counters
 
 
@@ -26,21 +27,6 @@ class Sent:
     generated: int = 0
     thread: Hashable
     choices: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrefixFigures:
-    """Prompt tokens of one point served from the prefix cache, and how many its own prompts explain at most.
-
-    expected_tokens: None where it cannot be known; ``unknown`` says why. observed_from: the requests' own usage, or
-    the change of the server's counter; None where neither tells. block_tokens: the unit a hit is rounded down to.
-    """
-
-    expected_tokens: int | None = None
-    observed_tokens: int | None = None
-    observed_from: Literal["usage", "metrics"] | None = None
-    block_tokens: int | None = None
-    unknown: str | None = None
 
 
 def expected_tokens(sent: Sequence[Sent], block_tokens: int) -> tuple[int, ...]:

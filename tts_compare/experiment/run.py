@@ -22,6 +22,7 @@ from tts_compare.grid import Block
 from tts_compare.launchers import launcher_named
 from tts_compare.replay import ServerGoneError
 from tts_compare.reports import progress
+from tts_compare.rundir.facts import Death, FailedSetting
 
 LIVE_GRADING_S = 5.0
 
@@ -128,9 +129,7 @@ class Run:
                 return
             except ServerGoneError as error:
                 cause = error.cause
-                self.journal.manifest["deaths"].append(
-                    {"setting": setting.id, "repeat": block.repeat, "round": block.round, "cause": cause}
-                )
+                self.journal.add_death(Death(setting=setting.id, repeat=block.repeat, round=block.round, cause=cause))
                 self.journal.save()
                 tell(progress.Restarted(setting=setting.id, cause=cause, at_s=monotonic()))
                 continue
@@ -195,9 +194,8 @@ class Run:
     def _fail(self, block: Block, cause: str, log: str, advice: str) -> None:
         setting = block.setting.id
         self.failed[setting] = cause
-        start = {"round": block.round, "repeat": block.repeat}
-        self.journal.manifest["failed"].append(
-            {"setting": setting, "cause": cause, "log": log, "advice": advice, **start}
+        self.journal.add_failed(
+            FailedSetting(setting=setting, cause=cause, log=log, advice=advice, round=block.round, repeat=block.repeat)
         )
         self.journal.save()
         self.journal.tell(progress.SettingFailed(setting=setting, cause=cause, log=log, at_s=monotonic()))

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from time import monotonic
 from typing import Any
+
+from msgspec import structs
 
 from tts_compare.domain import RequestRecord, Work
 from tts_compare.errors import RunError, UsageError
@@ -20,6 +23,7 @@ from tts_compare.methods.model_files import chat_template
 from tts_compare.reports.progress import Emit, Said
 from tts_compare.retry import RetryPolicy
 from tts_compare.rundir import store
+from tts_compare.rundir.manifest import Manifest
 from tts_compare.scores import Score, Scorer
 from tts_compare.scoring import FORMS, Question, ask_all, discover, open_client, root_of
 from tts_compare.scoring.forms import Render
@@ -28,18 +32,23 @@ _METHOD = "best_of_n"
 _TOLD_EVERY_S = 10.0
 
 
-def with_scores(manifest: dict[str, Any], scores: str, *, key_env: str = "") -> None:
-    """State where the scores of a run come from: a file, or a reward model's URL and the variable of its key.
+def with_scores(manifest: Manifest, scores: str, *, key_env: str = "") -> Manifest:
+    """The manifest with the place where scores come from: a file, or a reward model's URL and the variable of its key.
 
     Raises UsageError where the run has no ``best_of_n``, or that cannot be used.
     """
-    works = [item for item in manifest["experiment"]["work"] if item["method"] == _METHOD]
-    if not works:
+    if all(item.method != _METHOD for item in manifest.experiment.work):
         raise UsageError("--scores is for a run with best_of_n, which this one is not")
-    for item in works:
-        options = {**METHODS[_METHOD].options, **dict(item["options"]), "scores": scores, "scores_api_key_env": key_env}
-        METHODS[_METHOD].check(options)
-        item["options"] = [list(pair) for pair in options.items()]
+    stated = {"scores": scores, "scores_api_key_env": key_env}
+    work = tuple(_told(item, stated) if item.method == _METHOD else item for item in manifest.experiment.work)
+    return structs.replace(manifest, experiment=structs.replace(manifest.experiment, work=work))
+
+
+def _told(item: Work, stated: Mapping[str, str]) -> Work:
+    """A work with other options. Raises UsageError where they cannot be used."""
+    options = {**METHODS[_METHOD].options, **dict(item.options), **stated}
+    METHODS[_METHOD].check(options)
+    return replace(item, options=tuple(options.items()))
 
 
 def key_of(options: Mapping[str, Any]) -> str | None:
@@ -57,7 +66,7 @@ def is_asked_with_key(works: Iterable[Work]) -> bool:
     return any(key_of(options) for options in asked if is_endpoint(options["scores"]))
 
 
-def unscored(run: store.RunDir, manifest: Mapping[str, Any]) -> list[Question]:
+def unscored(run: store.RunDir, manifest: Manifest) -> list[Question]:
     """The responses that have no score yet, with their problems, in the order of the records."""
     known = {row.key for row in _scores(run) if row.score is not None}
     return [question for question in _questions(run, manifest) if question.key not in known]
@@ -65,7 +74,7 @@ def unscored(run: store.RunDir, manifest: Mapping[str, Any]) -> list[Question]:
 
 async def score_run(
     run: store.RunDir,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     *,
     private: bool = False,
     insecure: bool = False,
@@ -122,9 +131,9 @@ async def score_run(
             )
 
 
-def _questions(run: store.RunDir, manifest: Mapping[str, Any]) -> Iterator[Question]:
+def _questions(run: store.RunDir, manifest: Manifest) -> Iterator[Question]:
     """Every successful sample as it is graded: cut where grading cuts it, without reasoning told apart from a text."""
-    problems, stop_at = problems_of(manifest), manifest["prompt"].get("stop_at")
+    problems, stop_at = problems_of(manifest), manifest.prompt.stop_at
     rows = [row for row in store.read_rows(run.records, RequestRecord) if row.method == _METHOD]
     for target in targets(rows, problems, stop_at=stop_at):
         record = target.record

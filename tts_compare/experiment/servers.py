@@ -68,15 +68,19 @@ async def serving(
     experiment = fleet.prepared.experiment
     server = await launcher_for(setting, experiment.launcher).start(setting, fleet.place(setting, journal, lane=lane))
     try:
-        facts = journal.manifest["settings"][setting.id]
-        before = facts["engine_version"]
-        facts["engine_version"] = server.engine_version or _installed_version(fleet, setting)
-        facts["argv"], facts["env"] = list(server.argv), dict(server.env)
-        if server.startup_s is not None:
-            facts["startup_s"].append(round(server.startup_s, 3))
+        facts = journal.manifest.settings[setting.id]
+        before, version = facts.engine_version, server.engine_version or _installed_version(fleet, setting)
+        started = () if server.startup_s is None else (round(server.startup_s, 3),)
+        journal.set_setting(
+            setting.id,
+            engine_version=version,
+            argv=tuple(server.argv),
+            env=dict(server.env),
+            startup_s=(*facts.startup_s, *started),
+        )
         journal.doubt(server.doubts)
         journal.doubt(_version_doubts(setting, server.engine_version))
-        journal.doubt(change_doubts(setting, before, facts["engine_version"]))
+        journal.doubt(change_doubts(setting, before, version))
         journal.save()
         limits = timed.Limits(
             connect_s=experiment.limits.connect_s,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tts_compare.codes import warn
 from tts_compare.domain import Doubt, Problem, RequestRecord
+from tts_compare.rundir.facts import SettingFacts
+from tts_compare.rundir.manifest import Manifest
 
 Json: TypeAlias = Mapping[str, Any]
 MAX_MESSAGE = 2_000
@@ -24,10 +26,10 @@ class Imported:
     doubts: tuple[Doubt, ...]
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """What a manifest says of such a run: no devices, so no cost; the doubts as rows."""
-        facts = {"backend": self.source, "model": self.model, "devices": None, "device": None, "price": None}
-        return {"settings": {self.setting: facts}, "doubts": [asdict(doubt) for doubt in self.doubts]}
+        facts = SettingFacts(backend=self.source, model=self.model)
+        return Manifest(settings={self.setting: facts}, doubts=self.doubts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tts_compare.backends import Machine
 from tts_compare.gpus import Gpus, find_gpus
+from tts_compare.rundir.facts import MachineRow
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
@@ -69,22 +70,22 @@ def _groups(root: Path, controller: str = "") -> list[Path]:
     return [top.joinpath(*steps[:depth]) for depth in range(len(steps) + 1)]
 
 
-def manifest_facts(machine: Machine) -> dict[str, Any]:
-    """The machine for ``manifest.json``: JSON values only, no host name."""
-    return {
-        "device": machine.device,
-        "devices": machine.devices,
-        "cpu_model": machine.cpu_model,
-        "cpu_features": list(machine.features),
-        "cores": len(machine.cores),
-        "memory_bytes": machine.memory_bytes,
-        "gpus": list(machine.gpu_names),
-        "gpu_memory_bytes": machine.gpu_memory_bytes,
-        "driver": machine.driver,
-        "kernel": platform.release(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-    }
+def manifest_facts(machine: Machine) -> MachineRow:
+    """The machine for ``manifest.json``; no host name."""
+    return MachineRow(
+        device=machine.device,
+        devices=machine.devices,
+        cpu_model=machine.cpu_model,
+        cpu_features=tuple(machine.features),
+        cores=len(machine.cores),
+        memory_bytes=machine.memory_bytes,
+        gpus=tuple(machine.gpu_names),
+        gpu_memory_bytes=machine.gpu_memory_bytes,
+        driver=machine.driver,
+        kernel=platform.release(),
+        platform=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+    )
 
 
 def _cpu_line(root: Path, key: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tts_compare.domain import RequestRecord
+from tts_compare.domain import Problem, RequestRecord
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.numbers import budget
 from tts_compare.reports.plain import one_line, plain
@@ -176,18 +176,15 @@ def _response_row(
 
 
 def _problems(run: RunView, chosen: list[str]) -> tuple[Row, ...]:
-    known: dict[str, Mapping[str, Any]] = {problem.id: asdict(problem) for problem in run.problems}
-    if not known:
-        stated = (run.manifest.get("dataset") or {}).get("problems")
-        known = {str(one.get("id")): one for one in (stated if isinstance(stated, list) else [])}
-    found = ((name, known.get(name, {})) for name in chosen)
+    known = {problem.id: problem for problem in run.problems or run.manifest.dataset.problems}
+    found = ((name, known.get(name, Problem(id=name, problem="", answer=""))) for name in chosen)
     return tuple(
         {
             "id": one_line(name, 120),
-            "subject": one_line(str(problem.get("subject") or ""), 80),
-            "level": problem.get("level"),
-            "text": plain(str(problem.get("problem") or ""))[:4000],
-            "gold": one_line(str(problem.get("answer") or ""), 200),
+            "subject": one_line(problem.subject or "", 80),
+            "level": problem.level,
+            "text": plain(problem.problem)[:4000],
+            "gold": one_line(problem.answer, 200),
         }
         for name, problem in found
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tts_compare.domain import Problem, RequestRecord
+from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +44,7 @@ class RunView:
     show responses or single requests.
     """
 
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Manifest = field(default_factory=Manifest)
     name: str = ""
     records: pl.DataFrame | None = None
     grades: pl.DataFrame | None = None
@@ -53,45 +54,20 @@ class RunView:
     @property
     def left_out(self) -> tuple[Absent, ...]:
         """The manifest's ``left_out``: settings that cannot run here, with the reason of each."""
-        return _absent(self.manifest.get("left_out"))
+        return tuple(Absent(setting=one.setting, reason=one.reason) for one in self.manifest.left_out)
 
     @property
     def failed_servers(self) -> tuple[Absent, ...]:
         """The manifest's ``failed``: settings whose server should have started and did not."""
-        return _absent(self.manifest.get("failed"))
+        return tuple(
+            Absent(setting=one.setting, reason=one.cause, log=one.log, advice=one.advice)
+            for one in self.manifest.failed
+        )
 
     @property
     def on_cpu(self) -> bool:
         """True where every setting of the run is on a CPU: devices are then ranks, and costs device-seconds."""
-        devices = {str(one.get("device", "")) for one in _settings(self.manifest)}
-        return devices == {"cpu"}
-
-
-def _settings(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    stated = manifest.get("settings")
-    found = list(stated.values()) if isinstance(stated, Mapping) else stated
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-
-
-def _absent(stated: object) -> tuple[Absent, ...]:
-    """Rows ``{setting, reason | cause, log, advice}``, or a mapping of setting to reason."""
-    if isinstance(stated, Mapping):
-        stated = [
-            {"setting": setting, **(why if isinstance(why, Mapping) else {"reason": why})}
-            for setting, why in stated.items()
-        ]
-    if not isinstance(stated, list | tuple):
-        return ()
-    return tuple(
-        Absent(
-            setting=str(one.get("setting", "")),
-            reason=str(one.get("reason") or one.get("cause") or ""),
-            log=str(one.get("log") or ""),
-            advice=str(one.get("advice") or ""),
-        )
-        for one in stated
-        if isinstance(one, Mapping)
-    )
+        return {one.device for one in self.manifest.settings.values()} == {"cpu"}
 
 
 class Report(Protocol):

@@ -7,14 +7,39 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from tts_compare.domain import Device, Policy, Price, Problem, Speculation, Work
+from tts_compare.domain import Device, ErrorKind, Policy, Price, Problem, Speculation, Work
+
+GraderName = Literal["layered", "math-verify", "both"]
 
 
 def _is(description: str) -> Meta:
     """The one sentence on a field that the JSON Schema and docs/run-directory.md show."""
     return Meta(description=description)
+
+
+class LimitFacts(Struct, frozen=True, kw_only=True):
+    """Bounds on waiting, seconds."""
+
+    connect_s: Annotated[float | None, _is("to connect")] = None
+    first_byte_s: Annotated[float | None, _is("from sent to the first byte")] = None
+    idle_s: Annotated[float | None, _is("between two reads")] = None
+    total_s: Annotated[float | None, _is("from sent to the end")] = None
+    start_s: Annotated[float | None, _is("from a server's start to ready")] = None
+
+
+class RetryFacts(Struct, frozen=True, kw_only=True):
+    """When a failed attempt was tried again."""
+
+    attempts: Annotated[int | None, _is("retries after the first attempt")] = None
+    total_s: Annotated[float | None, _is("back-off in all, unless Retry-After asks for more")] = None
+    first_s: Annotated[float | None, _is("scale of the first back-off")] = None
+    longest_s: Annotated[float | None, _is("longest wait that is honoured")] = None
+    kinds: Annotated[tuple[ErrorKind, ...], _is("kinds of failure that are tried again")] = ()
+    max_restarts: Annotated[
+        int | None, _is("how often a server that died is started again in a round; no rule of a request")
+    ] = None
 
 
 class SettingFacts(Struct, frozen=True, kw_only=True):
@@ -43,6 +68,10 @@ class SettingFacts(Struct, frozen=True, kw_only=True):
     requests_per_minute: Annotated[int | None, _is("the endpoint's stated limit")] = None
     tokens_per_minute: Annotated[int | None, _is("the endpoint's stated limit")] = None
     max_concurrency: Annotated[int | None, _is("the endpoint's stated limit")] = None
+    replica: Annotated[str | None, _is("names a copy of a setting that differs in nothing else; format 2")] = None
+    hosted: Annotated[
+        bool | None, _is("whether the endpoint is its owner's, who alone knows its devices; format 2")
+    ] = None
     devices: Annotated[int | None, _is("TP x PP x DP; null for a hosted endpoint")] = None
     engine_version: Annotated[str | None, _is("what the server said, else what was installed")] = None
     argv: Annotated[tuple[str, ...], _is("the server's command line")] = ()
@@ -50,6 +79,8 @@ class SettingFacts(Struct, frozen=True, kw_only=True):
     startup_s: Annotated[tuple[float, ...], _is("seconds from start to ready, one a start")] = ()
     dialect: Annotated[dict[str, str | bool] | None, _is("the fields that a hosted endpoint takes")] = None
     gpu_hour_usd: Annotated[float | None, _is("price of a device hour of its own run, in a joined manifest")] = None
+    limits: Annotated[LimitFacts | None, _is("bounds on waiting of its own run, in a joined manifest")] = None
+    retry: Annotated[RetryFacts | None, _is("retry rules of its own run, in a joined manifest")] = None
 
 
 class ModelRow(Struct, frozen=True, kw_only=True):
@@ -63,6 +94,10 @@ class ModelRow(Struct, frozen=True, kw_only=True):
     head_dim: Annotated[int | None, _is("width of a head")] = None
     max_position: Annotated[int | None, _is("longest context, tokens")] = None
     parameters: Annotated[int | None, _is("number of parameters")] = None
+    active_parameters: Annotated[
+        int | UnsetType | None,
+        _is("those that one token passes through; null where unknown, absent where `parameters` is meant"),
+    ] = UNSET
     dtype: Annotated[str | None, _is("type of the stored weights")] = None
     vocab: Annotated[int | None, _is("size of the vocabulary")] = None
     num_layers: Annotated[int | None, _is("the same as `layers`; format 1")] = None
@@ -118,25 +153,6 @@ class SamplingFacts(Struct, frozen=True, kw_only=True):
     seed: Annotated[int | None, _is("the seed that requests state")] = None
 
 
-class LimitFacts(Struct, frozen=True, kw_only=True):
-    """Bounds on waiting, seconds."""
-
-    connect_s: Annotated[float | None, _is("to connect")] = None
-    first_byte_s: Annotated[float | None, _is("from sent to the first byte")] = None
-    idle_s: Annotated[float | None, _is("between two reads")] = None
-    total_s: Annotated[float | None, _is("from sent to the end")] = None
-    start_s: Annotated[float | None, _is("from a server's start to ready")] = None
-
-
-class RetryFacts(Struct, frozen=True, kw_only=True):
-    """When a failed attempt was tried again."""
-
-    attempts: Annotated[int | None, _is("retries after the first attempt")] = None
-    total_s: Annotated[float | None, _is("back-off in all, unless Retry-After asks for more")] = None
-    first_s: Annotated[float | None, _is("scale of the first back-off")] = None
-    longest_s: Annotated[float | None, _is("longest wait that is honoured")] = None
-
-
 class ExperimentFacts(Struct, frozen=True, kw_only=True):
     """What was asked, with defaults filled in."""
 
@@ -147,12 +163,13 @@ class ExperimentFacts(Struct, frozen=True, kw_only=True):
     samples: Annotated[int, _is("samples a problem")] = 1
     repeats: Annotated[int, _is("how often every problem was sent, a server start each")] = 1
     rounds: Annotated[int, _is("shares of the problems, each with server starts of its own")] = 1
+    shares: Annotated[dict[str, int], _is("the round of each problem by its id, where there are several")] = {}
     loads: Annotated[tuple[str, ...], _is("`c8`: 8 problems at once; `r2.5`: 2.5 a second")] = ()
     policy: Annotated[Policy, _is("which box of a response is its answer")] = "any"
-    grader: Annotated[str, _is("which grader judged")] = "layered"
+    grader: Annotated[GraderName, _is("which grader judged")] = "layered"
     gpu_hour_usd: Annotated[float | None, _is("price of a device hour")] = None
     budget_usd: Annotated[float | None, _is("the spending limit")] = None
-    limits: Annotated[LimitFacts, _is("bounds on waiting")] = LimitFacts()
+    limits: Annotated[LimitFacts | None, _is("bounds on waiting")] = None
     retry: Annotated[RetryFacts | None, _is("when a failed attempt was tried again; format 2")] = None
     problems: Annotated[int | None, _is("how many problems were asked for; null is all")] = None
     workers: Annotated[int, _is("client processes")] = 1
@@ -172,6 +189,8 @@ class FailedSetting(Struct, frozen=True, kw_only=True):
     cause: Annotated[str, _is("what its log says")] = ""
     log: Annotated[str, _is("the log's path")] = ""
     advice: Annotated[str, _is("what to do")] = ""
+    round: Annotated[int, _is("in which round; format 2")] = 0
+    repeat: Annotated[int, _is("in which repeat; format 2")] = 0
 
 
 class Death(Struct, frozen=True, kw_only=True):
@@ -181,3 +200,12 @@ class Death(Struct, frozen=True, kw_only=True):
     repeat: Annotated[int, _is("in which repeat")] = 0
     round: Annotated[int, _is("in which round; format 2")] = 0
     cause: Annotated[str, _is("what its log says")] = ""
+
+
+class ScoringFacts(Struct, frozen=True, kw_only=True):
+    """What a reward model did for one setting."""
+
+    model: Annotated[str | None, _is("the reward model; null where it scored nothing")] = None
+    scored: Annotated[int, _is("responses that it scored")] = 0
+    busy_s: Annotated[float, _is("seconds in which at least one answered request was under way")] = 0.0
+    saturated: Annotated[int, _is("problems whose best score is exactly 1 and shared")] = 0

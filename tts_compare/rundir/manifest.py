@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Struct
 
+from tts_compare.codes import stated
 from tts_compare.domain import Doubt
 from tts_compare.rundir.facts import (
     DatasetFacts,
@@ -16,6 +20,7 @@ from tts_compare.rundir.facts import (
     ModelRow,
     PromptFacts,
     SamplingFacts,
+    ScoringFacts,
     SettingFacts,
     Skipped,
     _is,
@@ -42,6 +47,13 @@ class Clock(Struct, frozen=True, kw_only=True):
     monotonic_ns: Annotated[int, _is("`time.monotonic_ns()` at that moment")] = 0
 
 
+class Session(Struct, frozen=True, kw_only=True):
+    """One process that measured a part of a run."""
+
+    clock: Annotated[Clock, _is("anchor of the instants of its rows")] = Clock()
+    command: Annotated[tuple[str, ...], _is("its command line")] = ()
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """One run. Replaced as a whole while the run goes on; what is not known has its default."""
 
@@ -49,7 +61,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     name: Annotated[str, _is("the run's name")] = ""
     created: Annotated[str, _is("when the run began, ISO 8601")] = ""
     tts_compare_version: Annotated[str, _is("the version that measured")] = ""
-    command: Annotated[tuple[str, ...] | str, _is("the command line")] = ()
+    command: Annotated[tuple[str, ...], _is("the command line")] = ()
     asked: Annotated[Asked, _is("the configuration and the flags")] = Asked()
     state: Annotated[State, _is("how far the run is")] = "done"
     experiment: Annotated[ExperimentFacts, _is("what was asked, with defaults filled in")] = ExperimentFacts()
@@ -64,8 +76,32 @@ class Manifest(Struct, frozen=True, kw_only=True):
     sampling: Annotated[SamplingFacts, _is("sampling parameters of every request")] = SamplingFacts()
     seeds: Annotated[dict[str, int], _is("seeds by their use")] = {}
     clock: Annotated[Clock, _is("anchor of the rows' instants")] = Clock()
+    sessions: Annotated[tuple[Session, ...], _is("the processes that measured, in order; format 2")] = ()
     machine: Annotated[MachineRow, _is("what the servers ran on")] = MachineRow()
     software: Annotated[dict[str, str], _is("versions by package")] = {}
     environment: Annotated[dict[str, str], _is("variables that change what an engine does, secrets masked")] = {}
     server_metrics: Annotated[dict[str, tuple[PointMetrics, ...]], _is("by setting id")] = {}
     doubts: Annotated[tuple[Doubt, ...], _is("warnings found while measuring")] = ()
+    scoring: Annotated[
+        dict[str, ScoringFacts],
+        _is("by setting id; worked out from `scores.jsonl` when a run is read, and not in the file"),
+    ] = {}
+
+
+def manifest_of(found: object) -> Manifest:
+    """The manifest that a JSON value holds. Keys that this version does not know are ignored.
+
+    Warnings take severity and fix from the table of codes. Raises msgspec.ValidationError where a value is none of its
+    field's.
+    """
+    if isinstance(found, Mapping) and isinstance(warnings := found.get("doubts"), list):
+        known = [asdict(stated(row)) if isinstance(row, Mapping) else row for row in warnings]
+        found = {**found, "doubts": known}
+    return msgspec.convert(found, Manifest)
+
+
+def plain(manifest: Manifest) -> dict[str, Any]:
+    """The manifest as the JSON object that is written."""
+    found: dict[str, Any] = msgspec.to_builtins(manifest)
+    del found["scoring"]
+    return found

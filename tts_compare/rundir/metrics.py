@@ -60,11 +60,12 @@ class ClientFigures(Struct, frozen=True, kw_only=True):
 class PointMetrics(Struct, frozen=True, kw_only=True):
     """One stretch of requests that came to its end: what is left of a point when a run is resumed inside it is one."""
 
-    method: Annotated[str, _is("the method of the point")]
-    budget: Annotated[int, _is("its cap on generated tokens")]
-    load: Annotated[str, _is("its load")]
+    method: Annotated[str, _is("the method of the point")] = ""
+    budget: Annotated[int | None, _is("its cap on generated tokens")] = None
+    load: Annotated[str, _is("its load")] = ""
     repeat: Annotated[int, _is("its repeat")] = 0
     round: Annotated[int, _is("its round; format 2")] = 0
+    session: Annotated[int, _is("which process of a resumed run measured it; format 2")] = 0
     phase: Annotated[Phase, _is("`measured` or `spot_check`")] = "measured"
     attempts: Annotated[
         int | None, _is("rows of `records.jsonl` it covers; a stretch that was killed has rows and no entry here")

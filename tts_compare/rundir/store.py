@@ -17,7 +17,7 @@ import msgspec
 from tts_compare.domain import Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
 from tts_compare.rows import Aside, read_frame, read_rows, told
-from tts_compare.rundir.manifest import FORMAT, READABLE
+from tts_compare.rundir.manifest import FORMAT, READABLE, Manifest, manifest_of, plain
 from tts_compare.scores import Score
 
 __all__ = [
@@ -36,7 +36,12 @@ __all__ = [
     "read_rows",
     "told",
     "write_json",
+    "write_manifest",
 ]
+
+
+#: Without these a file is no manifest, whatever it says of its format.
+_NEEDED = ("experiment", "settings", "dataset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +272,22 @@ def read_list(path: Path) -> list[Any]:
     return rows
 
 
-def read_manifest(run: RunDir) -> dict[str, Any]:
+def read_manifest(run: RunDir) -> Manifest:
     """The manifest. Raises RunError where it is not one of ours."""
     try:
-        manifest = json.loads(run.manifest.read_bytes())
+        found = json.loads(run.manifest.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{run.manifest} cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") not in READABLE:
+    if not isinstance(found, dict) or found.get("format") not in READABLE:
         raise RunError(f"{run.manifest} is not a manifest of format {' or '.join(map(str, READABLE))}")
-    return manifest
+    if missing := [key for key in _NEEDED if key not in found]:
+        raise RunError(f"{run.manifest} is not a manifest: it has no {', '.join(missing)}")
+    try:
+        return manifest_of(found)
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{run.manifest} cannot be read: {error}") from error
+
+
+def write_manifest(run: RunDir, manifest: Manifest, *, private: bool = False) -> None:
+    """Replace the manifest at once, as ``write_json`` does."""
+    write_json(run.manifest, plain(manifest), private=private)
