@@ -23,9 +23,10 @@ from tts_compare.analysis.gaps import gap_frame
 from tts_compare.analysis.losslessness import losslessness_frame
 from tts_compare.analysis.optimal import choices, optimal_frame
 from tts_compare.analysis.outcomes import outcomes
+from tts_compare.analysis.point_columns import POINT_COLUMNS
 from tts_compare.analysis.points import Weights, points_frame
 from tts_compare.analysis.samples import measured_rows
-from tts_compare.analysis.schema import POINT_COLUMNS, POINT_KEY, Analysis, Slo
+from tts_compare.analysis.schema import POINT_KEY, Analysis, Slo
 from tts_compare.analysis.slo import choose
 from tts_compare.analysis.spot import spot_frame
 from tts_compare.errors import RunError
