@@ -90,7 +90,9 @@ def points(
     frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
     frame = without_barren(frame, frame)
     spot = spot_frame(records, ready.cuts)
-    return with_codes(frame, find_doubts(frame, records, spot, pl.DataFrame(schema=_NO_PAIRS), manifest))
+    no_pairs = pl.DataFrame(schema=_NO_PAIRS)
+    doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=no_pairs)
+    return with_codes(frame, doubts)
 
 
 _NO_PAIRS = {"required_n": pl.Int64, "n": pl.Int64}
@@ -122,7 +124,7 @@ def analyse(
     own = [weights.of(_compared(cube)) for cube in ready.cubes]
     few = [weights.for_intervals(_compared(cube)) for cube in ready.cubes]
     spot = spot_frame(records, ready.cuts)
-    doubts = find_doubts(frame, records, spot, pairs, manifest)
+    doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=pairs)
     frame = with_codes(frame, doubts)
     each = list(zip(ready.cubes, drawn, own, strict=True))
     return Analysis(
