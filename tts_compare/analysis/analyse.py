@@ -22,9 +22,10 @@ from tts_compare.analysis.gaps import gap_frame
 from tts_compare.analysis.losslessness import losslessness_frame
 from tts_compare.analysis.optimal import choices, optimal_frame
 from tts_compare.analysis.outcomes import outcomes
+from tts_compare.analysis.point_columns import POINT_COLUMNS
 from tts_compare.analysis.points import Weights, points_frame
 from tts_compare.analysis.samples import measured_rows
-from tts_compare.analysis.schema import POINT_COLUMNS, POINT_KEY, Analysis, Slo
+from tts_compare.analysis.schema import POINT_KEY, Analysis, Slo
 from tts_compare.analysis.slo import choose
 from tts_compare.analysis.spot import spot_frame
 from tts_compare.errors import RunError
@@ -88,7 +89,9 @@ def points(
     frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
     frame = without_barren(frame, frame)
     spot = spot_frame(records, ready.cuts)
-    return with_codes(frame, find_doubts(frame, records, spot, pl.DataFrame(schema=_NO_PAIRS), manifest))
+    no_pairs = pl.DataFrame(schema=_NO_PAIRS)
+    doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=no_pairs)
+    return with_codes(frame, doubts)
 
 
 _NO_PAIRS = {"required_n": pl.Int64, "n": pl.Int64}
@@ -120,7 +123,7 @@ def analyse(
     own = [weights.of(_compared(cube)) for cube in ready.cubes]
     few = [weights.for_intervals(_compared(cube)) for cube in ready.cubes]
     spot = spot_frame(records, ready.cuts)
-    doubts = find_doubts(frame, records, spot, pairs, manifest)
+    doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=pairs)
     frame = with_codes(frame, doubts)
     each = list(zip(ready.cubes, drawn, own, strict=True))
     return Analysis(

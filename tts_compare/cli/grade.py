@@ -68,7 +68,8 @@ def _regrade(arguments: Namespace, run: store.RunDir) -> int:
         grades = list(judge.grade_all())
         write_grades(run, grades)
         judged = structs.replace(manifest.experiment, policy=policy, grader=asked)
-        manifest = structs.replace(manifest, experiment=judged)
+        known = (warning for warning in manifest.doubts if warning.code != "cut_text_approximate")
+        manifest = structs.replace(manifest, experiment=judged, doubts=(*known, *judge.warnings()))
         store.write_manifest(run, manifest, private=run.private)
         write_points(run, manifest)
     if asked == "both":

@@ -1,4 +1,4 @@
-"""The report for a terminal: tables, two small plots, verdicts and doubts; good at 80 and at 160 columns, in a pipe."""
+"""The report for a terminal: tables, small plots, verdicts and warnings; good at 80 and at 160 columns, in a pipe."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tts_compare.reports.numbers import scale
 from tts_compare.reports.plain import ascii_only, one_line
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
+from tts_compare.reports.warning_rows import group_warnings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,7 +71,7 @@ def _parts(analysis: Analysis, run: RunView, look: Look) -> Iterator[RenderableT
         yield from _group(group, analysis, run, labels, look)
     for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu):
         yield from _sheet(sheet, look)
-    yield from _doubts(analysis, labels)
+    yield from _warnings(analysis, labels)
     missing = verdicts.absences(run)
     if missing:
         yield Text("\nSettings without figures", style="bold")
@@ -243,17 +244,15 @@ def _plot(axis: AxisShown, dots: Sequence[charplot.Dot], *, run: RunView, look: 
     return text
 
 
-def _doubts(analysis: Analysis, labels: Labels) -> Iterator[RenderableType]:
+def _warnings(analysis: Analysis, labels: Labels) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    doubts = verdicts.gather_doubts(analysis.doubts, labels)
-    if not doubts:
-        return
-    yield Text("\nDoubts", style="bold")
-    for doubt in doubts:
-        where = f" [{', '.join(doubt.settings)}]" if doubt.settings else ""
-        advice = f" To mend it: {doubt.advice}." if doubt.advice else ""
-        yield from _bullet(f"{doubt.code}: {doubt.message}{where}.{advice}")
+    for heading, warnings in group_warnings(analysis.doubts, labels):
+        yield Text(f"\n{heading}", style="bold")
+        for warning in warnings:
+            where = f" [{', '.join(warning.settings)}]" if warning.settings else ""
+            remedy = f" {warning.remedy}" if warning.remedy else ""
+            yield from _bullet(f"{warning.code}: {warning.message}{where}.{remedy}")
 
 
 def _bullet(sentence: str) -> Iterator[RenderableType]:

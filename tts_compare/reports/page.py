@@ -24,6 +24,7 @@ from tts_compare.reports.page_rows import distributions, responses
 from tts_compare.reports.plain import one_line, safe_json
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
+from tts_compare.reports.warning_rows import group_warnings
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
@@ -53,7 +54,7 @@ class PageReport:
                 _sheet(sheet, wide=False)
                 for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu, limit=None)
             ),
-            "doubts": "".join(_doubts(analysis, run, labels)),
+            "warnings": "".join(_warnings(analysis, run, labels)),
         }
         return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
 
@@ -190,14 +191,13 @@ def _side(column: int, sheet: sheets.Sheet) -> str:
     return "" if column in sheet.left else " class=num"
 
 
-def _doubts(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
-    doubts = verdicts.gather_doubts(analysis.doubts, labels)
-    if doubts:
-        yield '<section><h2>Doubts</h2><ul class="doubts">'
-        for doubt in doubts:
-            where = f'<span class="where">{_text(", ".join(doubt.settings))}</span>' if doubt.settings else ""
-            yield f"<li><code>{_text(doubt.code)}</code> {_text(doubt.message)}{where}"
-            yield f"<p>To mend it: {_text(doubt.advice)}.</p></li>" if doubt.advice else "</li>"
+def _warnings(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
+    for heading, warnings in group_warnings(analysis.doubts, labels):
+        yield f'<section><h2>{_text(heading)}</h2><ul class="warnings">'
+        for warning in warnings:
+            where = f'<span class="where">{_text(", ".join(warning.settings))}</span>' if warning.settings else ""
+            yield f"<li><code>{_text(warning.code)}</code> {_text(warning.message)}{where}"
+            yield f"<p>{_text(warning.remedy)}</p></li>" if warning.remedy else "</li>"
         yield "</ul></section>"
     missing = verdicts.absences(run)
     if missing:
