@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from tts_compare.domain.about import about
 from tts_compare.domain.words import ErrorKind, GradeStatus, Phase, Policy, TokensSource
 
 
@@ -34,9 +36,9 @@ class Timeline:
     us: microseconds; tokens: tokens gained; chars: characters of reasoning + text gained. Equal lengths.
     """
 
-    us: tuple[int, ...] = ()
-    tokens: tuple[int, ...] = ()
-    chars: tuple[int, ...] = ()
+    us: Annotated[tuple[int, ...], about("microseconds since the entry before, the first since `sent_ns`")] = ()
+    tokens: Annotated[tuple[int, ...], about("tokens gained")] = ()
+    chars: Annotated[tuple[int, ...], about("characters of reasoning and text gained")] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +48,10 @@ class RequestError:
     retry_after_s: the wait the server asked for in its Retry-After header, in seconds.
     """
 
-    kind: ErrorKind
-    status: int | None = None
-    message: str = ""
-    retry_after_s: float | None = None
+    kind: Annotated[ErrorKind, about("our name of the failure")]
+    status: Annotated[int | None, about("the HTTP status")] = None
+    message: Annotated[str, about("the server's words, secrets masked")] = ""
+    retry_after_s: Annotated[float | None, about("the wait it asked for in Retry-After, seconds")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,41 +70,56 @@ class RequestRecord:
     was sent. A request that was never sent because its server was gone has a ``server_died`` error and no instants.
     """
 
-    setting: str
-    method: str
-    budget: int
-    load: str
-    problem: str
-    sample: int
-    call: int
-    repeat: int
-    attempt: int
-    phase: Phase
-    request_id: str
-    scheduled_ns: int | None = None
-    connect_ns: int | None = None
-    sent_ns: int | None = None
-    first_byte_ns: int | None = None
-    first_token_ns: int | None = None
-    first_answer_ns: int | None = None
-    last_token_ns: int | None = None
-    end_ns: int | None = None
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    tokens_source: TokensSource | None = None
-    finish_reason: str | None = None
-    text: str = ""
-    reasoning: str = ""
-    timeline: Timeline = field(default_factory=Timeline)
-    token_ids: tuple[int, ...] | None = None
-    server: dict[str, float] | None = None
-    doubts: tuple[str, ...] = ()
-    round: int = 0
-    session: int = 0
-    limit_wait_ns: int = 0
-    error: RequestError | None = None
+    setting: Annotated[str, about("the setting's id")]
+    method: Annotated[str, about("the method's name")]
+    budget: Annotated[int, about("the cap on generated tokens")]
+    load: Annotated[str, about("`c8`: 8 problems at once; `r2.5`: 2.5 a second")]
+    problem: Annotated[str, about("the problem's id")]
+    sample: Annotated[int, about("which sample of the problem, from 0")]
+    call: Annotated[int, about("which call of the method, from 0")]
+    repeat: Annotated[int, about("which repeat, from 0")]
+    attempt: Annotated[int, about("which attempt of the request, from 0")]
+    phase: Annotated[
+        Phase, about("`warmup`, `measured`, or `spot_check` of a derived budget; figures use `measured` rows only")
+    ]
+    request_id: Annotated[
+        str, about("our id of the request; rows that share it are choices of one request, whose prompt is charged once")
+    ]
+    scheduled_ns: Annotated[int | None, about("when the load wanted it sent, monotonic nanoseconds")] = None
+    connect_ns: Annotated[int | None, about("when connecting began; null on a connection that was open")] = None
+    sent_ns: Annotated[
+        int | None, about("just before the request's first byte on an open connection; null where it was never sent")
+    ] = None
+    first_byte_ns: Annotated[int | None, about("first byte of the response")] = None
+    first_token_ns: Annotated[int | None, about("first event with text or tokens")] = None
+    first_answer_ns: Annotated[int | None, about("first event with text that is not reasoning")] = None
+    last_token_ns: Annotated[int | None, about("last event with text or tokens")] = None
+    end_ns: Annotated[int | None, about("end of the response")] = None
+    prompt_tokens: Annotated[int | None, about("tokens of the prompt")] = None
+    cached_tokens: Annotated[int | None, about("of these, found in a prefix cache")] = None
+    completion_tokens: Annotated[int | None, about("generated tokens, reasoning included")] = None
+    reasoning_tokens: Annotated[int | None, about("of these, reasoning, where the server counts it")] = None
+    tokens_source: Annotated[
+        TokensSource | None,
+        about("where the count comes from: the server's `usage`, `token_ids`, or `estimated` from the chunks"),
+    ] = None
+    finish_reason: Annotated[str | None, about("what the server said; `stop` or `length` for an answer")] = None
+    text: Annotated[str, about("the answer as it came")] = ""
+    reasoning: Annotated[str, about("the reasoning, where the server tells it apart")] = ""
+    timeline: Annotated[Timeline, about("when tokens arrived")] = field(default_factory=Timeline)
+    token_ids: Annotated[
+        tuple[int, ...] | None, about("kept where a chunk held several tokens: a cut inside a chunk needs them")
+    ] = None
+    server: Annotated[dict[str, float] | None, about("the engine's own figures of the request")] = None
+    doubts: Annotated[tuple[str, ...], about("codes of warnings on this row")] = ()
+    round: Annotated[int, about("the share of the problems, with server starts of its own; 0 in format 1")] = 0
+    session: Annotated[
+        int, about("which process of a resumed run wrote the row, from 0; no latency spans two; 0 in format 1")
+    ] = 0
+    limit_wait_ns: Annotated[
+        int, about("nanoseconds that limits of ours held it back before it was sent; 0 in format 1")
+    ] = 0
+    error: Annotated[RequestError | None, about("why it failed; null for a response that came whole")] = None
 
     @property
     def key(self) -> RowKey:
@@ -130,21 +147,23 @@ class Grade:
     [0, 1] over all subsets of that size (the unbiased estimator), ``status`` that of the first ``samples``.
     """
 
-    setting: str
-    method: str
-    budget: int
-    load: str
-    problem: str
-    sample: int | None
-    call: int
-    repeat: int
-    attempt: int
-    policy: Policy
-    cut_tokens: int | None
-    status: GradeStatus
-    answer: str | None
-    layer: str
-    grader_version: str
-    group: int | None = None
-    samples: int | None = None
-    score: float | None = None
+    setting: Annotated[str, about("the setting's id")]
+    method: Annotated[str, about("the method's name")]
+    budget: Annotated[int, about("the cap on generated tokens")]
+    load: Annotated[str, about("`c8`: 8 problems at once; `r2.5`: 2.5 a second")]
+    problem: Annotated[str, about("the problem's id")]
+    sample: Annotated[int | None, about("the sample that was judged; null for a vote")]
+    call: Annotated[int, about("which call of the method, from 0")]
+    repeat: Annotated[int, about("which repeat, from 0")]
+    attempt: Annotated[int, about("which attempt of the request, from 0")]
+    policy: Annotated[Policy, about("which box of a response is its answer")]
+    cut_tokens: Annotated[int | None, about("the budget at which the response was cut; null for a whole one")]
+    status: Annotated[
+        GradeStatus, about("`correct`, `incorrect`, `no_answer`, or `ungraded`; of a vote, that of its first samples")
+    ]
+    answer: Annotated[str | None, about("the answer as extracted")]
+    layer: Annotated[str, about("the step of the grader that decided")]
+    grader_version: Annotated[str, about("version of the grader")]
+    group: Annotated[int | None, about("class of equal answers among the samples of its problem")] = None
+    samples: Annotated[int | None, about("for a vote, how many samples vote")] = None
+    score: Annotated[float | None, about("for a vote, its expected correctness over all subsets of that size")] = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from tts_compare.domain.about import about
 from tts_compare.domain.words import Device, SpeculationKind
 
 
@@ -13,11 +15,11 @@ from tts_compare.domain.words import Device, SpeculationKind
 class Speculation:
     """How draft tokens are proposed; the defaults of ``ngram`` are those of arXiv:2509.19645: 5 tokens, lookup 1..4."""
 
-    kind: SpeculationKind = "none"
-    num_tokens: int = 5
-    lookup_min: int = 1
-    lookup_max: int = 4
-    model: str | None = None
+    kind: Annotated[SpeculationKind, about("`none`, `ngram`, or what kind of draft model")] = "none"
+    num_tokens: Annotated[int, about("draft tokens a step")] = 5
+    lookup_min: Annotated[int, about("shortest n-gram looked up")] = 1
+    lookup_max: Annotated[int, about("longest n-gram looked up")] = 4
+    model: Annotated[str | None, about("the draft model")] = None
 
     @property
     def id(self) -> str:
@@ -35,9 +37,9 @@ class Speculation:
 class Price:
     """A hosted endpoint's price, in US dollars per million tokens."""
 
-    input: float
-    output: float
-    cached: float | None = None
+    input: Annotated[float, about("prompt tokens")]
+    output: Annotated[float, about("generated tokens")]
+    cached: Annotated[float | None, about("prompt tokens from a cache; null: as `input`")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

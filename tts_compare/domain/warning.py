@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from tts_compare.domain.about import about
 from tts_compare.domain.words import Severity
 
 
@@ -17,10 +19,12 @@ class Doubt:
     touch some only.
     """
 
-    code: str
-    message: str
-    advice: str = ""
-    setting: str | None = None
-    points: tuple[str, ...] = ()
-    severity: Severity = "warning"
-    fix: str = ""
+    code: Annotated[str, about("its stable name")]
+    message: Annotated[str, about("what is wrong, in a sentence")]
+    advice: Annotated[str, about("what to do, in words")] = ""
+    setting: Annotated[str | None, about("the setting it touches; null for the whole run")] = None
+    points: Annotated[tuple[str, ...], about("labels of the points it touches, where it is not all")] = ()
+    severity: Annotated[
+        Severity, about("`error`: a figure is wrong or missing; `warning`: weakened; `note`: context")
+    ] = "warning"
+    fix: Annotated[str, about("a command that mends it")] = ""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from tts_compare.domain.about import about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One problem of a data set. ``kind`` names the answer kind (``math``, ``integer``, ``gsm8k``, ``choice``)."""
 
-    id: str
-    problem: str
-    answer: str
-    subject: str | None = None
-    level: int | None = None
-    kind: str = "math"
+    id: Annotated[str, about("the problem's id")]
+    problem: Annotated[str, about("its text")]
+    answer: Annotated[str, about("the reference answer; empty where it is unknown")]
+    subject: Annotated[str | None, about("its subject")] = None
+    level: Annotated[int | None, about("its difficulty")] = None
+    kind: Annotated[str, about("how answers are judged: `math`, `integer`, `gsm8k` or `choice`")] = "math"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +34,12 @@ class Endpoint:
 class Sampling:
     """Every sampling parameter a request states, so that no engine takes one from the model's generation_config."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = -1
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    seed: int = 0
+    temperature: Annotated[float, about("0 is greedy")] = 0.0
+    top_p: Annotated[float, about("nucleus sampling's mass")] = 1.0
+    top_k: Annotated[int, about("-1 is all")] = -1
+    min_p: Annotated[float, about("least probability, relative to the greatest")] = 0.0
+    repetition_penalty: Annotated[float, about("1 is none")] = 1.0
+    seed: Annotated[int, about("the seed that requests state")] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +69,15 @@ class Work:
     spot_check: a real rerun at a derived budget, to compare with what was derived; no point of its own.
     """
 
-    method: str
-    budget: int
-    load: str
-    samples: int
-    sampling: Sampling
-    options: tuple[tuple[str, str | int | float | bool], ...] = ()
-    derived_budgets: tuple[int, ...] = ()
-    problem_limit: int | None = None
-    spot_check: bool = False
+    method: Annotated[str, about("the method's name")]
+    budget: Annotated[int, about("the cap on generated tokens")]
+    load: Annotated[str, about("how requests are spaced")]
+    samples: Annotated[int, about("samples a problem")]
+    sampling: Annotated[Sampling, about("sampling parameters")]
+    options: Annotated[
+        tuple[tuple[str, str | int | float | bool], ...],
+        about("names and values of the method's options, defaults filled in"),
+    ] = ()
+    derived_budgets: Annotated[tuple[int, ...], about("smaller budgets that are read off its timelines")] = ()
+    problem_limit: Annotated[int | None, about("only the first so many problems; null is all")] = None
+    spot_check: Annotated[bool, about("whether it is a real run at a derived budget, for comparison alone")] = False

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tts_compare.codes import stated
 from tts_compare.domain import Doubt
+from tts_compare.domain.about import about
 from tts_compare.rundir.facts import (
     DatasetFacts,
     Death,
@@ -23,7 +24,6 @@ from tts_compare.rundir.facts import (
     ScoringFacts,
     SettingFacts,
     Skipped,
-    _is,
 )
 from tts_compare.rundir.metrics import PointMetrics
 
@@ -36,55 +36,55 @@ State = Literal["running", "interrupted", "stopped", "done", "imported"]
 class Asked(Struct, frozen=True, kw_only=True):
     """What the command asked for, so that ``--resume`` needs no flags."""
 
-    config: Annotated[str | None, _is("the configuration's name or file")] = None
-    flags: Annotated[dict[str, Any], _is("the flags over it, as they were typed")] = {}
+    config: Annotated[str | None, about("the configuration's name or file")] = None
+    flags: Annotated[dict[str, Any], about("the flags over it, as they were typed")] = {}
 
 
 class Clock(Struct, frozen=True, kw_only=True):
     """One instant on two clocks: monotonic instants of the rows are anchored to the wall clock by it."""
 
-    wall_ns: Annotated[int, _is("nanoseconds since 1970")] = 0
-    monotonic_ns: Annotated[int, _is("`time.monotonic_ns()` at that moment")] = 0
+    wall_ns: Annotated[int, about("nanoseconds since 1970")] = 0
+    monotonic_ns: Annotated[int, about("`time.monotonic_ns()` at that moment")] = 0
 
 
 class Session(Struct, frozen=True, kw_only=True):
     """One process that measured a part of a run."""
 
-    clock: Annotated[Clock, _is("anchor of the instants of its rows")] = Clock()
-    command: Annotated[tuple[str, ...], _is("its command line")] = ()
+    clock: Annotated[Clock, about("anchor of the instants of its rows")] = Clock()
+    command: Annotated[tuple[str, ...], about("its command line")] = ()
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
     """One run. Replaced as a whole while the run goes on; what is not known has its default."""
 
-    format: Annotated[int, _is("2; 1 is read too")] = FORMAT
-    name: Annotated[str, _is("the run's name")] = ""
-    created: Annotated[str, _is("when the run began, ISO 8601")] = ""
-    tts_compare_version: Annotated[str, _is("the version that measured")] = ""
-    command: Annotated[tuple[str, ...], _is("the command line")] = ()
-    asked: Annotated[Asked, _is("the configuration and the flags")] = Asked()
-    state: Annotated[State, _is("how far the run is")] = "done"
-    experiment: Annotated[ExperimentFacts, _is("what was asked, with defaults filled in")] = ExperimentFacts()
-    settings: Annotated[dict[str, SettingFacts], _is("by setting id")] = {}
-    left_out: Annotated[tuple[Skipped, ...], _is("settings that cannot run here")] = ()
-    failed: Annotated[tuple[FailedSetting, ...], _is("settings whose server did not start or kept dying")] = ()
-    deaths: Annotated[tuple[Death, ...], _is("servers that ended while requests were running")] = ()
-    models: Annotated[dict[str, ModelRow], _is("by the model's name")] = {}
-    dataset: Annotated[DatasetFacts, _is("the problems")] = DatasetFacts()
-    prompt: Annotated[PromptFacts, _is("how problems were put")] = PromptFacts()
-    chat_templates: Annotated[dict[str, str], _is("templates that were rendered here, by model")] = {}
-    sampling: Annotated[SamplingFacts, _is("sampling parameters of every request")] = SamplingFacts()
-    seeds: Annotated[dict[str, int], _is("seeds by their use")] = {}
-    clock: Annotated[Clock, _is("anchor of the rows' instants")] = Clock()
-    sessions: Annotated[tuple[Session, ...], _is("the processes that measured, in order; format 2")] = ()
-    machine: Annotated[MachineRow, _is("what the servers ran on")] = MachineRow()
-    software: Annotated[dict[str, str], _is("versions by package")] = {}
-    environment: Annotated[dict[str, str], _is("variables that change what an engine does, secrets masked")] = {}
-    server_metrics: Annotated[dict[str, tuple[PointMetrics, ...]], _is("by setting id")] = {}
-    doubts: Annotated[tuple[Doubt, ...], _is("warnings found while measuring")] = ()
+    format: Annotated[int, about("2; 1 is read too")] = FORMAT
+    name: Annotated[str, about("the run's name")] = ""
+    created: Annotated[str, about("when the run began, ISO 8601")] = ""
+    tts_compare_version: Annotated[str, about("the version that measured")] = ""
+    command: Annotated[tuple[str, ...], about("the command line")] = ()
+    asked: Annotated[Asked, about("the configuration and the flags")] = Asked()
+    state: Annotated[State, about("how far the run is")] = "done"
+    experiment: Annotated[ExperimentFacts, about("what was asked, with defaults filled in")] = ExperimentFacts()
+    settings: Annotated[dict[str, SettingFacts], about("by setting id")] = {}
+    left_out: Annotated[tuple[Skipped, ...], about("settings that cannot run here")] = ()
+    failed: Annotated[tuple[FailedSetting, ...], about("settings whose server did not start or kept dying")] = ()
+    deaths: Annotated[tuple[Death, ...], about("servers that ended while requests were running")] = ()
+    models: Annotated[dict[str, ModelRow], about("by the model's name")] = {}
+    dataset: Annotated[DatasetFacts, about("the problems")] = DatasetFacts()
+    prompt: Annotated[PromptFacts, about("how problems were put")] = PromptFacts()
+    chat_templates: Annotated[dict[str, str], about("templates that were rendered here, by model")] = {}
+    sampling: Annotated[SamplingFacts, about("sampling parameters of every request")] = SamplingFacts()
+    seeds: Annotated[dict[str, int], about("seeds by their use")] = {}
+    clock: Annotated[Clock, about("anchor of the rows' instants")] = Clock()
+    sessions: Annotated[tuple[Session, ...], about("the processes that measured, in order; format 2")] = ()
+    machine: Annotated[MachineRow, about("what the servers ran on")] = MachineRow()
+    software: Annotated[dict[str, str], about("versions by package")] = {}
+    environment: Annotated[dict[str, str], about("variables that change what an engine does, secrets masked")] = {}
+    server_metrics: Annotated[dict[str, tuple[PointMetrics, ...]], about("by setting id")] = {}
+    doubts: Annotated[tuple[Doubt, ...], about("warnings found while measuring")] = ()
     scoring: Annotated[
         dict[str, ScoringFacts],
-        _is("by setting id; worked out from `scores.jsonl` when a run is read, and not in the file"),
+        about("by setting id; worked out from `scores.jsonl` when a run is read, and not in the file"),
     ] = {}
 
 
