@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint fast unit wheel checks test audit sbom lock lowest test-engines test-slow clean
+.PHONY: help setup quickstart engines lint fast unit wheel checks test audit sbom lock lowest test-engines test-slow docs-tables clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
@@ -42,6 +42,10 @@ fast: setup
 
 unit: fast
 	$(BIN)/pytest -m 'not many_starts' tests/integration
+
+# docs/schema and the tables of docs/run-directory.md, from the classes that are written.
+docs-tables: setup
+	$(BIN)/python -m tts_compare.cli.run_format
 
 # The built wheel, in an environment that cannot see the source.
 wheel: setup

@@ -70,10 +70,13 @@ class RequestRecord:
     was sent. A request that was never sent because its server was gone has a ``server_died`` error and no instants.
     """
 
-    setting: Annotated[str, about("the setting's id")]
+    setting: Annotated[
+        str,
+        about("`<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<hash>][+<replica>]`; see the manifest"),
+    ]
     method: Annotated[str, about("the method's name")]
     budget: Annotated[int, about("the cap on generated tokens")]
-    load: Annotated[str, about("`c8`: 8 problems at once; `r2.5`: 2.5 a second")]
+    load: Annotated[str, about("`c8`: closed loop, 8 problems at once; `r2.5`: open loop, 2.5 a second")]
     problem: Annotated[str, about("the problem's id")]
     sample: Annotated[int, about("which sample of the problem, from 0")]
     call: Annotated[int, about("which call of the method, from 0")]
@@ -85,26 +88,30 @@ class RequestRecord:
     request_id: Annotated[
         str, about("our id of the request; rows that share it are choices of one request, whose prompt is charged once")
     ]
-    scheduled_ns: Annotated[int | None, about("when the load wanted it sent, monotonic nanoseconds")] = None
+    scheduled_ns: Annotated[int | None, about("when an open loop wanted it sent; null in a closed loop")] = None
     connect_ns: Annotated[int | None, about("when connecting began; null on a connection that was open")] = None
     sent_ns: Annotated[
         int | None, about("just before the request's first byte on an open connection; null where it was never sent")
     ] = None
     first_byte_ns: Annotated[int | None, about("first byte of the response")] = None
-    first_token_ns: Annotated[int | None, about("first event with text or tokens")] = None
-    first_answer_ns: Annotated[int | None, about("first event with text that is not reasoning")] = None
-    last_token_ns: Annotated[int | None, about("last event with text or tokens")] = None
+    first_token_ns: Annotated[
+        int | None, about("first token: where the server's count rises, not a role-only chunk")
+    ] = None
+    first_answer_ns: Annotated[int | None, about("first token that is not reasoning")] = None
+    last_token_ns: Annotated[int | None, about("last token")] = None
     end_ns: Annotated[int | None, about("end of the response")] = None
     prompt_tokens: Annotated[int | None, about("tokens of the prompt")] = None
     cached_tokens: Annotated[int | None, about("of these, found in a prefix cache")] = None
-    completion_tokens: Annotated[int | None, about("generated tokens, reasoning included")] = None
+    completion_tokens: Annotated[
+        int | None, about("generated tokens, with reasoning; null where the count cannot be (`usage_absurd`)")
+    ] = None
     reasoning_tokens: Annotated[int | None, about("of these, reasoning, where the server counts it")] = None
     tokens_source: Annotated[
         TokensSource | None,
         about("where the count comes from: the server's `usage`, `token_ids`, or `estimated` from the chunks"),
     ] = None
-    finish_reason: Annotated[str | None, about("what the server said; `stop` or `length` for an answer")] = None
-    text: Annotated[str, about("the answer as it came")] = ""
+    finish_reason: Annotated[str | None, about("`stop` or `length`; anything else is a failure")] = None
+    text: Annotated[str, about("the answer as it came; U+FFFD for half of a character")] = ""
     reasoning: Annotated[str, about("the reasoning, where the server tells it apart")] = ""
     timeline: Annotated[Timeline, about("when tokens arrived")] = field(default_factory=Timeline)
     token_ids: Annotated[
