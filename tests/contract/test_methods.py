@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import builders
 from tts_compare.config import MethodSpec
 from tts_compare.domain import Call, Problem, RequestRecord, Sampling
 from tts_compare.experiment.journal import light
@@ -53,18 +54,11 @@ def answers(call: Call, rng: random.Random, *, exact: bool) -> tuple[RequestReco
         tokens = call.max_tokens if cut else rng.randint(1, call.max_tokens)
         text = "".join(rng.choice(WORDS) for _ in range(min(tokens, 8)))
         rows.append(
-            RequestRecord(
-                setting="s",
+            builders.record(
                 method="m",
                 budget=0,
-                load="c1",
-                problem="p",
                 sample=call.sample + choice,
                 call=call.call,
-                repeat=0,
-                attempt=0,
-                phase="measured",
-                request_id="r",
                 completion_tokens=tokens,
                 finish_reason=None if rng.random() < 0.05 else ("length" if cut else "stop"),
                 text=text,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import builders
 from tests.integration.grading_variants import equal_variants, wrong_variants
 from tts_compare.domain import Problem, RequestRecord
 from tts_compare.grading import (
@@ -132,18 +133,11 @@ def test_votes_and_best_of_n_over_17_samples_agree_with_their_definitions(pool: 
 
 
 def _record(problem: str, sample: int, text: str) -> RequestRecord:
-    return RequestRecord(
-        setting="s",
+    return builders.record(
         method="vote",
         budget=1,
-        load="c1",
         problem=problem,
         sample=sample,
-        call=0,
-        repeat=0,
-        attempt=0,
-        phase="measured",
         request_id=f"{problem}-{sample}",
-        finish_reason="stop",
         text=text,
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests import builders
 from tts_compare.client import audit as audit_module
 from tts_compare.client.audit import (
     MAX_SAMPLES,
@@ -20,15 +21,20 @@ from tts_compare.client.audit import (
     trail_ms,
     watch,
 )
-from tts_compare.domain import RequestRecord
 from tts_compare.rundir.metrics import ClientFigures
 
 MS = 1_000_000
-ROW = RequestRecord(
-    setting="s", method="m", budget=0, load="r1", problem="p", sample=0, call=0, repeat=0, attempt=0,
-    phase="measured", request_id="r", scheduled_ns=0, sent_ns=2 * MS, first_token_ns=100 * MS, last_token_ns=600 * MS,
+ROW = builders.record(
+    method="m",
+    budget=0,
+    load="r1",
+    scheduled_ns=0,
+    sent_ns=2 * MS,
+    first_token_ns=100 * MS,
+    last_token_ns=600 * MS,
     server={"generation_time_ms": 480.0},
-)  # fmt: skip
+    finish_reason=None,
+)
 IDLE = LoopFigures(lags_ms=(0.1, 0.2), cpu_s=0.1, wall_s=1.0)
 BUSY = LoopFigures(lags_ms=(5.0, 40.0), cpu_s=0.95, wall_s=1.0)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests import builders
 from tts_compare.domain import Grade, Problem, RequestError, RequestRecord, RowKey, Timeline
 from tts_compare.errors import UsageError
 from tts_compare.experiment.judge import failed_samples
@@ -34,19 +35,8 @@ def record(text: str, *, tokens: int | None = None, **fields: object) -> Request
     """A success, one token a character unless told otherwise."""
     whole = str(fields.get("reasoning", "")) + text
     count = len(whole) if tokens is None else tokens
-    row = RequestRecord(
-        setting="s",
-        method="truncate",
+    row = builders.record(
         budget=100,
-        load="c1",
-        problem="p",
-        sample=0,
-        call=0,
-        repeat=0,
-        attempt=0,
-        phase="measured",
-        request_id="r",
-        finish_reason="stop",
         completion_tokens=count,
         text=text,
         timeline=Timeline(us=(1,) * len(whole), tokens=(1,) * len(whole), chars=(1,) * len(whole)),

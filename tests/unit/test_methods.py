@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import builders
 from tts_compare.config import MethodSpec
 from tts_compare.domain import Call, Problem, RequestError, RequestRecord, Sampling
 from tts_compare.errors import UsageError
@@ -15,18 +16,10 @@ from tts_compare.methods.no_thinking import prefilled
 from tts_compare.methods.resolve import resolve
 
 PROBLEM = Problem(id="p", problem="What is 2 + 2?", answer="4")
-ROW = RequestRecord(
-    setting="s",
+ROW = builders.record(
     method="m",
     budget=100,
-    load="c1",
-    problem="p",
-    sample=0,
-    call=0,
-    repeat=0,
-    attempt=0,
-    phase="measured",
-    request_id="r",
+    finish_reason=None,
 )
 
 

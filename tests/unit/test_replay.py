@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import builders
 from tts_compare.domain import Call, ErrorKind, RequestError, RequestRecord, RowKey, Sampling
 from tts_compare.errors import RunError
 from tts_compare.pacing import Concurrent, Poisson
@@ -23,7 +24,7 @@ NO_WAIT = RetryPolicy(first_s=0.0)
 
 
 def row(key: RowKey, *, error: ErrorKind | None = None, text: str = "") -> RequestRecord:
-    return RequestRecord(
+    return builders.record(
         setting=key.setting,
         method=key.method,
         budget=key.budget,
@@ -33,7 +34,6 @@ def row(key: RowKey, *, error: ErrorKind | None = None, text: str = "") -> Reque
         call=key.call,
         repeat=key.repeat,
         attempt=key.attempt,
-        phase="measured",
         request_id=f"{key.problem}/{key.sample}/{key.attempt}",
         finish_reason=None if error else "stop",
         text=text,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests import builders
 from tests.builders import manifest
 from tts_compare.domain import RequestError, RequestRecord, Setting
 from tts_compare.experiment.again import resume_doubts, retried_doubts
@@ -10,17 +11,11 @@ SETTING = "vllm/m/tp1-pp1-dp1/none"
 
 
 def row(problem: str, attempt: int, session: int, *, error: RequestError | None = None) -> RequestRecord:
-    return RequestRecord(
+    return builders.record(
         setting=SETTING,
-        method="truncate",
         budget=16,
-        load="c1",
         problem=problem,
-        sample=0,
-        call=0,
-        repeat=0,
         attempt=attempt,
-        phase="measured",
         request_id=f"{problem}-{attempt}",
         session=session,
         finish_reason=None if error else "stop",
