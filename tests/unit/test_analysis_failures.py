@@ -375,3 +375,14 @@ def test_floating_point_operations_are_not_told_of_a_model_whose_active_paramete
     ]
     assert known[0] == known[1] > 0
     assert only(run_of(rows, grades, models={"m": shape | {"active_parameters": None}}))["flops_mean"] is None
+
+
+def test_drafts_that_were_rejected_ran_through_the_model_too() -> None:
+    model = {"m": {"parameters": 1000, "num_layers": 2, "num_heads": 4, "head_dim": 0}}
+    seen = {"method": "truncate", "budget": 1024, "load": "c1", "repeat": 0, "accepted_tokens": 6, "draft_steps": 4}
+    rows, grades = [row("a", 0, 0.5, 2.0, 10)], [grade("a", "correct")]
+    counters = {"s": [seen | {"server": {"draft_tokens": 20, "preemptions": 3}}]}
+    plain, drafting = (only(run_of(rows, grades, models=model, **more)) for more in ({}, {"server_metrics": counters}))
+    assert plain["flops_mean"] == pytest.approx(2 * 1000 * 110)
+    assert drafting["flops_mean"] == pytest.approx(2 * 1000 * (110 + 14))
+    assert (drafting["acceptance_rate"], drafting["preemptions"]) == (pytest.approx(0.3), 3.0)

@@ -43,6 +43,7 @@ def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str
     found = (
         outcomes.join(held, on=[*_POINT_WORK, "problem", *start], how="left", maintain_order="left")
         .join(_setting_figures(manifest), on="setting", how="left")
+        .join(_rejected(manifest, measured), on=list(_POINT_WORK), how="left", maintain_order="left")
         .with_columns(
             least_gpu_s=pl.when(is_part & alone).then(least),
             bill_gpu_s=pl.when(whole).then(measured_bill).when(alone).then(devices * pl.col("held_s")),
@@ -51,7 +52,15 @@ def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str
             bill_gpu_s=pl.when(pl.col("bill_gpu_s").is_not_null()).then(pl.max_horizontal("bill_gpu_s", "least_gpu_s"))
         )
     )
-    return found.with_columns(usd=_usd(), flops=_flops()).with_columns(**_caps()).drop("problem_wall_s")
+    return (
+        found.with_columns(usd=_usd(), flops=_flops())
+        .with_columns(**_caps())
+        .drop("problem_wall_s", "rejected_per_token")
+    )
+
+
+def _rejected(manifest: Mapping[str, Any], measured: pl.DataFrame) -> pl.DataFrame:
+    return server_figures(manifest, measured).select(*_POINT_WORK, "rejected_per_token")
 
 
 def _caps() -> dict[str, pl.Expr]:
@@ -137,15 +146,24 @@ def _usd() -> pl.Expr:
 
 
 def _flops() -> pl.Expr:
-    """2 x parameters x tokens run through the model + 4 x layers x heads x head_dim x (token, context) pairs."""
-    return 2.0 * pl.col("parameters") * pl.col("processed") + pl.col("attention_flops") * pl.col("attended")
+    """2 x parameters x tokens run through the model + 4 x layers x heads x head_dim x (token, context) pairs.
+
+    Drafts that were rejected ran through the model too, as the generated tokens did: their part is the point's, as its
+    server counted it.
+    """
+    rejected = pl.col("rejected_per_token").fill_null(0.0)
+    processed = pl.col("processed") + rejected * pl.col("tokens")
+    drafted = pl.when(pl.col("processed") > 0).then(processed / pl.col("processed")).otherwise(1.0)
+    return 2.0 * pl.col("parameters") * processed + pl.col("attention_flops") * pl.col("attended") * drafted
 
 
 _COUNTERS = ("attempts", "energy_j", "accepted_tokens", "draft_steps", "prefix_hit_tokens")
+#: Among the engine's own figures of a row, under ``server``.
+_ENGINE_COUNTERS = ("draft_tokens", "preemptions")
 
 
 def server_figures(manifest: Mapping[str, Any], measured: pl.DataFrame) -> pl.DataFrame:
-    """What the servers' own counters say of each point: energy, acceptance, prefix-cache hits, summed over repeats.
+    """What the servers' own counters say of each point: energy, drafts, preemptions, prefix-cache hits, over repeats.
 
     Read from ``server_metrics[setting]``: rows of method, budget, load, repeat, phase and the counters' changes. An
     engine that has a gauge of the acceptance length in place of counters has its mean over repeats. The energy is null
@@ -154,22 +172,32 @@ def server_figures(manifest: Mapping[str, Any], measured: pl.DataFrame) -> pl.Da
     rows = [
         {"setting": setting, "gauge": (row.get("server") or {}).get("acceptance_length")}
         | {name: row.get(name) for name in ("method", "budget", "load", *_COUNTERS)}
+        | {name: (row.get("server") or {}).get(name) for name in _ENGINE_COUNTERS}
         for setting, found in (manifest.get("server_metrics") or {}).items()
         for row in found or []
         if row.get("phase") in (None, "measured")
     ]
     schema = {"setting": pl.String, "method": pl.String, "budget": pl.Int64, "load": pl.String, "gauge": pl.Float64}
-    frame = pl.DataFrame(rows, schema=schema | dict.fromkeys(_COUNTERS, pl.Float64), strict=False)
-    sums = [pl.when(pl.col(c).null_count() == 0).then(pl.col(c).sum()).alias(c) for c in _COUNTERS]
+    frame = pl.DataFrame(rows, schema=schema | dict.fromkeys((*_COUNTERS, *_ENGINE_COUNTERS), pl.Float64), strict=False)
+    sums = [
+        pl.when(pl.col(c).null_count() == 0).then(pl.col(c).sum()).alias(c) for c in (*_COUNTERS, *_ENGINE_COUNTERS)
+    ]
     counted = 1.0 + pl.col("accepted_tokens") / pl.col("draft_steps")
-    sent = measured.group_by(pl.col("budget").alias("record_budget"), "setting", "method", "load").agg(sent=pl.len())
+    sent = measured.group_by(pl.col("budget").alias("record_budget"), "setting", "method", "load").agg(
+        sent=pl.len(), made=pl.col("made_tokens").sum()
+    )
+    rejected = (pl.col("draft_tokens") - pl.col("accepted_tokens")).clip(0)
     return (
         frame.group_by("setting", "method", pl.col("budget").alias("record_budget"), "load", maintain_order=True)
         .agg(*sums, pl.col("gauge").mean())
         .join(sent, on=_POINT_WORK, how="left")
         .with_columns(
+            acceptance_rate=pl.when(pl.col("draft_tokens") > 0).then(
+                pl.col("accepted_tokens") / pl.col("draft_tokens")
+            ),
+            rejected_per_token=pl.when(pl.col("made") > 0).then(rejected / pl.col("made")),
             acceptance_length=pl.when(pl.col("draft_steps") > 0).then(counted).otherwise("gauge"),
             energy_j=pl.when((pl.col("attempts") < pl.col("sent")).fill_null(value=False).not_()).then("energy_j"),
         )
-        .drop("gauge", "sent", "attempts")
+        .drop("gauge", "sent", "attempts", "made")
     )

@@ -70,7 +70,8 @@ FORMULAS: Mapping[str, str] = {
     "tokens_hi": _BOOTSTRAP,
     "prompt_tokens_mean": "mean prompt tokens, one request's prompt charged once among its choices",
     "cached_tokens_mean": "mean prompt tokens served from the prefix cache",
-    "flops_mean": "2 x parameters x (generated + uncached prompt tokens) + 4 x layers x heads x head size x "
+    "flops_mean": "2 x parameters x (generated, rejected draft and uncached prompt tokens) "
+    "+ 4 x layers x heads x head size x "
     "(sum over tokens of the context each attends to)",
     "devices": "tensor x pipeline x data parallel; the ranks on a CPU",
     "wall_s": "first sent to last end of what was measured, summed over server starts and sessions of a resumed run",
@@ -94,6 +95,8 @@ FORMULAS: Mapping[str, str] = {
     "usd_per_correct": "dollars / correct answers; a failed answer is charged as in gpu_s_per_correct",
     "joules_per_token": "energy counter's change over the point / completion tokens",
     "joules_per_correct": "energy counter's change over the point / correct answers",
+    "acceptance_rate": "accepted / proposed draft tokens",
+    "preemptions": "running requests that the server put back into its queue, by its own counter",
     "acceptance_length": "1 + accepted draft tokens / draft steps",
     **{
         f"on_{name}_frontier": "no other point is at least as accurate at no more of it, and better in one"

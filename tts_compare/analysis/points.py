@@ -238,6 +238,10 @@ def _with_server_figures(frame: pl.DataFrame, counters: pl.DataFrame) -> pl.Data
     whole = (pl.col("provenance") == "measured") & (pl.col("work_share") == 1.0)
     bill = pl.col("gpu_s_per_problem")
     return frame.join(counters, on=["setting", "method", "record_budget", "load"], how="left").with_columns(
+        *(
+            pl.when(pl.col("provenance") == "measured").then(name).alias(name)
+            for name in ("acceptance_length", "acceptance_rate", "preemptions")
+        ),
         cost_per_token_gpu_s=devices * pl.col("cost_ratio"),
         cost_per_token_lo_gpu_s=devices * pl.col("cost_ratio_lo"),
         cost_per_token_hi_gpu_s=devices * pl.col("cost_ratio_hi"),
@@ -246,6 +250,5 @@ def _with_server_figures(frame: pl.DataFrame, counters: pl.DataFrame) -> pl.Data
         gpu_s_per_problem_hi=bill * pl.col("bill_hi"),
         joules_per_token=pl.when(whole & (pl.col("tokens_sum") > 0)).then(pl.col("energy_j") / pl.col("tokens_sum")),
         joules_per_correct=pl.when(whole & (pl.col("right") > 0)).then(pl.col("energy_j") / pl.col("right")),
-        acceptance_length=pl.when(pl.col("provenance") == "measured").then("acceptance_length"),
         decode_s=pl.col("request_latency_mean_s") - pl.col("ttft_mean_s"),
     )

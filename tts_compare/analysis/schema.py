@@ -210,6 +210,8 @@ POINT_COLUMNS: tuple[str, ...] = (
     "joules_per_token",
     "joules_per_correct",
     "acceptance_length",
+    "acceptance_rate",  # accepted / proposed draft tokens
+    "preemptions",  # of running requests, by the server's counter
     "compared_accuracy",  # the compared_* columns are over the n_compared problems: what frontiers use
     "compared_latency_s",
     "compared_tokens",
