@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang
 
-.PHONY: help setup quickstart engines lint unit wheel test audit sbom lock lowest test-engines clean
+.PHONY: help setup quickstart engines lint docs unit wheel test audit sbom lock lowest test-engines clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
 	@echo 'make test          lint, types, all tests, real engines included'
+	@echo 'make docs          write the tables of the documentation that come from the code'
 	@echo 'make test-engines  the tests that need many starts, and the soak'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
 	@echo 'make lowest        the fast tests over the lowest versions that are allowed'
@@ -34,6 +35,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The tables that are made of declarations.
+docs: setup
+	$(BIN)/python -m tests.docs_tables
 
 unit: setup
 	$(BIN)/pytest tests/unit tests/contract tests/integration

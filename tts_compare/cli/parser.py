@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from typing import Any
 
 from tts_compare import __version__
+from tts_compare.config.keys import KNOBS
+from tts_compare.config.knob import GROUPS, Knob
 
 COMMANDS = (
     "run",
@@ -43,14 +47,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tts-compare {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     run = _command(commands, "run", "start the servers, replay the problems, grade, report", _RUN_EXAMPLES)
-    _add_run(run)
+    add_knobs(run)
     plan = _command(
         commands,
         "plan",
         "every server command and the work, with no effects",
         "example:\n  tts-compare plan --config paper",
     )
-    _add_run(plan)
+    add_knobs(plan)
     _add_report(commands)
     _add_grade(commands)
     _add_diff(commands)
@@ -86,75 +90,54 @@ def _command(
     )
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    _add_what(parser.add_argument_group("what is compared"))
-    _add_work(parser.add_argument_group("work"))
-    _add_judging(parser.add_argument_group("grading and money"))
-    _add_where(parser.add_argument_group("where and how"))
-
-
-def _add_what(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--config", metavar="NAME|FILE", help="an experiment as TOML; flags override it (quickstart, paper, ...)")
-    add("--backend", metavar="B[==V],...", help="vllm, sglang, openai; several versions may stand side by side")
-    add("--model", metavar="M,...", help="a model's name on the hub, or a directory")
-    add("--revision", metavar="R", help="the model's revision on the hub")
-    add("--tp", metavar="N,...", help="tensor-parallel sizes")
-    add("--pp", metavar="N,...", help="pipeline-parallel sizes")
-    add("--dp", metavar="N,...", help="data-parallel sizes")
-    add("--spec", metavar="S,...", help="speculation: none, ngram, draft_model, eagle, eagle3, mtp")
-    add("--dtype", metavar="D,...", help="weights' type, e.g. bfloat16, float32 (auto)")
-    add("--max-model-len", metavar="N", help="context length in tokens (longest prompt + largest budget)")
-    add("--device", choices=("auto", "cpu", "cuda"), help="what the engines run on (auto: cuda where a GPU is seen)")
-    add("--engine-args", metavar="B=FLAGS", action="append", help="flags passed to an engine verbatim; repeatable")
-
-
-def _add_work(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--method", metavar="M,...", help="truncate, force, vote, best_of_n, no_thinking")
-    add("--budget", metavar="N,...", help="caps on generated tokens: 256, 1k, 16k (1k = 1024)")
-    add("--curve", choices=("single-pass", "per-budget"), help="one response cut at every budget, or one a budget")
-    add("--spot-check", metavar="K", help="rerun K problems at a small budget to check the cut ones")
-    add("--samples", metavar="K", help="samples a problem, for vote and best_of_n")
-    add("--repeats", metavar="R", help="server starts a setting, interleaved (A B B A)")
-    add("--dataset", metavar="NAME|PATH", help="math500, quickstart, or a JSONL or Parquet file")
-    add("--problems", "--num-prompts", dest="problems", metavar="N", help="a sample stratified by level")
-    add("--prompt", metavar="NAME|FILE", help="the prompt template")
-    add("--temperature", metavar="T", help="0 is greedy")
-    add("--top-p", metavar="P")
-    add("--seed", metavar="S")
-    load = group.add_mutually_exclusive_group()
-    load.add_argument(
-        "--concurrency", "--max-concurrency", dest="concurrency", metavar="N,...", help="closed loop: problems at once"
+def add_knobs(parser: argparse.ArgumentParser, knobs: Iterable[Knob] = tuple(KNOBS.values())) -> None:
+    """The flags of every knob that has one, grouped; ``--config`` beside them."""
+    groups = {title: parser.add_argument_group(title) for title in dict.fromkeys(GROUPS.values())}
+    groups["what is compared"].add_argument(
+        "--config", metavar="NAME|FILE", help="an experiment as TOML; flags override it (quickstart, paper, ...)"
     )
-    load.add_argument("--request-rate", metavar="R,...", help="open loop: problems a second, Poisson")
-    add("--workers", metavar="N", help="client processes, for loads past one core")
+    alternatives: dict[str, argparse._MutuallyExclusiveGroup] = {}
+    for knob in knobs:
+        if not knob.flag:
+            continue
+        into: argparse._ActionsContainer = groups[knob.title]
+        if knob.exclusive:
+            if knob.exclusive not in alternatives:
+                alternatives[knob.exclusive] = groups[knob.title].add_mutually_exclusive_group()
+            into = alternatives[knob.exclusive]
+        _add_knob(into, knob)
 
 
-def _add_judging(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--policy", choices=("any", "final", "forced"), help="which box of a response is its answer")
-    add("--grader", choices=("layered", "math-verify", "both"))
-    add("--grade-live", action="store_const", const=True, help="grade while requests run (disturbs a small machine)")
-    add("--gpu-hour-usd", metavar="X", help="the price of one device for an hour")
-    add("--price", metavar="IN/OUT", help="a hosted model's price per million input and output tokens, in US dollars")
-    add("--budget-usd", metavar="X", help="stop before more than this is spent")
+def _add_knob(into: argparse._ActionsContainer, knob: Knob, *, help_: str = "") -> None:
+    """A knob's flag; values stay strings, which the configuration reads. help_: what it means here, if not the same."""
+    told = (help_ or help_of(knob)).replace("%", "%%")
+    form: dict[str, Any] = {"metavar": knob.metavar}
+    if knob.levels:
+        _add_levels(into, knob)
+        return
+    if knob.is_switch:
+        form = {"action": "store_const", "const": True}
+    elif knob.choices:
+        form = {"choices": knob.choices}
+    elif knob.repeatable:
+        form["action"] = "append"
+    into.add_argument(knob.option, *knob.aliases, dest=knob.key, help=told, **form)
 
 
-def _add_where(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--base-url", metavar="URL", help="with --backend openai: where the endpoint is (.../v1)")
-    add("--api-key-env", metavar="VAR", help="the variable that holds the endpoint's key (OPENAI_API_KEY)")
-    add("--attach", metavar="B=URL", action="append", help="use a server that already runs; repeatable")
-    add("--engine-python", metavar="B=PATH", action="append", help="the Python of an engine's own environment")
-    add("--parallel-servers", metavar="N", help="servers at once on a machine with several GPUs")
-    add("--max-restarts", metavar="N", help="restarts of an engine that died (2)")
-    add("--out", "--result-dir", dest="out", metavar="DIR", help="the run directory")
-    add("--resume", metavar="DIR", help="take up a run: do only what is missing")
-    add("--quiet", action="store_const", const=True, help="no progress, only the report")
-    add("--no-color", action="store_const", const=True, help="no colour (also NO_COLOR)")
-    add("--strict", action="store_const", const=True, help="exit 1 when any figure carries a doubt")
-    add("--insecure", action="store_const", const=True, help="do not verify TLS certificates; every report says so")
+def _add_levels(into: argparse._ActionsContainer, knob: Knob) -> None:
+    """``--flag`` and ``--flag=VALUE``: flags of their own to argparse, so that no word after one is its value."""
+    flags = [knob.option, *knob.aliases]
+    for level, told in knob.levels.items():
+        into.add_argument(*flags, f"{knob.option}={level}", dest=knob.key, action="store_const", const=level, help=told)
+        flags = []
+
+
+def help_of(knob: Knob) -> str:
+    """A knob's line in ``--help``: what it means, and its default."""
+    notes = ["repeatable"] if knob.repeatable else []
+    if knob.shown_default:
+        notes.append(f"default: {knob.shown_default}")
+    return (knob.help + (f" ({'; '.join(notes)})" if notes else "")).replace("`", "")
 
 
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -184,7 +167,7 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="p90_latency=10, accuracy>=0.8, cost<=X; repeatable",
     )
     add("--output", metavar="FILE", help="write there instead of to standard output")
-    add("--no-color", action="store_true")
+    _add_knob(parser, KNOBS["no_color"])
 
 
 def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -200,8 +183,8 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("run", nargs="?", metavar="RUN")
     add("--responses", metavar="FILE", help="JSONL of {gold, response}; writes {status, answer, layer} a row")
     add("--explain", metavar="PROBLEM", help="why the answers to one problem were judged as they were")
-    add("--policy", choices=("any", "final", "forced"))
-    add("--grader", choices=("layered", "math-verify", "both"))
+    _add_knob(parser, KNOBS["policy"], help_="which box of a response is its answer (default: the run's)")
+    _add_knob(parser, KNOBS["grader"], help_="what compares answers (default: the run's)")
     add(
         "--scores",
         metavar="URL|FILE",
@@ -210,7 +193,7 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--scores-api-key-env", default="", metavar="VAR", help="the variable that holds the reward model's key")
     add("--kind", default="math", metavar="KIND", help="with --responses: math, integer, gsm8k, choice")
     add("--timeout", type=float, default=5.0, metavar="S", help="seconds an answer may take (5)")
-    add("--no-color", action="store_true")
+    _add_knob(parser, KNOBS["no_color"])
 
 
 def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -230,7 +213,7 @@ def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="EXPR",
         help="exit 1 where the interval excludes the tolerance; repeatable",
     )
-    add("--no-color", action="store_true")
+    _add_knob(parser, KNOBS["no_color"])
 
 
 def _add_interchange(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
