@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.docs_tables import DOCS, TABLES, current, knob_table
-from tts_compare.cli.parser import add_knobs, build_parser
+from tts_compare.cli.knob_flags import add_knobs
+from tts_compare.cli.parser import COMMANDS, build_parser
 from tts_compare.config import Axes, Experiment, Hosted, Limits, load_experiment
 from tts_compare.config.keys import KNOBS, SYNONYMS, TOP
 from tts_compare.config.knob import knob, knobs_of
@@ -94,13 +98,30 @@ def test_every_knob_is_in_a_table_of_the_documentation() -> None:
     assert [name for name in TABLES if f"<!-- table: {name} -->" not in page] == []
 
 
+def commands_of(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    return next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+
+
 def test_commands_that_repeat_a_knob_take_its_flag() -> None:
-    commands = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+    commands = commands_of(build_parser())
     for command in ("grade", "report", "diff"):
         repeated = {a.dest: a for a in commands[command]._actions if a.dest in ("policy", "grader", "no_color")}
         assert repeated
         for key, action in repeated.items():
             assert (action.option_strings[0], tuple(action.choices or ())) == (KNOBS[key].option, KNOBS[key].choices)
+
+
+def test_the_list_of_commands_needs_not_the_configuration() -> None:
+    seen = "import sys; from tts_compare.cli.parser import build_parser; build_parser('--help').format_help(); "
+    asked = "print([name for name in sys.modules if name.startswith('tts_compare.config')])"
+    done = subprocess.run([sys.executable, "-c", seen + asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_asked_for_alone_takes_what_it_takes_among_all(command: str) -> None:
+    whole, alone = (commands_of(parser)[command] for parser in (build_parser(), build_parser(command)))
+    assert alone.format_help() == whole.format_help()
 
 
 KINDS = ("none", "ngram", "draft_model", "eagle", "eagle3", "mtp")

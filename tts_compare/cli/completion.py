@@ -7,7 +7,8 @@ import re
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 
-from tts_compare.cli.parser import add_knobs, build_parser
+from tts_compare.cli.knob_flags import add_knobs
+from tts_compare.cli.parser import build_parser
 from tts_compare.config import shipped_configs
 from tts_compare.config.keys import KNOBS
 from tts_compare.config.knob import Source

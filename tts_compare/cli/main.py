@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a locale without a letter ends no report
-    arguments = build_parser().parse_args(with_command(sys.argv[1:] if argv is None else argv))
+    words = with_command(sys.argv[1:] if argv is None else argv)
+    arguments = build_parser(words[0]).parse_args(words)
     try:
         home = importlib.import_module(f"tts_compare.cli.{_HOMES[arguments.command]}")
         status: int = getattr(home, f"{arguments.command}_command")(arguments)
