@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.docs_tables import DOCS, TABLES, current, knob_table
+from tts_compare.cli import main
 from tts_compare.cli.knob_flags import add_knobs
 from tts_compare.cli.parser import COMMANDS, build_parser
 from tts_compare.config import Axes, Experiment, Hosted, Limits, load_experiment
@@ -147,6 +148,24 @@ def test_a_name_is_suggested_only_where_it_may_have_been_meant(
 ) -> None:
     expected = f"did you mean {suggested!r}?" if suggested else f"known: {', '.join(known)}"
     assert nearest(name, known) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--bugdet", "4"], "unknown flag --bugdet; did you mean --budget?"),
+        (["--bugdet=4"], "unknown flag --bugdet; did you mean --budget?"),
+        (["plan", "--curv=single-pass"], "unknown flag --curv; did you mean --curve?"),
+        (["--nonsense"], "unknown flag --nonsense; see tts-compare run --help"),
+        (["engines", "install", "vllm", "--devise", "cpu"], "unknown flag --devise; did you mean --device?"),
+        (["selftest", "now"], "'now' is one word too many; see tts-compare selftest --help"),
+    ],
+)
+def test_an_unknown_flag_is_told_in_one_line_with_the_nearest(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"tts-compare: {told}\n"
 
 
 @given(st.sampled_from([key for key in (*TOP, *SYNONYMS) if len(key) >= 4]), st.data())

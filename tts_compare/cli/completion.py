@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from tts_compare.cli.knob_flags import add_knobs
-from tts_compare.cli.parser import build_parser
+from tts_compare.cli.parser import build_parser, every_action
 from tts_compare.config import shipped_configs
 from tts_compare.config.keys import KNOBS
 from tts_compare.config.knob import Source
@@ -40,7 +39,7 @@ def completion_script(shell: str) -> str:
 
     parser = build_parser()
     add_knobs(parser)  # without a command the flags of `run` are meant
-    for action in _actions(parser):
+    for action in every_action(parser):
         names = tuple(_names(action))
         kind = _path_kind(action.metavar)
         if names and not action.choices:
@@ -86,8 +85,8 @@ _SOURCES: dict[Source, Callable[[], Iterable[str]]] = {"methods": _methods, "dat
 
 def _path_kind(metavar: str | tuple[str, ...] | None) -> str:
     """Whether a value may be a ``file`` or a ``dir``, by the metavar that its help shows."""
-    words = set(re.split(r"\W+", metavar)) if isinstance(metavar, str) and "=" not in metavar else set()
-    if words & {"DIR", "RUN", "A", "B"} and not words & {"V"}:
+    words = set(metavar.split("|")) if isinstance(metavar, str) else set()
+    if words & {"DIR", "RUN", "A", "B"}:
         return "dir"
     return "file" if words & {"FILE", "PATH"} else ""
 
@@ -114,12 +113,3 @@ def _offer(action: argparse.Action, names: tuple[str, ...], kind: str) -> dict[s
             "fish": f"function {function}; {fish}; end",
         },
     }
-
-
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Every argument of a parser and of its commands."""
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list them
-        yield action
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for command in action.choices.values():
-                yield from _actions(command)

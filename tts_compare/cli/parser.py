@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tts_compare import __version__
+from tts_compare.errors import UsageError
 
 _RUN_EXAMPLES = """\
 examples:
@@ -52,6 +53,36 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         if command in (None, one.name):
             one.add(added)
     return parser
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one command. argparse ends the program for ``--help`` and values that cannot be.
+
+    Raises UsageError for a flag that the command does not have, with the nearest that it has.
+    """
+    parser = build_parser(words[0])
+    arguments, unknown = parser.parse_known_args(words)
+    for word in unknown:
+        flag = word.partition("=")[0]
+        if not flag.startswith("-"):
+            raise UsageError(f"{word!r} is one word too many; see tts-compare {words[0]} --help")
+        from tts_compare.config.values import alike
+
+        known = sorted({name for action in every_action(parser) for name in action.option_strings})
+        found = alike(flag, known)
+        raise UsageError(
+            f"unknown flag {flag}; " + (f"did you mean {found}?" if found else f"see tts-compare {words[0]} --help")
+        )
+    return arguments
+
+
+def every_action(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Every argument of a parser and of its commands."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list them
+        yield action
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for command in action.choices.values():
+                yield from every_action(command)
 
 
 def _add_command(

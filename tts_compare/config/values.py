@@ -35,12 +35,18 @@ class BadValueError(ValueError):
         return BadValueError(self.message, f"{key}{joint}{self.path}")
 
 
+def alike(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like a mistyped one, if any is much like it."""
+    lower = {one.lower(): one for one in reversed(list(known))}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=_ALIKE)
+    return lower[close[0]] if close else None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """``did you mean 'x'?`` when a known name is much like it, else all known names."""
     names = list(known)
-    lower = {name.lower(): name for name in reversed(names)}
-    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=_ALIKE)
-    return f"did you mean {lower[close[0]]!r}?" if close else f"known: {', '.join(names)}"
+    found = alike(name, names)
+    return f"did you mean {found!r}?" if found else f"known: {', '.join(names)}"
 
 
 def count(value: Any) -> int:
