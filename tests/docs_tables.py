@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tts_compare.cli.knob_names import meaning_of
 from tts_compare.config.experiment import Experiment, Limits
 from tts_compare.config.knob import Knob, Scope, knobs_of
 
@@ -31,7 +32,7 @@ def meaning(knob: Knob) -> str:
     choices = [f"`{choice}`" for choice in knob.choices]
     values = [f"one of {', '.join(choices)}"] if choices and choices[0] not in knob.help else []
     levels = [f'`{knob.key} = "{level}"`: {told}' for level, told in knob.levels.items()]
-    return "; ".join(part for part in (knob.help, *values, *levels, knob.more) if part)
+    return "; ".join(part for part in (meaning_of(knob), *values, *levels, knob.more) if part)
 
 
 def _of(*scopes: Scope) -> Callable[[], str]:

@@ -27,9 +27,10 @@ bind 'set page-completions off'
 bind 'set show-all-if-ambiguous on'
 . ~/completion
 tts-compare() { printf '<%s>' "$@"; echo '<end>'; }
-PS1='$ '
-echo ready
+PS1='ready> '
 """
+#: The prompt below what a command shows; a line that is sent before it would be echoed twice.
+_PROMPT = "\r\nready> "
 
 
 class Shell:
@@ -50,7 +51,7 @@ class Shell:
             start_new_session=True,
         )
         os.close(terminal)
-        self._until("ready")
+        self._until("ready> ")
 
     def close(self) -> None:
         self.process.kill()
@@ -60,10 +61,10 @@ class Shell:
     def _send(self, text: str) -> None:
         os.write(self.controller, text.encode())
 
-    def _until(self, mark: str) -> str:
-        """What is shown until the mark."""
+    def _until(self, mark: str, *, times: int = 1) -> str:
+        """What is shown until the mark, or until it is there so many times."""
         shown = ""
-        while mark not in shown:
+        while shown.count(mark) < times:
             ready, _, _ = select.select([self.controller], [], [], DEADLINE_S)
             assert ready, f"bash said no more after {shown!r}"
             shown += os.read(self.controller, 65536).decode()
@@ -72,15 +73,15 @@ class Shell:
     def completed(self, line: str) -> list[str]:
         """The words of the line after a Tab and Return."""
         self._send(f"{line}\t\n")
-        return re.findall("<(.*?)>", self._until("<end>"))[:-1]
+        return re.findall("<(.*?)>", self._until(f"<end>{_PROMPT}"))[:-1]
 
     def offered(self, line: str) -> set[str]:
         """The words that bash lists after a Tab."""
-        self._send(f"{line}\t\x15echo $((6 * 7))end\n")
-        shown = self._until("42end").replace("\r", "").split("\n")
-        typed = next(number for number, text in enumerate(shown) if line.strip() in text)
-        listed = shown[typed + 1 : next(n for n in range(typed + 1, len(shown)) if shown[n].startswith("$"))]
-        return {word for text in listed for word in text.split()}
+        self._send(f"{line}\t")
+        shown = self._until(line, times=2).replace("\r", "")  # as typed, and as redrawn below what is listed
+        self._send("\x15echo $((6 * 7))end\n")
+        self._until(f"42end{_PROMPT}")
+        return set(shown.split(line)[1].rpartition("ready> ")[0].split())
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from tts_compare.cli.knob_flags import add_knobs
+from tts_compare.cli.knob_names import names_of
 from tts_compare.cli.parser import build_parser, every_action
 from tts_compare.config import shipped_configs
 from tts_compare.config.keys import KNOBS
-from tts_compare.config.knob import Source
 
 _ENGINES = ("vllm", "sglang")
 
@@ -57,30 +57,7 @@ def _names(action: argparse.Action) -> Iterable[str]:
     if action.dest == "config":
         return shipped_configs()
     knob = KNOBS.get(action.dest)
-    if knob is None:
-        return ()
-    return knob.offers if isinstance(knob.offers, tuple) else _SOURCES[knob.offers]()
-
-
-def _methods() -> Iterable[str]:
-    from tts_compare.methods import METHODS
-
-    return METHODS
-
-
-def _datasets() -> Iterable[str]:
-    from tts_compare.dataset import NAMES
-
-    return NAMES
-
-
-def _prompts() -> Iterable[str]:
-    from tts_compare.methods.prompts import PROMPTS
-
-    return PROMPTS
-
-
-_SOURCES: dict[Source, Callable[[], Iterable[str]]] = {"methods": _methods, "datasets": _datasets, "prompts": _prompts}
+    return names_of(knob) if knob else ()
 
 
 def _path_kind(metavar: str | tuple[str, ...] | None) -> str:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
+from tts_compare.cli.knob_names import meaning_of
 from tts_compare.config.keys import KNOBS
 from tts_compare.config.knob import GROUPS, Knob
 
@@ -62,4 +63,4 @@ def help_of(knob: Knob) -> str:
     notes = ["repeatable"] if knob.repeatable else []
     if knob.shown_default:
         notes.append(f"default: {knob.shown_default}")
-    return (knob.help + (f" ({'; '.join(notes)})" if notes else "")).replace("`", "")
+    return (meaning_of(knob) + (f" ({'; '.join(notes)})" if notes else "")).replace("`", "")

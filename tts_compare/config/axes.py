@@ -23,8 +23,6 @@ from tts_compare.domain import Price, Speculation, SpeculationKind
 
 T = TypeVar("T")
 
-_KINDS: tuple[str, ...] = get_args(SpeculationKind)
-
 
 def _axis(item: Parse[Any], meaning: str, *, default: T, in_rule: Parse[str] | None = None, **also: Any) -> T:
     """An axis: a list, whose values a rule compares as texts."""
@@ -89,10 +87,10 @@ class Axes:
 
     backends: tuple[EngineRef, ...] = _axis(
         engine_ref(BACKENDS),
-        f"engines: {', '.join(f'`{name}`' for name in BACKENDS)}",
+        "engines: {names}",
         key="backend",
         metavar="B[==V],...",
-        offers=tuple(BACKENDS),
+        offers="backends",
         more="with `==VERSION` where several versions of one are compared",
         default=(EngineRef(backend="vllm"), EngineRef(backend="sglang")),
     )
@@ -115,12 +113,12 @@ class Axes:
     )
     speculations: tuple[Speculation, ...] = _axis(
         speculation,
-        f"speculation: {', '.join(f'`{kind}`' for kind in _KINDS)}",
+        "speculation: {names}",
         in_rule=speculation_rule,
         key="spec",
         synonyms=("speculation",),
         metavar="S,...",
-        offers=_KINDS,
+        offers=get_args(SpeculationKind),
         more="see below",
         default=(Speculation(),),
     )

@@ -128,7 +128,7 @@ class Experiment:
             scope="work",
             metavar="M,...",
             offers="methods",
-            help="how test-time compute is spent: `truncate`, `force`, `vote`, `best_of_n`, `no_thinking`",
+            help="how test-time compute is spent: {names}",
             more="see [methods](methods.md)",
             shown_default="`truncate`",
         ),
@@ -169,7 +169,7 @@ class Experiment:
     dataset: str = knob(
         path,
         "work",
-        "`math500`, `quickstart`, or a JSONL or Parquet file",
+        "{names}, or a JSONL or Parquet file",
         metavar="NAME|PATH",
         offers="datasets",
         default="math500",
@@ -195,7 +195,7 @@ class Experiment:
     prompt: str | None = knob(
         path,
         "work",
-        "the prompt template: `math`, `fewshot`, or a file with `{problem}` in it",
+        "the prompt template: {names}, or a file with `{problem}` in it",
         metavar="NAME|FILE",
         offers="prompts",
         shown_default="the data set's own",

@@ -30,8 +30,8 @@ GROUPS: dict[Scope, str] = {
     "invocation": "where and how",
 }
 
-#: Names that only upper layers know, which completion looks up: the methods, the data sets, the prompt templates.
-Source = Literal["methods", "datasets", "prompts"]
+#: Names that the declaration does not list, but the part of the program that has them.
+Source = Literal["backends", "methods", "datasets", "prompts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,8 @@ class Knob:
     parse: Parse[Any]
     #: What the knob acts on.
     scope: Scope
-    #: What it means, in a few words; code in backticks, which the terminal does not show.
+    #: What it means, in a few words; code in backticks, which the terminal does not show. ``{names}`` in it stands for
+    #: the names of ``offers``.
     help: str
     #: What only the documentation adds to ``help``.
     more: str = ""
@@ -58,7 +59,7 @@ class Knob:
     metavar: str = "X"
     #: The values that are possible, where no other is.
     choices: tuple[str, ...] = ()
-    #: Values that completion offers besides ``choices``, or where it looks for them; others are possible.
+    #: Values that completion offers, or where they are looked up; others are possible.
     offers: tuple[str, ...] | Source = ()
     #: Values that are written ``--flag=VALUE`` and what each means; the flag alone means the first.
     levels: Mapping[str, str] = field(default_factory=dict)
