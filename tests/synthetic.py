@@ -2,6 +2,8 @@
 
 A response is as long as its problem wants (lognormal), cut at the budget; it is right where its problem is solved and
 the response was not cut; its latency is (ttft + (tokens - 1) x tpot) x (effect of the start) x (noise of the request).
+With rounds every setting starts once a round and answers that round's share of the problems: problem i is of round
+i mod rounds, so that shares are equal within one.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -46,13 +49,17 @@ class Engine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What is drawn. accuracy: share of problems solved without a cap; start_sd, noise_sd: of log latency."""
+    """What is drawn. accuracy: share of problems solved without a cap; start_sd, noise_sd: of log latency.
+
+    rounds: shares the problems are split into, each with a start (and a start's effect) of its own.
+    """
 
     engines: tuple[Engine, ...] = (Engine(),)
     budgets: tuple[int, ...] = (1024,)
     problems: int = 50
     samples: int = 1
     repeats: int = 1
+    rounds: int = 1
     load: str = "c1"
     method: str = "truncate"
     accuracy: float = 0.6
@@ -85,24 +92,37 @@ def problem_ids(count: int) -> list[str]:
     return [f"p{i:04d}" for i in range(count)]
 
 
+def share_of(world: World, number: int) -> Any:
+    """Indices of the problems of one round."""
+    return np.arange(number, world.problems, world.rounds)
+
+
 def make_run(world: World) -> Run:
     """Draw a whole run. Deterministic in ``world.seed``; the problems are the same in every setting."""
     lengths, solved = _problems(world)
     record_parts: list[dict[str, Any]] = []
     clock = 10**9
     rng = np.random.default_rng([world.seed, 1])
-    for engine in world.engines:
-        for repeat in range(world.repeats):
-            start = math.exp(rng.normal(0.0, world.start_sd) - world.start_sd**2 / 2)
-            for budget in (max(world.budgets),) if world.single_pass else world.budgets:
-                wants, right = _answers(world, engine, lengths, solved, rng)
-                part = _requests(
-                    world, engine, repeat=repeat, budget=budget, wants=wants, start=start, rng=rng, clock=clock
-                )
-                part["right"] = right.ravel() & (wants.ravel() <= budget)
-                part["wants"] = wants.ravel()
-                clock = int(np.max(part["end_ns"])) + 10**9
-                record_parts.append(part)
+    for engine, repeat, number in product(world.engines, range(world.repeats), range(world.rounds)):
+        start = math.exp(rng.normal(0.0, world.start_sd) - world.start_sd**2 / 2)
+        share = share_of(world, number)
+        for budget in (max(world.budgets),) if world.single_pass else world.budgets:
+            wants, right = (drawn[share] for drawn in _answers(world, engine, lengths, solved, rng))
+            part = _requests(
+                world,
+                engine,
+                repeat=repeat,
+                number=number,
+                budget=budget,
+                wants=wants,
+                start=start,
+                rng=rng,
+                clock=clock,
+            )
+            part["right"] = right.ravel() & (wants.ravel() <= budget)
+            part["wants"] = wants.ravel()
+            clock = int(np.max(part["end_ns"])) + 10**9
+            record_parts.append(part)
     columns = [name for name in record_parts[0] if name not in ("right", "wants")]
     schema = record_schema(optional=world.timelines)
     records = pl.concat([_frame({c: part[c] for c in columns}, schema) for part in record_parts])
@@ -150,6 +170,7 @@ def _requests(
     engine: Engine,
     *,
     repeat: int,
+    number: int,
     budget: int,
     wants: FloatArray,
     start: float,
@@ -168,7 +189,7 @@ def _requests(
         sent[slot::width] = clock + np.cumsum(busy) - busy
     failed = rng.random(count) < engine.failure_share
     setting = engine.setting.id
-    ids = problem_ids(world.problems)
+    ids = [problem_ids(world.problems)[i] for i in share_of(world, number)]
     last = sent + latency_ns
     part: dict[str, Any] = {
         "setting": [setting] * count,
@@ -176,12 +197,15 @@ def _requests(
         "budget": np.full(count, budget),
         "load": [world.load] * count,
         "problem": np.repeat(ids, world.samples),
-        "sample": np.tile(np.arange(world.samples), world.problems),
+        "sample": np.tile(np.arange(world.samples), len(ids)),
         "call": np.zeros(count, dtype=np.int64),
         "repeat": np.full(count, repeat),
+        "round": np.full(count, number),
+        "session": np.zeros(count, dtype=np.int64),
+        "limit_wait_ns": np.zeros(count, dtype=np.int64),
         "attempt": np.zeros(count, dtype=np.int64),
         "phase": ["measured"] * count,
-        "request_id": [f"{setting}-{repeat}-{budget}-{i}" for i in range(count)],
+        "request_id": [f"{setting}-{repeat}-{number}-{budget}-{i}" for i in range(count)],
         "scheduled_ns": sent - 1000,
         "sent_ns": sent,
         "first_byte_ns": sent + (ttft * 0.9e9).astype(np.int64),
@@ -292,7 +316,7 @@ def make_manifest(world: World) -> dict[str, Any]:
             "env": {},
             "base_url": None,
             "price": None,
-            "startup_s": [12.5] * world.repeats,
+            "startup_s": [12.5] * world.repeats * world.rounds,
         }
     return {
         "format": 1,
@@ -306,6 +330,9 @@ def make_manifest(world: World) -> dict[str, Any]:
             "methods": [world.method],
             "samples": world.samples,
             "policy": world.policy,
+            "repeats": world.repeats,
+            "rounds": world.rounds,
+            "shares": {i: n % world.rounds for n, i in enumerate(problem_ids(world.problems))},
             "gpu_hour_usd": world.gpu_hour_usd,
         },
         "settings": settings,
@@ -372,13 +399,13 @@ def record_rows(run: Run) -> list[RequestRecord]:
     found = []
     for row in run.records.iter_rows(named=True):
         us, tokens, chars = (tuple(row.pop(name, None) or ()) for name in timeline)
-        kind, status = row.pop("error_kind"), row.pop("error_status")
+        kind, status, message = row.pop("error_kind"), row.pop("error_status"), row.pop("error_message")
         plain = {k: v for k, v in row.items() if k not in ("doubts", "token_ids", "text", "reasoning")}
         found.append(
             replace(
                 RequestRecord(**plain, text=row.get("text") or "", reasoning=row.get("reasoning") or ""),
                 timeline=Timeline(us=us, tokens=tokens, chars=chars),
-                error=RequestError(kind=kind, status=status) if kind else None,
+                error=RequestError(kind=kind, status=status, message=message or "") if kind else None,
             )
         )
     return found

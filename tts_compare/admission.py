@@ -172,18 +172,23 @@ class Gate:
         self._room = asyncio.Semaphore(rates.max_concurrency) if rates.max_concurrency else None
 
     @asynccontextmanager
-    async def __call__(self, call: Call) -> AsyncIterator[None]:
-        """Wait for a place, hold it while the request runs. Raises BudgetReachedError."""
+    async def __call__(self, call: Call) -> AsyncIterator[int]:
+        """Wait for a place, hold it while the request runs; yields the ns waited, 0 where no limit was in the way.
+
+        Raises BudgetReachedError.
+        """
+        asked_ns = self._clock()
+        bound = self._room is not None and self._room.locked()
         given, made = worst_case_tokens(call)
         most_usd = usd(self._price, prompt_tokens=given, completion_tokens=made) if self._price else 0.0
         if self._room:
             await self._room.acquire()
         try:
-            await self._wait_turn(given + made)
+            bound = await self._wait_turn(given + made) or bound
             if self._purse:
                 await _reserved(self._purse, most_usd)
             try:
-                yield
+                yield self._clock() - asked_ns if bound else 0
             finally:
                 if self._purse:
                     self._purse.release(most_usd)
@@ -191,7 +196,9 @@ class Gate:
             if self._room:
                 self._room.release()
 
-    async def _wait_turn(self, tokens: int) -> None:
+    async def _wait_turn(self, tokens: int) -> bool:
+        """Wait for the rates; whether they were in the way."""
+        queued = self._turn.locked()
         async with self._turn:
             now = self._clock()
             while self._sent and self._sent[0][0] <= now - _WINDOW_NS:
@@ -201,6 +208,7 @@ class Gate:
                 await asyncio.sleep(delay_ns / 1e9)
             if self._rates.requests_per_minute or self._rates.tokens_per_minute:
                 self._sent.append((self._clock(), tokens))
+            return queued or delay_ns > 0
 
     def account(self, rows: Sequence[RequestRecord]) -> None:
         """Charge the rows of one request."""

@@ -35,7 +35,7 @@ class Dataset:
 
     sha256: of the file's bytes; for a data set from the hub, which is no file of ours, of its rows as JSON lines
     with sorted keys. It names the whole set also where ``problems`` is a sample of it. prompt_hint: the prompt
-    template that suits the set when none is asked for.
+    template that suits the set when none is asked for. whole: how many problems the set has, sampled or not.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Dataset:
     sha256: str
     problems: tuple[Problem, ...]
     prompt_hint: str = "math"
+    whole: int = 0
 
 
 def load_problems(
@@ -62,7 +63,8 @@ def load_problems(
     """
     if answer_kind not in get_args(AnswerKind):
         raise UsageError(f"answer_kind: {answer_kind!r} is none of {', '.join(get_args(AnswerKind))}")
-    dataset = _read(str(name_or_path), answer_kind, fetch=fetch)
+    read = _read(str(name_or_path), answer_kind, fetch=fetch)
+    dataset = replace(read, whole=len(read.problems))
     return dataset if n is None else replace(dataset, problems=stratified_sample(dataset.problems, n, seed=seed))
 
 

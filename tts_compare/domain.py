@@ -99,7 +99,8 @@ class Setting:
     """One server configuration that is compared; hashable, and named by ``id``.
 
     ``max_model_len`` in tokens; ``max_num_seqs`` is the batch limit; ``threads_per_rank`` matters on a CPU only.
-    ``base_url`` marks a server that we do not start: hosted, or attached.
+    ``base_url`` marks a server that we do not start: hosted, or attached. ``replica`` names a copy that
+    differs in nothing else.
     """
 
     backend: str
@@ -125,6 +126,7 @@ class Setting:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrency: int | None = None
+    replica: str | None = None
 
     @property
     def devices(self) -> int | None:
@@ -135,7 +137,7 @@ class Setting:
 
     @property
     def id(self) -> str:
-        """``<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<hash of the rest>]``."""
+        """``<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<hash of the rest>][+<replica>]``."""
         engine = self.backend + (f"=={self.version}" if self.version else "")
         shape = f"tp{self.tensor_parallel}-pp{self.pipeline_parallel}-dp{self.data_parallel}"
         base = f"{engine}/{model_slug(self.model)}/{shape}/{self.speculation.id}"
@@ -146,10 +148,11 @@ class Setting:
             "base_url": self.base_url if self.backend == "openai" else None,
         }
         stated = {k: v for k, v in rest.items() if v is not None}
+        copy = f"+{self.replica}" if self.replica else ""
         if not stated:
-            return base
+            return base + copy
         digest = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:6]
-        return f"{base}/{digest}"
+        return f"{base}/{digest}{copy}"
 
 
 def model_slug(model: str) -> str:

@@ -18,10 +18,11 @@ DEFAULT_KEY_ENV = "OPENAI_API_KEY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One start of one server: all the work of ``setting``, for the ``repeat``-th time."""
+    """One start of one server: the work of ``setting`` on the problems of a round, for the ``repeat``-th time."""
 
     setting: Setting
     repeat: int
+    round: int = 0
 
 
 def expand(experiment: Experiment, *, device: Device) -> tuple[Setting, ...]:
@@ -74,18 +75,20 @@ def check_prompt(works: Sequence[Work], prompt: PromptTemplate, *, can_render: b
             )
 
 
-def order(settings: Sequence[Setting], repeats: int = 1) -> tuple[Block, ...]:
+def order(settings: Sequence[Setting], repeats: int = 1, rounds: int = 1) -> tuple[Block, ...]:
     """Server starts in turn. All of one model's come together, so that its weights stay in the page cache.
 
-    Repeats run to and fro, A B B A A B, so that a slow drift of the machine falls on every setting alike.
+    Starts run to and fro, A B B A A B, so that a slow drift of the machine falls on every setting alike. A round has
+    all its repeats before the next begins.
     """
     models = dict.fromkeys((s.model, s.revision) for s in settings)
     blocks: list[Block] = []
     for model in models:
         group = [s for s in settings if (s.model, s.revision) == model]
-        for repeat in range(repeats):
-            turn = group if repeat % 2 == 0 else group[::-1]
-            blocks.extend(Block(setting=setting, repeat=repeat) for setting in turn)
+        for start in range(rounds * repeats):
+            turn = group if start % 2 == 0 else group[::-1]
+            number, repeat = divmod(start, repeats)
+            blocks.extend(Block(setting=setting, repeat=repeat, round=number) for setting in turn)
     return tuple(blocks)
 
 
@@ -140,11 +143,13 @@ def _budgets(resolved: Resolved, load: str, experiment: Experiment) -> Iterator[
 def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) -> Iterator[Setting]:  # noqa: FBT001
     for engine, model in product(axes.backends, axes.models):
         if engine.backend == "openai":
-            yield _hosted(axes, engine, model, experiment)
+            yield from (replace(_hosted(axes, engine, model, experiment), replica=name) for name in axes.replicas)
             continue
         alternatives = for_engine(axes.engine_args, engine) or ((),)
         shapes = product(axes.tensor_parallel, axes.pipeline_parallel, axes.data_parallel)
-        for (tp, pp, dp), spec, dtype, args in product(shapes, axes.speculations, axes.dtypes, alternatives):
+        for (tp, pp, dp), spec, dtype, args, replica in product(
+            shapes, axes.speculations, axes.dtypes, alternatives, axes.replicas
+        ):
             yield Setting(
                 backend=engine.backend,
                 version=engine.version,
@@ -165,6 +170,7 @@ def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) 
                 base_url=for_engine(experiment.attach, engine),
                 # No default here: a key of the user's goes to an attached server only where that is asked for.
                 api_key_env=axes.hosted.api_key_env,
+                replica=replica,
             )
 
 
@@ -213,7 +219,8 @@ def _check_one_each(settings: Sequence[Setting], experiment: Experiment) -> None
             raise UsageError(f"two different settings would both be called {setting.id}; leave one of them out")
         ids[setting.id] = setting
     for engine, url in experiment.attach.items():
-        served = [s.id for s in settings if s.base_url == url and s.backend != "openai"]
+        named = dict.fromkeys(replace(s, replica=None) for s in settings if s.base_url == url)
+        served = [s.id for s in named if s.backend != "openai"]
         if len(served) > 1:
             raise UsageError(
                 f"--attach {engine}={url} is one server, and {len(served)} settings name it: {', '.join(served)}"

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey
+from tts_compare.ending import ending
 from tts_compare.pacing import Concurrent, Load, Poisson, offsets_ns
-from tts_compare.retry import RETRYABLE, RetryPolicy, retry_delay_s
+from tts_compare.retry import RetryPolicy, is_exhausted, retry_delay_s
 
 Batches = Generator[tuple[Call, ...], tuple[RequestRecord, ...], None]
 #: Kinds by which a server that died shows itself to a client.
@@ -41,40 +42,63 @@ class Send(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the record log already holds: successes to use, and how many attempts each call has had."""
+    """What the record log already holds: results to use, and how many attempts each call has had."""
 
     done: Mapping[RowKey, RequestRecord] = field(default_factory=dict)
     attempts: Mapping[RowKey, int] = field(default_factory=dict)
 
 
-#: Failures of a run before this one that say nothing about the setting: these requests are sent again.
-_UNFINISHED = RETRYABLE | {"server_died", "cancelled"}
+def known_rows(
+    records: Iterable[RequestRecord],
+    *,
+    phase: Phase = "measured",
+    hosted: bool = False,
+    retry_before: int = 0,
+    seed: int = 0,
+    retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
+) -> Known:
+    """What the rows of a phase mean for a run that goes on.
 
-
-def known_rows(records: Iterable[RequestRecord], *, phase: Phase = "measured") -> Known:
-    """What the rows of a phase mean for a run that takes them up.
-
-    A success, and a failure that is a result (a time-out, a refusal), is done. A row that a dead server, an
-    interruption or a passing fault left is sent again, as its next attempt.
+    An answer is done, and so is a failure, which is a result. What was not measured is sent again, as its next attempt:
+    interruptions of ours, refusals (``ending``), and failures whose retry was still to come when the run was stopped.
+    hosted: whether the server is not ours. retry_before: failures of sessions before this number are sent again too.
+    seed, retry: as in the ``Replay`` that made the rows.
     """
-    done: dict[RowKey, RequestRecord] = {}
-    attempts: dict[RowKey, int] = {}
+    calls: dict[RowKey, list[RequestRecord]] = {}
+    first_sample: dict[str, int] = {}
     for row in records:
-        if row.phase != phase:
-            continue
-        key = replace(row.key, attempt=0)
-        attempts[key] = max(attempts.get(key, 0), row.attempt + 1)
-        if row.error is None or row.error.kind not in _UNFINISHED:
-            done[key] = row
-    return Known(done=done, attempts=attempts)
+        if row.phase == phase:
+            calls.setdefault(replace(row.key, attempt=0), []).append(row)
+            first_sample[row.request_id] = min(row.sample, first_sample.get(row.request_id, row.sample))
+    done: dict[RowKey, RequestRecord] = {}
+    for key, rows in calls.items():
+        last = rows[-1]
+        ends = [ending(row.error, row.finish_reason, hosted=hosted) for row in rows]
+        own = replace(key, sample=first_sample[last.request_id])
+        if "answered" in ends:
+            done[key] = rows[ends.index("answered")]
+        elif ends[-1] == "failed" and last.session >= retry_before and _is_final(rows, own, seed=seed, retry=retry):
+            done[key] = last
+    return Known(done=done, attempts={key: max(row.attempt for row in rows) + 1 for key, rows in calls.items()})
+
+
+def _is_final(rows: Sequence[RequestRecord], own: RowKey, *, seed: int, retry: RetryPolicy) -> bool:
+    """Whether no retry of a failed call was due: the waits of its last session are drawn again."""
+    errors = [row.error for row in rows if row.session == rows[-1].session and row.error is not None]
+    return not errors or is_exhausted(errors, policy=retry, rng=_jitter(seed, own))
+
+
+def _jitter(seed: int, own: RowKey) -> random.Random:
+    """What draws the waits between the attempts at one call; own: its key at the first attempt."""
+    return random.Random(f"{seed}/{own}")  # noqa: S311 - jitter, not a secret
 
 
 async def _alive() -> str | None:
     return None
 
 
-def _open_gate(_call: Call) -> AbstractAsyncContextManager[None]:
-    return nullcontext()
+def _open_gate(_call: Call) -> AbstractAsyncContextManager[int]:
+    return nullcontext(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +106,14 @@ class Replay:
     """How tasks are driven.
 
     emit: takes the rows of each attempt as it ends, before anything waits on them. died: says why the server is
-    gone, None while it lives. gate: what a request passes through while it runs (rates, a purse).
+    gone, None while it lives. gate: what a request passes through while it runs (rates, a spending limit); it yields
+    the ns that the request waited for it.
     """
 
     send: Send
     emit: Callable[[tuple[RequestRecord, ...]], None]
     died: Callable[[], Awaitable[str | None]] = _alive
-    gate: Callable[[Call], AbstractAsyncContextManager[None]] = _open_gate
+    gate: Callable[[Call], AbstractAsyncContextManager[int]] = _open_gate
     known: Known = field(default_factory=Known)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     seed: int = 0
@@ -202,12 +227,14 @@ async def _one_call(
     choices = choice_keys(key, call)
     if all(choice in how.known.done for choice in choices):
         return tuple(how.known.done[choice] for choice in choices), None
-    rng = random.Random(f"{how.seed}/{own}")  # noqa: S311 - jitter, not a secret
+    rng = _jitter(how.seed, own)
     attempt = max(how.known.attempts.get(choice, 0) for choice in choices)
     waited_s, retries = 0.0, 0
     while True:
-        async with how.gate(call):
+        async with how.gate(call) as limited_ns:
             rows = await how.send(call, replace(own, attempt=attempt), scheduled_ns=scheduled_ns)
+        if limited_ns:
+            rows = tuple(replace(row, limit_wait_ns=limited_ns) for row in rows)
         error = next((row.error for row in rows if row.error), None)
         try:
             cause = await how.died() if error and error.kind in _SUSPICIOUS else None

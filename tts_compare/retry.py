@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tts_compare.domain import ErrorKind, RequestError
@@ -41,3 +42,17 @@ def retry_delay_s(
         return error.retry_after_s + rng.uniform(0, 0.1 * error.retry_after_s + 0.05)
     delay = rng.uniform(0, policy.first_s * 2**retries * 2)
     return delay if waited_s + delay <= policy.total_s else None
+
+
+def is_exhausted(errors: Sequence[RequestError], *, policy: RetryPolicy, rng: random.Random) -> bool:
+    """Whether no attempt was to follow these failures of one call, in their order.
+
+    rng: as it was before the first of them; the waits that it draws are then those that were made.
+    """
+    waited_s = 0.0
+    for retries, error in enumerate(errors):
+        delay_s = retry_delay_s(error, retries=retries, waited_s=waited_s, policy=policy, rng=rng)
+        if delay_s is None:
+            return True
+        waited_s += delay_s
+    return False

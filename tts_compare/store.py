@@ -109,6 +109,12 @@ def close_to_others(run: RunDir) -> None:
         raise UsageError(f"cannot make {run.path} private, and a key is in use: {error.strerror}") from error
 
 
+def check_beginning(path: Path, why: str) -> None:
+    """Raises UsageError, ending in ``why``, where a directory holds something that is not of a run not yet begun."""
+    if path.exists() and (not path.is_dir() or not all(_is_beginning(entry) for entry in path.iterdir())):
+        raise UsageError(f"{path} is not a run directory: it has no manifest.json and is not empty; {why}")
+
+
 def _is_beginning(entry: Path) -> bool:
     """Whether a run that ended before it had a manifest left this: nothing that was measured."""
     if entry.name == "servers":

@@ -115,6 +115,7 @@ def test_killed_at_random_moments_no_engine_is_left_and_the_run_taken_up_is_whol
         assert finished >= before
         before = finished
     assert main(argv) == 0
+    assert main([*argv, "--retry-failed"]) == 0  # what went down with its engine has failed
     done = Counter(replace(row.key, attempt=0) for row in rows_of(run) if row.ok and row.phase == "measured")
     assert len(done) == 2 * PROBLEMS
     assert set(done.values()) == {1}

@@ -1,4 +1,4 @@
-"""A run killed again and again and taken up each time: the keys of an undisturbed run, none twice, nothing running."""
+"""A run killed again and again and resumed each time: the keys of an undisturbed run, none twice, nothing running."""
 
 from __future__ import annotations
 
@@ -18,13 +18,29 @@ from tts_compare.domain import RowKey
 
 pytestmark = pytest.mark.many_starts
 KILLS = int(os.environ.get("TTS_COMPARE_KILLS", "50"))
-WORK = ("--backend=vllm", "--problems=30", "--budget=8,32", "--concurrency=2", "--max-restarts=200", "--quiet")
+CONCURRENCY = 2
+WORK = (
+    "--backend=vllm",
+    "--problems=30",
+    "--budget=8,32",
+    f"--concurrency={CONCURRENCY}",
+    "--max-restarts=200",
+    "--quiet",
+)
 
 
 def finished(run: Path) -> Counter[RowKey]:
     """How often each call was brought to a success."""
     rows = [row for row in rows_of(run) if row.phase == "measured" and row.ok]
     return Counter(replace(row.key, attempt=0) for row in rows)
+
+
+def failed(run: Path) -> dict[RowKey, str]:
+    """The calls that have no success, and the kind of error that each ended in last."""
+    rows = [row for row in rows_of(run) if row.phase == "measured"]
+    answered = {replace(row.key, attempt=0) for row in rows if row.ok}
+    last = {replace(row.key, attempt=0): row.error.kind for row in rows if row.error}
+    return {key: kind for key, kind in last.items() if key not in answered}
 
 
 def go_on(table: Bench) -> list[str]:
@@ -35,7 +51,7 @@ def go_on(table: Bench) -> list[str]:
 @pytest.mark.timeout(900)
 def test_kills_at_random_moments_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
     table = bench(tmp_path, extra=("--token-rate", "60"))
-    run, rng, before = table.home / "killed", random.Random(7), 0
+    run, rng, before, engine_kills = table.home / "killed", random.Random(7), 0, 0
     for number in range(KILLS):
         process = start(go_on(table))
         victim = number % 3
@@ -45,6 +61,7 @@ def test_kills_at_random_moments_lose_nothing_and_count_nothing_twice(tmp_path: 
             process.send_signal(signal.SIGKILL)
         if victim in (1, 2):
             kill(engines)
+            engine_kills += 1
         if victim == 1:
             time.sleep(rng.uniform(0.0, 0.5))
             process.send_signal(signal.SIGKILL)
@@ -54,6 +71,10 @@ def test_kills_at_random_moments_lose_nothing_and_count_nothing_twice(tmp_path: 
         assert now >= before
         before = now
     assert main(go_on(table)) == 0
+    lost = failed(run)
+    assert set(lost.values()) <= {"server_died"}
+    assert len(lost) <= CONCURRENCY * engine_kills
+    assert main([*go_on(table), "--retry-failed"]) == 0
     quiet = bench(tmp_path / "quiet", extra=("--token-rate", "2000"))
     assert main(quiet.argv("undisturbed", *WORK)) == 0
     killed, undisturbed = finished(run), finished(quiet.home / "undisturbed")

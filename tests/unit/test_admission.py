@@ -159,3 +159,28 @@ def test_what_nobody_counted_is_charged_at_its_most(changes: dict[str, object], 
     row = RequestRecord(**base | changes)  # type: ignore[arg-type]
     price = Price(input=1e6, output=1e6)
     assert request_usd(price, [row], prompt_most=100) == pytest.approx(charged)
+
+
+def test_the_wait_for_a_limit_is_told_and_is_nothing_where_none_was_in_the_way() -> None:
+    async def main() -> list[int]:
+        now = [0]
+
+        def clock() -> int:
+            now[0] += 5
+            return now[0]
+
+        waits: list[int] = []
+        free, narrow = Gate(Rates(), clock=clock), Gate(Rates(max_concurrency=1), clock=clock)
+
+        async def one(gate: Gate) -> None:
+            async with gate(call()) as waited_ns:
+                waits.append(waited_ns)
+                await asyncio.sleep(0)
+
+        await one(free)
+        await asyncio.gather(one(narrow), one(narrow))
+        return waits
+
+    free, first, second = asyncio.run(main())
+    assert free == first == 0
+    assert second > 0

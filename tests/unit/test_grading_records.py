@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tts_compare.domain import Grade, Problem, RequestError, RequestRecord, Timeline
+from tts_compare.domain import Grade, Problem, RequestError, RequestRecord, RowKey, Timeline
 from tts_compare.errors import UsageError
+from tts_compare.experiment.judge import failed_samples
 from tts_compare.grading import (
     GraderPool,
     best_of_n_grades,
@@ -19,6 +20,7 @@ from tts_compare.grading import (
     row_key,
     targets,
     vote_grades,
+    with_failed,
 )
 
 PROBLEMS = {
@@ -172,6 +174,59 @@ def test_a_poll_with_a_sample_missing_has_no_vote_of_all(pool: GraderPool) -> No
     grades = poll(pool, "14", "14", "3")
     assert [vote.samples for vote in vote_grades(grades, samples=4)] == [1, 2]
     assert [vote.samples for vote in vote_grades(grades, samples=3)] == [1, 2, 3]
+
+
+def failed(*samples: int) -> list[RowKey]:
+    return [record("", method="vote", sample=sample).key for sample in samples]
+
+
+def test_a_failed_sample_abstains_and_a_vote_of_failed_ones_only_is_wrong(pool: GraderPool) -> None:
+    votes = vote_grades(with_failed(poll(pool, "14", "3"), failed(2, 3)), samples=4)
+    assert [(vote.samples, vote.status) for vote in votes] == [(1, "correct"), (2, "correct"), (4, "correct")]
+    # Of six pairs three hold the right answer without losing a tie: with the wrong one it was seen first.
+    assert [vote.score for vote in votes] == [pytest.approx(1 / 4), pytest.approx(3 / 6), 1.0]
+    assert with_failed([], failed(0, 1)) == []
+
+
+def test_a_sample_that_failed_in_part_of_its_cuts_is_replaced_only_where_it_has_no_grade(pool: GraderPool) -> None:
+    grades = poll(pool, "14", "3")
+    cut = [replace(grade, cut_tokens=5) for grade in [*grades, replace(grades[0], sample=2)]]
+    made = with_failed([*grades, *cut], failed(2))
+    assert len(made) == 6
+    (stand_in,) = [grade for grade in made if grade.layer == "failed"]
+    assert (stand_in.sample, stand_in.cut_tokens, stand_in.answer, stand_in.status) == (2, None, None, "no_answer")
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_failed_sample_is_never_the_best_and_needs_no_score(weighted: bool, pool: GraderPool) -> None:
+    grades = poll(pool, "3", "14")
+    scores = dict(zip(map(row_key, grades), (-7.0, -9.0), strict=True))
+    shifted = [replace(grade, sample=(grade.sample or 0) + 1) for grade in grades]
+    moved = {row_key(grade): scores[row_key(old)] for grade, old in zip(shifted, grades, strict=True)}
+    rows = best_of_n_grades(with_failed(shifted, failed(0, 3)), moved, samples=4, weighted=weighted)
+    assert [(row.samples, row.status, row.answer) for row in rows] == [
+        (1, "no_answer", None),
+        (2, "incorrect", "3"),
+        (4, "incorrect", "3"),
+    ]
+    assert rows[0].score == pytest.approx(1 / 4)
+    unscored = best_of_n_grades(with_failed(shifted, failed(0, 3)), {}, samples=4, weighted=weighted, partial=True)
+    assert {row.status for row in unscored} == {"ungraded"}
+
+
+def test_the_samples_that_failed_are_told_from_those_that_were_not_measured() -> None:
+    timeout, key = RequestError(kind="timeout_total"), RequestError(kind="http_4xx", status=401)
+    rows = [
+        record("fine"),
+        record("", sample=1, error=timeout, finish_reason=None),
+        record("", sample=2, error=timeout, finish_reason=None),
+        record("at last", sample=2, attempt=1),
+        record("", sample=3, error=key, finish_reason=None),
+        record("first", sample=4),
+        record("", sample=4, call=1, error=timeout, finish_reason=None),
+        record("", sample=5, error=timeout, finish_reason=None, phase="spot_check"),
+    ]
+    assert [row.sample for row in failed_samples(rows, hosted=False)] == [1, 4]
 
 
 def test_polls_are_kept_apart_by_problem_repeat_and_cut(pool: GraderPool) -> None:

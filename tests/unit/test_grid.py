@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tts_compare.analysis.compare import setting_pairs
+from tts_compare.backends import BACKENDS
 from tts_compare.config import load_experiment
 from tts_compare.domain import Problem, Setting
 from tts_compare.errors import UsageError
+from tts_compare.experiment.manifest import setting_facts
 from tts_compare.grid import check_prompt, expand, fit_lengths, order, work
 from tts_compare.methods import PROMPTS
 from tts_compare.methods.lengths import PromptTokens, longest_prompt, most_tokens
@@ -238,6 +242,40 @@ def test_every_setting_starts_once_a_repeat_and_each_model_is_loaded_in_one_stre
     assert Counter((b.setting, b.repeat) for b in blocks) == Counter((s, r) for s in made for r in range(repeats))
     stretches = [b.setting.model for b in blocks]
     assert sum(a != b for a, b in pairwise(stretches)) == models - 1
+
+
+def test_a_round_starts_every_setting_with_all_its_repeats_before_the_next_begins() -> None:
+    made = settings(backend="vllm", model="x", tp="1,2")
+    blocks = [(b.round, b.repeat, b.setting.tensor_parallel) for b in order(made, 2, 3)]
+    assert blocks == [(r, k, tp) for r in range(3) for k in range(2) for tp in ((1, 2), (2, 1))[k]]
+    alone = [(b.round, b.setting.tensor_parallel) for b in order(made, 1, 4)]
+    assert alone == [(0, 1), (0, 2), (1, 2), (1, 1), (2, 1), (2, 2), (3, 2), (3, 1)]
+
+
+def test_a_replica_is_its_setting_under_another_name_with_the_same_server(tmp_path: Path) -> None:
+    made = settings(backend="vllm", spec="none,ngram", replica=["again", "third"])
+    assert ids(made)[:3] == [f"vllm/m/tp1-pp1-dp1/none{copy}" for copy in ("", "+again", "+third")]
+    assert len(set(ids(made))) == 6
+    for setting in made:
+        stated = BACKENDS["vllm"].argv(setting, python="p", host="h", port=1, served_name="m", version=None)
+        plain = replace(setting, replica=None)
+        assert stated == BACKENDS["vllm"].argv(plain, python="p", host="h", port=1, served_name="m", version=None)
+    one = from_toml(
+        tmp_path, 'model = "m"\n[[settings]]\nbackend = "vllm"\nreplica = "b"\n[[settings]]\nbackend = "sglang"'
+    )
+    assert ids(one) == ["vllm/m/tp1-pp1-dp1/none", "vllm/m/tp1-pp1-dp1/none+b", "sglang/m/tp1-pp1-dp1/none"]
+
+
+def test_a_server_that_is_attached_to_or_hosted_may_have_replicas() -> None:
+    assert len(settings(backend="vllm", attach=["vllm=http://h"], replica="b")) == 2
+    hosted = settings(backend="openai", base_url="http://h/v1", replica="b")
+    assert ids(hosted)[1] == f"{ids(hosted)[0]}+b"
+
+
+def test_replicas_are_compared_along_an_axis_of_their_own() -> None:
+    facts = {s.id: setting_facts(s) for s in settings(backend="vllm", tp="1,2", replica="b")}
+    pairs = {(axis, a, b) for axis, a, b in setting_pairs({"settings": facts}) if axis == "replica"}
+    assert pairs == {("replica", f"vllm/m/tp{n}-pp1-dp1/none", f"vllm/m/tp{n}-pp1-dp1/none+b") for n in (1, 2)}
 
 
 LENGTHS = PromptTokens(least=100, most=300)

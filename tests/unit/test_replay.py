@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -155,11 +157,73 @@ def test_a_known_row_is_used_and_not_sent_again() -> None:
     assert [(row.call) for row in rows] == [1]
 
 
-def test_rows_of_a_run_before_are_done_unless_a_passing_fault_left_them() -> None:
-    rows = [row(key("ok")), row(key("slow"), error="timeout_total"), row(key("gone"), error="server_died")]
+def failing(problem: str, kind: ErrorKind, *, attempts: int = 1, session: int = 0, **error: Any) -> list[RequestRecord]:
+    return [
+        replace(
+            row(replace(key(problem), attempt=attempt)),
+            finish_reason=None,
+            session=session,
+            error=RequestError(kind=kind, **error),
+        )
+        for attempt in range(attempts)
+    ]
+
+
+def test_answers_and_failures_of_a_run_before_are_results_and_are_not_sent_again() -> None:
+    rows = [row(key("ok")), *failing("slow", "timeout_total"), *failing("gone", "server_died")]
     known = known_rows(rows)
-    assert set(known.done) == {key("ok"), key("slow")}
+    assert set(known.done) == {key("ok"), key("slow"), key("gone")}
     assert known.attempts[key("gone")] == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "hosted"),
+    [
+        (failing("a", "cancelled"), False),
+        (failing("a", "http_4xx", status=401), True),
+        (failing("a", "http_4xx", status=404), False),
+        (failing("a", "http_429", attempts=4, message="your quota of 10 requests per minute"), True),
+    ],
+    ids=["cancelled", "key", "model", "quota"],
+)
+def test_what_was_not_measured_is_sent_again_as_its_next_attempt(rows: list[RequestRecord], hosted: bool) -> None:
+    known = known_rows(rows, hosted=hosted)
+    assert not known.done
+    assert known.attempts[key("a")] == len(rows)
+
+
+def test_a_429_of_a_server_of_ours_is_a_failure_after_its_retries() -> None:
+    rows = failing("a", "http_429", attempts=4, message="your quota of 10 requests per minute")
+    assert set(known_rows(rows, hosted=False).done) == {key("a")}
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3, 4])
+def test_a_failure_whose_retry_was_still_to_come_is_no_result_yet(attempts: int) -> None:
+    known = known_rows(failing("a", "http_5xx", attempts=attempts), retry=NO_WAIT)
+    assert bool(known.done) == (attempts == 1 + NO_WAIT.attempts)
+
+
+@given(scripted=st.lists(st.sampled_from(["http_5xx", "http_429", "empty", "in_band"]), min_size=5, max_size=5))
+def test_a_run_that_ended_by_itself_leaves_no_failure_open(scripted: list[ErrorKind]) -> None:
+    server = Server({("a", attempt): kind for attempt, kind in enumerate(scripted)})
+    rows = drive([one_call("a")], server, Concurrent(1), seed=3)
+    assert set(known_rows(rows, seed=3, retry=NO_WAIT).done) == {key("a")}
+    assert len(rows) == 4 or (rows[-1].error and rows[-1].error.kind == "in_band")
+
+
+def test_failures_of_sessions_before_are_sent_again_only_where_that_is_asked_for() -> None:
+    rows = [*failing("old", "timeout_total"), *failing("new", "timeout_total", session=1), row(key("ok"))]
+    assert set(known_rows(rows, retry_before=1).done) == {key("new"), key("ok")}
+
+
+def test_a_wait_for_limits_of_ours_is_in_the_row_that_waited() -> None:
+    @asynccontextmanager
+    async def gate(_call: Call) -> AsyncIterator[int]:
+        yield 7
+
+    rows = drive([one_call("a")], Server({("a", 0): "http_5xx"}), Concurrent(1), gate=gate)
+    assert [row.limit_wait_ns for row in rows] == [7, 7]
+    assert [row.limit_wait_ns for row in drive([one_call("a")], Server(), Concurrent(1))] == [0]
 
 
 def test_a_call_that_failed_before_goes_on_counting_its_attempts() -> None:

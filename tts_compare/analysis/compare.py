@@ -36,6 +36,7 @@ SETTING_AXES: Mapping[str, bool] = {
     "max_num_seqs": True,
     "engine_args": True,
     "device": True,
+    "replica": True,
 }
 ONE_START = "one_server_start"
 

@@ -104,6 +104,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
     add_knobs(parser)
 
 
+def _plan(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="text (the default) or json")
+
+
 def _report(parser: argparse.ArgumentParser) -> None:
     from tts_compare.cli.knob_flags import repeat_knob
 
@@ -202,7 +207,7 @@ _COMMANDS = (
         name="plan",
         what="every server command and the work, with no effects",
         epilog="example:\n  tts-compare plan --config paper",
-        add=_run,
+        add=_plan,
     ),
     _Command(
         name="report",

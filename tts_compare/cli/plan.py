@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tts_compare.cli.overrides import asked_by
 
 if TYPE_CHECKING:
     from tts_compare.domain import Setting
+    from tts_compare.experiment.estimate import Estimate
+    from tts_compare.experiment.foresight import Foresight
     from tts_compare.experiment.prepare import Prepared
 
 
@@ -20,15 +24,44 @@ def plan_command(arguments: Namespace) -> int:
     """Print the plan."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client: a plan asks nobody
     from tts_compare.experiment.estimate import estimate
+    from tts_compare.experiment.foresight import foresee, foresight_lines
     from tts_compare.experiment.prepare import prepare
 
     prepared = prepare(asked_by(arguments).experiment(), fetch=False)
+    guess, seen = estimate(prepared, Path("runs")), foresee(prepared)
+    if arguments.format == "json":
+        prepared.require_settings()
+        print(json.dumps(plan_facts(prepared, guess, seen), indent=1, ensure_ascii=False))
+        return 0
     for line in plan_lines(prepared):
         print(line)
-    guess = estimate(prepared, Path("runs"))
     prepared.require_settings()
     print(f"\nat most {guess.tokens:,} generated tokens; about {guess.hours:.1f} hours ({guess.source})")
+    print("\n".join(["", *foresight_lines(seen)]))
     return 0
+
+
+def plan_facts(prepared: Prepared, guess: Estimate, seen: Foresight | None) -> dict[str, Any]:
+    """The plan as JSON values."""
+    experiment = prepared.experiment
+    return {
+        "machine": asdict(prepared.machine),
+        "dataset": prepared.dataset.name,
+        "problems": prepared.problem_count,
+        "rounds": experiment.rounds,
+        "repeats": experiment.repeats,
+        "prompt": prepared.prompt.name,
+        "work": [asdict(item) for item in prepared.work],
+        "settings": [{"setting": s.id, "command": _command(s, prepared)} for s in prepared.settings],
+        "left_out": [{"setting": item.setting.id, "reason": item.reason} for item in prepared.left_out],
+        "server_starts": len(prepared.blocks),
+        "requests": _requests(prepared),
+        "tokens_at_most": guess.tokens,
+        "hours": guess.hours,
+        "hours_source": guess.source,
+        "power": seen.to_json() if seen else None,
+        "doubts": [asdict(doubt) for doubt in prepared.doubts],
+    }
 
 
 def plan_lines(prepared: Prepared) -> Iterator[str]:
@@ -38,6 +71,9 @@ def plan_lines(prepared: Prepared) -> Iterator[str]:
     sampled = f", a sample stratified by level (seed {experiment.sampling.seed})" if experiment.problems else ""
     unread = "" if prepared.dataset.problems else " (not at hand; its published size)"
     yield f"problems   {prepared.problem_count} of {prepared.dataset.name}{sampled}{unread}"
+    if experiment.rounds > 1:
+        share = prepared.problem_count // experiment.rounds
+        yield f"rounds     {experiment.rounds}, {share} problems or one more in each"
     yield f"prompt     {prepared.prompt.name} ({prepared.prompt.kind})"
     for work in prepared.work:
         derived = f", {', '.join(map(str, work.derived_budgets))} cut from it" if work.derived_budgets else ""
@@ -52,12 +88,14 @@ def plan_lines(prepared: Prepared) -> Iterator[str]:
         yield f"  {_command(item.setting, prepared)}"
     for doubt in prepared.doubts:
         yield f"\ndoubt: {doubt.message}" + (f" ({doubt.advice})" if doubt.advice else "")
-    starts = len(prepared.blocks)
-    requests = starts * sum(
-        min(work.problem_limit or prepared.problem_count, prepared.problem_count) * work.samples
-        for work in prepared.work
-    )
-    yield f"\n{len(prepared.settings)} settings, {starts} server starts, {requests:,} requests"
+    yield f"\n{len(prepared.settings)} settings, {len(prepared.blocks)} server starts, {_requests(prepared):,} requests"
+
+
+def _requests(prepared: Prepared) -> int:
+    """Requests at least: a method may make several of one sample."""
+    count = prepared.problem_count
+    of_a_setting = sum(min(work.problem_limit or count, count) * work.samples for work in prepared.work)
+    return len(prepared.settings) * prepared.experiment.repeats * of_a_setting
 
 
 def _samples(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,22 @@ def quickstart_command(arguments: Namespace) -> int:
         talk("no GPU is seen: both engines on the CPU, SmolLM2-135M-Instruct (135 million parameters, the smallest")
         talk("model that solves some problems), 16 easy problems, budgets of 8 to 32 tokens cut from one pass")
     install_engines([Request(engine=engine, device=device) for engine in ENGINES])
-    status = run_asked(_asked(device, arguments.out))
+    asked = _asked(device, arguments.out)
+    status = run_asked(asked)
+    talk("each setting was started once, so none is called faster; with three starts each:")
+    talk(f"  {_in_rounds(asked)}")
     if device == "cuda":
         talk("the paper's whole grid: tts-compare --config paper   (see it first: tts-compare plan --config paper)")
     else:
         talk("next: your own model and problems, e.g.")
         talk("  tts-compare --backend vllm,sglang --model DIR --dataset problems.jsonl --budget 256,1k")
     return status
+
+
+def _in_rounds(asked: Asked) -> str:
+    """The command of the same experiment in three rounds, of as many problems as these need."""
+    named = ["--model", str(asked.flags["model"])] if "model" in asked.flags else ["--problems", "75"]
+    return shlex.join(["tts-compare", "--config", str(asked.config), *named, "--rounds", "3"])
 
 
 def _asked(device: Device, out: str | None) -> Asked:

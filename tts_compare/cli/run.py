@@ -25,6 +25,7 @@ def run_asked(asked: Asked) -> int:
     """Run, report, and say by the exit status whether all of it was done."""
     from tts_compare.cli.report import print_report
     from tts_compare.experiment.execute import execute
+    from tts_compare.experiment.manifest import additions, is_resumable
     from tts_compare.experiment.prepare import prepare
     from tts_compare.reports.live import watch
 
@@ -32,6 +33,8 @@ def run_asked(asked: Asked) -> int:
     prepared = prepare(experiment)
     prepared.require_settings()
     path = Path(experiment.resume or experiment.out or _default_path(experiment.name))
+    if experiment.resume and is_resumable(path) and (added := additions(path, prepared)):
+        talk(f"--resume adds to {path}: {', '.join(added)}")
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     try:
         with watch(console(no_color=experiment.no_color, stderr=True), quiet=experiment.quiet) as tell:

@@ -15,6 +15,7 @@ from tts_compare.config.serving import (
     engine_ref,
     join_engine_args,
     price,
+    replicas,
     speculation,
     speculation_rule,
 )
@@ -130,6 +131,17 @@ class Axes:
         offers=("auto", "bfloat16", "float16", "float32"),
         more="`auto` is the engine's choice on a GPU and float32 on a CPU",
         default=("auto",),
+    )
+    #: None is the setting itself.
+    replicas: tuple[str | None, ...] = knob(
+        replicas,
+        "axis",
+        "measure each setting once more under this name, with the same command",
+        key="replica",
+        metavar="NAME",
+        repeatable=True,
+        more="see below",
+        default=(None,),
     )
     #: The alternatives of each engine's own flags; they are an axis too.
     engine_args: Mapping[str, tuple[tuple[str, ...], ...]] = knob(

@@ -165,7 +165,17 @@ class Experiment:
         whole, "work", "rerun K problems at the smallest budget to check what was cut", metavar="K", default=0
     )
     samples: int = knob(count, "work", "samples per problem, for `vote` and `best_of_n`", metavar="K", default=1)
-    repeats: int = knob(count, "work", "server starts per setting, interleaved (A B B A)", metavar="R", default=1)
+    rounds: int = knob(
+        count,
+        "work",
+        "split the problems into R shares, with a start of every setting for each",
+        metavar="R",
+        more="see below",
+        default=1,
+    )
+    repeats: int = knob(
+        count, "work", "send everything K times, with a start each, interleaved (A B B A)", metavar="K", default=1
+    )
     dataset: str = knob(
         path,
         "work",
@@ -272,7 +282,7 @@ class Experiment:
         factory=dict,
     )
     parallel_servers: int = knob(count, "run", "servers at once on a machine with several GPUs", metavar="N", default=1)
-    max_restarts: int = knob(whole, "run", "restarts of an engine that died", metavar="N", default=2)
+    max_restarts: int = knob(whole, "run", "restarts of an engine that died, in each round", metavar="N", default=1)
     gpu_hour_usd: float | None = knob(
         number, "judging", "the price of one device for an hour, in US dollars", default=None
     )
@@ -302,7 +312,15 @@ class Experiment:
         shown_default="runs/<time>-<name>",
         default=None,
     )
-    resume: str | None = knob(path, "invocation", "resume a run: do only what is missing", metavar="DIR", default=None)
+    resume: str | None = knob(
+        path,
+        "invocation",
+        "resume a run: send only what was not measured",
+        metavar="DIR",
+        more="a missing or empty directory begins a new run",
+        default=None,
+    )
+    retry_failed: bool = knob(flag, "invocation", "with `--resume`: also send again what failed", default=False)
     quiet: bool = knob(flag, "invocation", "no progress, only the report", default=False)
     no_color: bool = knob(flag, "invocation", "no color (also NO_COLOR)", default=False)
     strict: bool = knob(flag, "invocation", "exit 1 when any figure carries a warning", default=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
-from tts_compare.config.values import BadValueError, Parse, count, nearest, number, one_of, path, text
+from tts_compare.config.values import BadValueError, Parse, count, file_name, many, nearest, number, one_of, path, text
 from tts_compare.domain import Price, Speculation, SpeculationKind
 
 T = TypeVar("T")
@@ -92,6 +92,11 @@ def join_engine_args(
 ) -> tuple[tuple[str, ...], ...]:
     """Flags given in two places are given together."""
     return tuple(a + b for a in first for b in second)
+
+
+def replicas(value: Any) -> tuple[str | None, ...]:
+    """Names under which a setting is measured once more, beside itself (None)."""
+    return (None, *many(file_name)(value))
 
 
 def price(value: Any) -> Price:

@@ -32,6 +32,7 @@ def estimate(prepared: Prepared, runs: Path) -> Estimate:
     """Upper bound on the tokens; hours by the token rate and start-up time of runs under ``runs``."""
     tokens = [_most_tokens(work, prepared.problem_count) for work in prepared.work]
     starts = len(prepared.blocks)
+    passes = len(prepared.settings) * prepared.experiment.repeats  # rounds share the problems between their starts
     models = {setting.model for setting in prepared.settings}
     measured = list(_measured(runs, manifest_facts(prepared.machine), models))
     device = prepared.machine.device
@@ -45,7 +46,8 @@ def estimate(prepared: Prepared, runs: Path) -> Estimate:
     loads = [parse_load(work.load) for work in prepared.work]
     streams = [load.n if isinstance(load, Concurrent) else 1 for load in loads]
     work_s = sum(made / (rate * width) for made, width in zip(tokens, streams, strict=True))
-    return Estimate(tokens=sum(tokens) * starts, hours=starts * (startup_s + work_s) / 3600, source=source)
+    hours = (starts * startup_s + passes * work_s) / 3600
+    return Estimate(tokens=sum(tokens) * passes, hours=hours, source=source)
 
 
 def _most_tokens(work: Work, problems: int) -> int:

@@ -20,7 +20,7 @@ from tts_compare.errors import TTSCompareError
 from tts_compare.experiment.join import write_points
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.judge import Judge
-from tts_compare.experiment.manifest import check_same, new_manifest
+from tts_compare.experiment.manifest import check_same, is_resumable, new_manifest
 from tts_compare.experiment.preflight import preflight
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.experiment.run import Run
@@ -62,7 +62,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
     preflight(prepared.settings, insecure=prepared.experiment.insecure)
     private = any(os.environ.get(s.api_key_env or "") or s.headers for s in prepared.settings)
     private = is_asked_with_key(prepared.work) or private
-    resumed = prepared.experiment.resume is not None and store.RunDir(path).manifest.is_file()
+    resumed = prepared.experiment.resume is not None and is_resumable(path)
     run = store.open_run(path) if resumed else store.create(path, private=private)
     if resumed and private:
         store.close_to_others(run)
@@ -72,7 +72,8 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         before = store.read_manifest(run) if resumed else None
         if before:
             take_up(manifest, before)
-        journal = Journal(run, manifest, rows, tell, private=private, records=list(_light_rows(run)))
+        session = len(manifest["sessions"]) - 1
+        journal = Journal(run, manifest, rows, tell, private=private, session=session, records=list(_light_rows(run)))
         journal.save()
         fleet = Fleet(prepared=prepared, pythons=pythons)
         purse = Purse(prepared.experiment.budget_usd) if prepared.experiment.budget_usd else None
@@ -125,6 +126,7 @@ def take_up(new: dict[str, Any], old: dict[str, Any]) -> None:
     works, asked = old["experiment"]["work"], new["experiment"]["work"]
     again = {_rows_of(item) for item in asked}
     new["experiment"]["work"] = [*asked, *(item for item in works if _rows_of(item) not in again)]
+    new["sessions"] = [*(old.get("sessions") or [{"clock": old["clock"], "command": old["command"]}]), *new["sessions"]]
     new["doubts"] += [doubt for doubt in old["doubts"] if doubt not in new["doubts"]]
 
 

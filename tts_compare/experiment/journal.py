@@ -17,7 +17,8 @@ from tts_compare.reports.progress import Doubted, Emit
 class Journal:
     """The open files of one run.
 
-    records: every row so far, light: a long run could not hold texts and timelines in memory.
+    records: every row so far, light: a long run could not hold texts and timelines in memory. session: which process of
+    a resumed run this is, counted from 0.
     """
 
     run: store.RunDir
@@ -25,6 +26,7 @@ class Journal:
     rows: store.RowLog
     tell: Emit
     private: bool = False
+    session: int = 0
     records: list[RequestRecord] = field(default_factory=list)
 
     def append(self, rows: tuple[RequestRecord, ...]) -> None:

@@ -14,10 +14,11 @@ import msgspec
 from tts_compare import store
 from tts_compare.analysis.cut import cut_only_at
 from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey
+from tts_compare.ending import ending
 from tts_compare.errors import RunError, UsageError
 from tts_compare.grading.pool import GraderPool
 from tts_compare.grading.records import grade_records
-from tts_compare.grading.votes import best_of_n_grades, grouped, row_key, vote_grades
+from tts_compare.grading.votes import best_of_n_grades, grouped, row_key, vote_grades, with_failed
 from tts_compare.methods import METHODS
 from tts_compare.methods.best_of_n import is_endpoint
 from tts_compare.reports.progress import Emit, Graded
@@ -72,7 +73,8 @@ class Judge:
         )
         if tell is not None:
             self._tell_new(grades, tell)
-        return [*self._with_votes(grades)]
+        hosted = self._manifest["settings"].get(setting, {}).get("base_url") is not None
+        return [*self._with_votes(grades, failed_samples(rows, hosted=hosted))]
 
     def _tell_new(self, grades: Sequence[Grade], tell: Emit) -> None:
         """Tell each whole response's grade once, however often its setting is graded."""
@@ -81,7 +83,7 @@ class Judge:
                 self._told.add(key)
                 tell(Graded(setting=grade.setting, correct=grade.status == "correct", at_s=monotonic()))
 
-    def _with_votes(self, grades: Sequence[Grade]) -> Iterator[Grade]:
+    def _with_votes(self, grades: Sequence[Grade], failed: Sequence[RowKey]) -> Iterator[Grade]:
         """Single samples as they are; several of one problem with their classes, and the rows of their votes."""
         # The first is what was asked for last, as in options_of.
         samples = {item["method"]: int(item["samples"]) for item in reversed(self._manifest["experiment"]["work"])}
@@ -94,14 +96,15 @@ class Judge:
                 grader=self._grader,
             )
             yield from mine
+            voters = with_failed(mine, (key for key in failed if key.method == method))
             if method == "vote":
-                yield from vote_grades(mine, samples=samples[method])
+                yield from vote_grades(voters, samples=samples[method])
             elif method == "best_of_n":
                 options = options_of(self._manifest, method)
                 asked = is_endpoint(options["scores"])
                 scores = endpoint_scores(self._run) if asked else scores_of(Path(str(options["scores"])), mine)
                 yield from best_of_n_grades(
-                    mine,
+                    voters,
                     scores,
                     weighted=bool(options.get("weighted")),
                     samples=samples[method],
@@ -116,6 +119,20 @@ class Judge:
     def write(self) -> None:
         """Grade the whole run and replace ``grades.jsonl`` at once."""
         write_grades(self._run, self.grade_all())
+
+
+def failed_samples(rows: Iterable[RequestRecord], *, hosted: bool) -> list[RowKey]:
+    """The measured samples of which a call failed, by the key of their first call; not those that were not measured.
+
+    hosted: whether the server is not ours.
+    """
+    calls: dict[RowKey, dict[int, str]] = {}
+    for row in rows:
+        if row.phase == "measured":
+            ends = calls.setdefault(replace(row.key, call=0, attempt=0), {})
+            if ends.get(row.call) != "answered":
+                ends[row.call] = ending(row.error, row.finish_reason, hosted=hosted)
+    return [key for key, ends in calls.items() if "failed" in ends.values() and "not_measured" not in ends.values()]
 
 
 def write_grades(run: store.RunDir, grades: Iterable[Grade]) -> None:

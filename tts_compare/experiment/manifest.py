@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from tts_compare import __version__
@@ -20,7 +21,8 @@ from tts_compare.errors import UsageError
 from tts_compare.experiment.models import revision_of
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.launchers import manifest_facts
-from tts_compare.store import FORMAT
+from tts_compare.retry import RETRYABLE, RetryPolicy
+from tts_compare.store import FORMAT, RunDir, check_beginning, read_manifest
 
 #: Variables that change what an engine or a client does.
 _ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HUB_OFFLINE", "HF_HOME", "HTTPS_PROXY", "HTTP_PROXY")
@@ -32,6 +34,7 @@ _LIBRARIES = ("httpx", "httptools", "uvloop", "openai", "datasets", "polars", "m
 def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest as it is before the first server starts; servers add what they told."""
     experiment = prepared.experiment
+    clock = {"wall_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns()}
     manifest = {
         "format": FORMAT,
         "name": name,
@@ -56,7 +59,8 @@ def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str], asked
         "chat_templates": {model: voice.template for model, voice in prepared.voices.items() if voice.template},
         "sampling": asdict(experiment.sampling),
         "seeds": {"sampling": experiment.sampling.seed, "pacing": experiment.sampling.seed},
-        "clock": {"wall_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns()},
+        "clock": clock,
+        "sessions": [{"clock": clock, "command": list(command)}],
         "machine": manifest_facts(prepared.machine),
         "software": software(),
         "environment": environment(os.environ),
@@ -78,15 +82,23 @@ def experiment_facts(prepared: Prepared) -> dict[str, Any]:
         "methods": [item.method for item in prepared.work],
         "samples": experiment.samples,
         "repeats": experiment.repeats,
+        "rounds": experiment.rounds,
+        "shares": dict(prepared.shares) if experiment.rounds > 1 else {},
         "loads": list(experiment.loads),
         "policy": experiment.policy,
         "grader": experiment.grader,
         "gpu_hour_usd": experiment.gpu_hour_usd,
         "budget_usd": experiment.budget_usd,
         "limits": asdict(experiment.limits),
+        "retry": retry_rules(experiment.max_restarts),
         "problems": experiment.problems,
         "workers": experiment.workers,
     }
+
+
+def retry_rules(max_restarts: int) -> dict[str, Any]:
+    """When a failed attempt is followed by another, and how often a server that died is started again in a round."""
+    return {**asdict(RetryPolicy()), "kinds": sorted(RETRYABLE), "max_restarts": max_restarts}
 
 
 def setting_facts(setting: Setting) -> dict[str, Any]:
@@ -136,6 +148,10 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     changed = [what for what, path in _SAME.items() if _at(old, path) != _at(new, path)]
     if _problem_ids(old) != _problem_ids(new):
         changed.append("the problems")
+    if _rules(old) != _rules(new):
+        changed.append("the limits or the retry rules of a request")
+    if old["experiment"].get("rounds", 1) != new["experiment"]["rounds"]:
+        changed.append("the number of rounds")
     for setting in old["settings"].keys() & new["settings"].keys():
         before, now = old["settings"][setting], new["settings"][setting]
         changed += [f"{name} of {setting}" for name in _DETERMINING if before.get(name) != now.get(name)]
@@ -150,6 +166,33 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
             f"this run cannot be taken up, because {', '.join(sorted(changed))} changed since: "
             "start a new one with --out, or repeat the first command's flags"
         )
+
+
+def is_resumable(path: Path) -> bool:
+    """Whether a run begun in this directory can go on; False where it is missing or empty, and a new run begins.
+
+    Raises UsageError for a directory of something else, and for a run of a format that is only read.
+    """
+    run = RunDir(path)
+    if not run.manifest.is_file():
+        check_beginning(path, "--resume goes on with a run, and begins one in a directory that is missing or empty")
+        return False
+    found = read_manifest(run)["format"]
+    if found != FORMAT:
+        raise UsageError(
+            f"{path} is a run of format {found}, which this version reads and does not write: report it as it is, and "
+            "start a new run with --out"
+        )
+    return True
+
+
+def additions(path: Path, prepared: Prepared) -> tuple[str, ...]:
+    """The settings that a resumed run adds to those in the directory; none for a new run."""
+    run = RunDir(path)
+    if not run.manifest.is_file():
+        return ()
+    known = read_manifest(run)["settings"]
+    return tuple(setting.id for setting in prepared.settings if setting.id not in known)
 
 
 def _at(manifest: Mapping[str, Any], path: tuple[str, ...]) -> Any:
@@ -168,6 +211,13 @@ def _asking(manifest: Mapping[str, Any]) -> dict[str, Any]:
         )
         for item in manifest["experiment"]["work"]
     }
+
+
+def _rules(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What bounds one request: failures under other bounds would be other results."""
+    bounds = [manifest["experiment"].get(name, {}) for name in ("limits", "retry")]
+    of_servers = ("start_s", "max_restarts")
+    return [{name: value for name, value in own.items() if name not in of_servers} for own in bounds]
 
 
 def _problem_ids(manifest: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from tts_compare.backends import Dialect, OpenAI, dialect_for
 from tts_compare.domain import Call, Doubt, RequestRecord, RowKey
 from tts_compare.experiment.journal import Journal
+from tts_compare.experiment.refusal import check_access
 from tts_compare.experiment.stage import Stage
 from tts_compare.retry import RetryPolicy, retry_delay_s
 
@@ -21,7 +22,7 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
 
     A refusal that names no field we can do without is left for the requests themselves to show. An endpoint that
     streams an uncounted answer in one piece is asked for a whole one: where that has usage, nothing is lost and the
-    counts are won. Raises BudgetReachedError.
+    counts are won. Raises BudgetReachedError, and RefusedError where the key or the model is refused.
     """
     backend = stage.backend
     if not isinstance(backend, OpenAI):
@@ -33,6 +34,7 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
         error = row.error
         other = dialect.after_refusal(error.message) if error is not None and error.kind == "http_4xx" else None
         if other is None:
+            check_access(error, stage.setting)
             break
         dialect = other
     if dialect.stream and _in_one_piece(row):

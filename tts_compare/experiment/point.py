@@ -11,17 +11,19 @@ from typing import Any
 
 from tts_compare import client as timed
 from tts_compare.backends import BACKENDS
-from tts_compare.domain import Call, Doubt, Problem, RequestRecord, RowKey
+from tts_compare.domain import Call, Doubt, RequestError, RequestRecord, RowKey
 from tts_compare.experiment.counters import ServerFigures, contradictions, figures, ttft_growth
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.negotiate import negotiated
 from tts_compare.experiment.prefix import PrefixFigures, block_told, prefix_figures
+from tts_compare.experiment.refusal import check_access
+from tts_compare.experiment.remaining import Remaining
 from tts_compare.experiment.stage import Stage
-from tts_compare.experiment.tasks import Point, Voice, tasks_of, unfinished, warm_up_problems
+from tts_compare.experiment.tasks import Point, Voice, tasks_of, warm_up_problems
 from tts_compare.launchers.energy import read_energy, used_j
 from tts_compare.methods import METHODS
 from tts_compare.pacing import Concurrent, parse_load
-from tts_compare.replay import Replay, Send, known_rows, replay
+from tts_compare.replay import Replay, Send, replay
 from tts_compare.scrape import Counters, changes, scrape
 
 WARM_UP_TOKENS = 32
@@ -44,27 +46,28 @@ async def warm_up(stage: Stage, calls: Sequence[tuple[Call, RowKey]], journal: J
     """Send them, the most at once that the loads will: first requests are slow.
 
     Returns the stage as it is to be used: a hosted endpoint's refusals of single fields are learnt here. Raises
-    BudgetReachedError.
+    BudgetReachedError, and RefusedError where the endpoint refuses the key or the model.
     """
     first, *others = calls
     stage = await negotiated(stage, *first, journal)
     send = stage.sender("warmup", journal)
 
-    async def one(call: Call, key: RowKey) -> None:
+    async def one(call: Call, key: RowKey) -> RequestError | None:
         async with stage.gate(call):
             rows = await send(call, key, scheduled_ns=None)
         journal.append(rows)
         stage.gate.account(rows)
+        return rows[0].error
 
     for batch in (others[:1], others[1:]):
-        await asyncio.gather(*(one(call, key) for call, key in batch))
+        for error in await asyncio.gather(*(one(call, key) for call, key in batch)):
+            check_access(error, stage.setting)
     return stage
 
 
 async def run_point(
     stage: Stage,
-    point: Point,
-    problems: Sequence[Problem],
+    left: Remaining,
     voice: Voice,
     journal: Journal,
     *,
@@ -76,10 +79,9 @@ async def run_point(
     warm: prompts of the warm-up, which are in the prefix cache where it cannot be emptied. Raises ServerGoneError when
     the server died, BudgetReachedError when the purse is empty.
     """
+    point = left.point
     seed = point.work.sampling.seed
-    known = known_rows([row for row in journal.records if point.owns(row)], phase=point.phase)
-    tasks = unfinished(tasks_of(point, problems, voice), known)
-    if not tasks:
+    if not left.tasks:
         return
     flushed = await _flush(stage, journal)
     before = await _counters(stage)
@@ -94,13 +96,13 @@ async def run_point(
         sent.extend(light(row) for row in rows)
         emit(rows)
 
-    gate: Callable[[Call], AbstractAsyncContextManager[None]] = stage.gate
+    gate: Callable[[Call], AbstractAsyncContextManager[int]] = stage.gate
     send: Send = stage.sender(point.phase, journal)
     if stage.setting.prefix_caching:
         send = _remembering(send, calls)
-    how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=known, seed=seed)
+    how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=left.known, seed=seed)
     async with timed.watch() as probe:
-        await replay(tasks, load=parse_load(point.work.load, seed=seed), how=how)
+        await replay(left.tasks, load=parse_load(point.work.load, seed=seed), how=how)
     energy_j = used_j(energy, read()) if stage.server.pid is not None else None
     after = await _counters(stage)
     seen = figures(before, after, stage.backend.metrics)
@@ -118,9 +120,9 @@ async def run_point(
         hit_tokens=seen.prefix_hits,
         before=() if flushed else warm,
     )
-    row = metrics_row(point, seen, prefix, audit, energy_j, attempts=len(sent))
+    row = metrics_row(point, seen, prefix, audit, energy_j, attempts=len(sent), session=journal.session)
     journal.manifest["server_metrics"].setdefault(point.setting, []).append(row)
-    about = {name: row[name] for name in ("method", "budget", "load", "repeat", "phase")}
+    about = {name: row[name] for name in ("method", "budget", "load", "repeat", "round", "session", "phase")}
     if after is not None:
         journal.keep_metrics(point.setting, {**about, "samples": changes(before, after)})
     journal.doubt(contradictions(seen, sent, point.setting))
@@ -148,6 +150,7 @@ def metrics_row(
     energy_j: float | None,
     *,
     attempts: int,
+    session: int = 0,
 ) -> dict[str, Any]:
     """One point's counters for the manifest; the names on top are those the analysis sums over repeats.
 
@@ -158,6 +161,8 @@ def metrics_row(
         "budget": point.work.budget,
         "load": point.work.load,
         "repeat": point.repeat,
+        "round": point.round,
+        "session": session,
         "phase": point.phase,
         "attempts": attempts,
         "energy_j": energy_j,

@@ -12,6 +12,7 @@ from tts_compare.domain import Doubt, Setting, Work
 from tts_compare.errors import UsageError
 from tts_compare.experiment.devices import lane_count
 from tts_compare.experiment.models import check_model, facts_of
+from tts_compare.experiment.shares import check_shares, shares_of
 from tts_compare.experiment.tasks import Voice
 from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, work
 from tts_compare.launchers import probe_machine
@@ -34,7 +35,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What a run is going to do. facts: by model; voices: how each model is spoken to."""
+    """What a run is going to do. facts: by model; voices: how each model is spoken to; shares: each problem's round."""
 
     experiment: Experiment
     machine: Machine
@@ -45,12 +46,12 @@ class Prepared:
     work: tuple[Work, ...]
     facts: Mapping[str, ModelFacts | None]
     voices: Mapping[str, Voice]
+    shares: Mapping[str, int]
 
     @property
     def problem_count(self) -> int:
         """How many problems are sent; of a set that was not read, what is published of it."""
-        published = PUBLISHED_SIZE.get(self.dataset.name, 0)
-        return len(self.dataset.problems) or min(self.experiment.problems or published, published)
+        return _problem_count(self.dataset, self.experiment)
 
     @property
     def prompt_most(self) -> int:
@@ -60,7 +61,7 @@ class Prepared:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The server starts, in turn."""
-        return order(self.settings, self.experiment.repeats)
+        return order(self.settings, self.experiment.repeats, self.experiment.rounds)
 
     def require_settings(self) -> None:
         """Raises UsageError, with every reason, where no setting is left."""
@@ -79,12 +80,15 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
 
     fetch: small files of models on the hub may be fetched (configuration, tokenizer); weights never are.
     """
+    if experiment.retry_failed and experiment.resume is None:
+        raise UsageError("--retry-failed sends again what failed in a run: name the run with --resume DIR")
     machine = probe_machine(experiment.device)
     works = work(experiment)
     asked = expand(experiment, device=machine.device)
     for model in {setting.model for setting in asked if setting.base_url is None}:
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
+    _weak_rounds(dataset, experiment)
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
     check_prompt(works, prompt, can_render=True)
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
@@ -105,7 +109,19 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
         work=works,
         facts=facts,
         voices={model: _voice(s, works, prompt, fetch=fetch) for model, s in speakers.items()},
+        shares=shares_of(dataset.problems, experiment.rounds, seed=experiment.sampling.seed),
     )
+
+
+def _problem_count(dataset: Dataset, experiment: Experiment) -> int:
+    published = PUBLISHED_SIZE.get(dataset.name, 0)
+    return len(dataset.problems) or min(experiment.problems or published, published)
+
+
+def _weak_rounds(dataset: Dataset, experiment: Experiment) -> str | None:
+    """What weakens the rounds asked for. Raises UsageError where they are too many."""
+    whole = dataset.whole or PUBLISHED_SIZE.get(dataset.name, 0)
+    return check_shares(_problem_count(dataset, experiment), experiment.rounds, whole=whole)
 
 
 def _dataset(experiment: Experiment, *, fetch: bool) -> Dataset:
@@ -172,6 +188,9 @@ def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
             message=f"{at_once} servers ran at once and shared the machine's processor and memory",
             advice="measure with one server at a time",
         )
+    weak = _weak_rounds(prepared.dataset, experiment)
+    if weak:
+        yield Doubt(code="small_rounds", message=weak, advice="measure a larger data set, or fewer rounds")
     if experiment.grade_live:
         yield Doubt(
             code="graded_live",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -16,10 +16,12 @@ from tts_compare.experiment.devices import lane_count, visible_devices
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.point import run_point, warm_up, warm_up_calls
 from tts_compare.experiment.prepare import Prepared
+from tts_compare.experiment.refusal import RefusedError
+from tts_compare.experiment.remaining import Remaining, never_sent, remaining
 from tts_compare.experiment.servers import Fleet, serving
-from tts_compare.experiment.tasks import Point, tasks_of, unfinished
+from tts_compare.experiment.tasks import Point
 from tts_compare.grid import Block
-from tts_compare.replay import ServerGoneError, Task, known_rows
+from tts_compare.replay import ServerGoneError
 from tts_compare.reports import progress
 
 LIVE_GRADING_S = 5.0
@@ -27,7 +29,11 @@ LIVE_GRADING_S = 5.0
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One run under way. purse: what ``--budget-usd`` leaves; stopped: why it ended before its work did."""
+    """One run under way. purse: what ``--budget-usd`` leaves; stopped: why it ended before its work did.
+
+    failed: settings of which a start failed, with the last cause. ready: settings that had a server in this session.
+    ended: settings that are not started again.
+    """
 
     prepared: Prepared
     journal: Journal
@@ -35,12 +41,16 @@ class Run:
     purse: Purse | None = None
     stopped: str | None = None
     failed: dict[str, str] = field(default_factory=dict)
+    ready: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
     gates: dict[str, Gate] = field(default_factory=dict)
 
     async def all_blocks(self, grade: Callable[[str], Awaitable[None]]) -> None:
         """Every server start in turn, or several at once with ``--parallel-servers``; grades between them.
 
-        A setting whose server does not start, or dies more often than allowed, is told and left; the others go on.
+        A setting whose server never starts, or refuses us, is told and left; the others go on. One whose server dies
+        more often than allowed, or does not start again, fails what it was not sent of that round, and starts in the
+        next.
         """
         settings, machine = self.prepared.settings, self.prepared.machine
         lanes = lane_count(settings, machine, asked=self.prepared.experiment.parallel_servers)
@@ -51,7 +61,7 @@ class Run:
         async def lane(number: int) -> None:
             for block in blocks:
                 async with turns[block.setting.id]:
-                    if self.stopped or block.setting.id in self.failed:
+                    if self.stopped or block.setting.id in self.ended:
                         continue
                     devices = visible_devices(block.setting, settings, machine, lane=number, environ=os.environ)
                     async with self._graded_live(block.setting.id, grade):
@@ -79,68 +89,94 @@ class Run:
                 task.cancel()
                 await asyncio.wait([task])
 
-    def _points(self, block: Block) -> tuple[Point, ...]:
-        """The points of a block that still need a request."""
-        return tuple(self._left(block))
+    def _left(self, block: Block) -> list[Remaining]:
+        """What of its points still needs a request; nothing of those that are done."""
+        points = [
+            Point(setting=block.setting.id, work=item, repeat=block.repeat, round=block.round)
+            for item in self.prepared.work
+        ]
+        return [left for point in points if (left := self._remaining(point, block.setting)).tasks]
 
-    def _left(self, block: Block) -> dict[Point, int]:
-        """How many problems of each of its points still need a request; of none that is done."""
-        points = (Point(setting=block.setting.id, work=item, repeat=block.repeat) for item in self.prepared.work)
-        return {point: left for point in points if (left := len(self._unfinished(point)))}
-
-    def _unfinished(self, point: Point) -> tuple[Task, ...]:
-        known = known_rows([row for row in self.journal.records if point.owns(row)], phase=point.phase)
-        voice = self.prepared.voices[self._model(point.setting)]
-        return unfinished(tasks_of(point, self.prepared.dataset.problems, voice), known)
-
-    def _model(self, setting_id: str) -> str:
-        return next(setting.model for setting in self.prepared.settings if setting.id == setting_id)
+    def _remaining(self, point: Point, setting: Setting) -> Remaining:
+        return remaining(
+            point,
+            self.prepared,
+            self.journal.records,
+            session=self.journal.session,
+            hosted=setting.base_url is not None,
+            model=setting.model,
+        )
 
     async def _block(self, block: Block, devices: str | None) -> None:
-        setting, tell = block.setting, self.journal.tell
+        setting, tell, cause = block.setting, self.journal.tell, ""
         for _ in range(self.prepared.experiment.max_restarts + 1):
-            points = self._points(block)
+            points = [left.point for left in self._left(block)]
             if not points:
                 return
             tell(progress.SettingStarted(setting=setting.id, at_s=monotonic()))
             try:
                 await self._serve(block, points, devices)
+            except RefusedError as error:
+                self._fail(block, str(error), str(self.journal.run.records), error.advice)
+                self.ended.add(setting.id)
+                return
             except StartError as error:
-                self._fail(setting.id, error.cause, error.log, error.advice)
+                self._fail(block, error.cause, error.log, error.advice)
+                self._give_up(block, f"its server did not start: {error.cause}")
                 return
             except BudgetReachedError as error:
                 self.stopped = str(error)
                 return
             except ServerGoneError as error:
+                cause = error.cause
                 self.journal.manifest["deaths"].append(
-                    {"setting": setting.id, "repeat": block.repeat, "cause": error.cause}
+                    {"setting": setting.id, "repeat": block.repeat, "round": block.round, "cause": cause}
                 )
                 self.journal.save()
-                tell(progress.Restarted(setting=setting.id, cause=error.cause, at_s=monotonic()))
+                tell(progress.Restarted(setting=setting.id, cause=cause, at_s=monotonic()))
                 continue
             tell(progress.SettingDone(setting=setting.id, at_s=monotonic()))
             return
-        cause = f"its server died {self.prepared.experiment.max_restarts + 1} times"
-        self._fail(setting.id, cause, str(self.journal.run.server_log(setting.id)), "see its log, or --max-restarts")
+        if self._left(block):
+            times = self.prepared.experiment.max_restarts + 1
+            dead = f"its server died {times} times: {cause}" if times > 1 else f"its server died: {cause}"
+            log = str(self.journal.run.server_log(setting.id))
+            self._fail(
+                block, dead, log, "see its log, or --max-restarts; --resume --retry-failed sends what failed again"
+            )
+            self._give_up(block, dead)
+            return
+        tell(progress.SettingDone(setting=setting.id, at_s=monotonic()))
 
-    async def _serve(self, block: Block, points: tuple[Point, ...], devices: str | None) -> None:
-        problems = self.prepared.dataset.problems
-        voice = self.prepared.voices[block.setting.model]
+    async def _serve(self, block: Block, points: Sequence[Point], devices: str | None) -> None:
+        setting = block.setting
+        voice = self.prepared.voices[setting.model]
         tell = self.journal.tell
-
-        def emit(rows: tuple[RequestRecord, ...]) -> None:
-            for row in rows:
-                tell(request_done(row))
-
-        gate = self._gate(block.setting)
-        async with serving(self.fleet, block.setting, self.journal, gate=gate, devices=devices) as stage:
-            tell(progress.ServerReady(setting=block.setting.id, at_s=monotonic()))
+        gate = self._gate(setting)
+        async with serving(self.fleet, setting, self.journal, gate=gate, devices=devices, number=block.round) as stage:
+            self.ready.add(setting.id)
+            tell(progress.ServerReady(setting=setting.id, at_s=monotonic()))
             warm = warm_up_calls(points, voice)
             stage = await warm_up(stage, warm, self.journal)  # noqa: PLW2901 - as negotiated
             prompts = [call for call, _ in warm]
             for point in points:
-                await run_point(stage, point, problems, voice, self.journal, emit=emit, warm=prompts)
+                left = self._remaining(point, setting)
+                await run_point(stage, left, voice, self.journal, emit=self._tell_rows, warm=prompts)
                 self.journal.save()
+
+    def _tell_rows(self, rows: tuple[RequestRecord, ...]) -> None:
+        for row in rows:
+            self.journal.tell(request_done(row))
+
+    def _give_up(self, block: Block, cause: str) -> None:
+        """Fail what a start was not sent; a setting that had no server at all in this session ends without a row."""
+        if block.setting.id not in self.ready:
+            self.ended.add(block.setting.id)
+            return
+        for left in self._left(block):
+            for rows in never_sent(left, cause=cause, session=self.journal.session):
+                self.journal.append(rows)
+                self._tell_rows(rows)
 
     def _gate(self, setting: Setting) -> Gate:
         """One a setting for the whole run: what was sent before a restart or a repeat is in the same minute."""
@@ -152,9 +188,13 @@ class Run:
         new = Gate(rates, price=setting.price, purse=self.purse, prompt_most=self.prepared.prompt_most)
         return self.gates.setdefault(setting.id, new)
 
-    def _fail(self, setting: str, cause: str, log: str, advice: str) -> None:
+    def _fail(self, block: Block, cause: str, log: str, advice: str) -> None:
+        setting = block.setting.id
         self.failed[setting] = cause
-        self.journal.manifest["failed"].append({"setting": setting, "cause": cause, "log": log, "advice": advice})
+        start = {"round": block.round, "repeat": block.repeat}
+        self.journal.manifest["failed"].append(
+            {"setting": setting, "cause": cause, "log": log, "advice": advice, **start}
+        )
         self.journal.save()
         self.journal.tell(progress.SettingFailed(setting=setting, cause=cause, log=log, at_s=monotonic()))
 
@@ -172,7 +212,7 @@ class Run:
         """The work still to do, for the live view: requests a setting, over all its starts."""
         left: dict[str, int] = {}
         for block in self.prepared.blocks:
-            requests = sum(problems * point.work.samples for point, problems in self._left(block).items())
+            requests = sum(len(item.tasks) * item.point.work.samples for item in self._left(block))
             left[block.setting.id] = left.get(block.setting.id, 0) + requests
         return progress.Planned(settings=tuple(left.items()), at_s=monotonic())
 

@@ -58,9 +58,9 @@ def find_pythons(prepared: Prepared) -> dict[str, EnginePython]:
 
 @asynccontextmanager
 async def serving(
-    fleet: Fleet, setting: Setting, journal: Journal, *, gate: Gate, devices: str | None = None
+    fleet: Fleet, setting: Setting, journal: Journal, *, gate: Gate, devices: str | None = None, number: int = 0
 ) -> AsyncIterator[Stage]:
-    """A ready server, stopped when the block ends however it ends. Raises StartError.
+    """A ready server, stopped when the block ends however it ends; number: its round. Raises StartError.
 
     The client is closed first: an engine may never end on SIGTERM with a stream in flight.
     """
@@ -102,6 +102,7 @@ async def serving(
                 gate=gate,
                 workers=workers,
                 devices=devices,
+                round=number,
             )
     finally:
         await server.stop()

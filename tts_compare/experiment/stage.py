@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tts_compare import client as timed
@@ -25,7 +25,7 @@ class Stage:
     """A running server of one setting, and a client bound to it.
 
     post: sends one attempt, here or in a worker process. client: for what is not timed. devices: the server's
-    CUDA_VISIBLE_DEVICES, None where we stated none.
+    CUDA_VISIBLE_DEVICES, None where we stated none. round: whose share of the problems it is asked.
     """
 
     setting: Setting
@@ -36,6 +36,7 @@ class Stage:
     gate: Gate
     workers: timed.Workers | None = None
     devices: str | None = None
+    round: int = 0
 
     async def died(self) -> str | None:
         """Why the server is gone: an engine that failed a request takes a moment to end."""
@@ -48,16 +49,20 @@ class Stage:
     def sender(self, phase: Phase, journal: Journal) -> Callable[..., Awaitable[tuple[RequestRecord, ...]]]:
         """Sends a call of this phase; what is cut off by an interruption is journalled too."""
 
+        def of_here(rows: tuple[RequestRecord, ...]) -> tuple[RequestRecord, ...]:
+            return tuple(replace(row, round=self.round, session=journal.session) for row in rows)
+
         async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
             path, body = self.backend.request(call, self.server.endpoint.model)
-            return await self.post(
+            rows = await self.post(
                 path=path,
                 body=body,
                 key=key,
                 phase=phase,
                 scheduled_ns=scheduled_ns,
-                on_cancel=journal.append,
+                on_cancel=lambda rows: journal.append(of_here(rows)),
             )
+            return of_here(rows)
 
         return send
 

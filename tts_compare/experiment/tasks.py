@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tts_compare.domain import Phase, Problem, RequestRecord, RowKey, Work
@@ -35,11 +35,12 @@ class Voice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """Work on one server in one repeat: what one stretch of requests measures."""
+    """Work on one server start, that of a round and a repeat: what one stretch of requests measures."""
 
     setting: str
     work: Work
     repeat: int = 0
+    round: int = 0
 
     @property
     def phase(self) -> Phase:
@@ -65,14 +66,24 @@ class Point:
             and row.phase == self.phase
             and row.budget == self.work.budget
             and row.repeat == self.repeat
+            and row.round == self.round
             and row.method == self.work.method
             and row.load == self.work.load
         )
 
 
-def tasks_of(point: Point, problems: Sequence[Problem], voice: Voice) -> tuple[Task, ...]:
-    """One task a problem, in the data set's order; a spot check takes the first few."""
-    return tuple(_task(point, problem, voice) for problem in problems[: point.work.problem_limit])
+def tasks_of(
+    point: Point, problems: Sequence[Problem], voice: Voice, shares: Mapping[str, int] | None = None
+) -> tuple[Task, ...]:
+    """One task a problem of the point's round, in the data set's order; a spot check takes the first few problems.
+
+    shares: each problem's round by its id; without it every problem is taken.
+    """
+    return tuple(
+        _task(point, problem, voice)
+        for problem in problems[: point.work.problem_limit]
+        if shares is None or shares[problem.id] == point.round
+    )
 
 
 def _task(point: Point, problem: Problem, voice: Voice) -> Task:

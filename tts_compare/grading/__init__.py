@@ -12,7 +12,7 @@ from tts_compare.grading.kinds import ANSWER_KINDS
 from tts_compare.grading.pool import GraderPool
 from tts_compare.grading.records import Target, grade_records, targets
 from tts_compare.grading.responses import file_items, grade_file
-from tts_compare.grading.votes import best_of_n_grades, grouped, row_key, vote_grades
+from tts_compare.grading.votes import best_of_n_grades, grouped, row_key, vote_grades, with_failed
 
 __all__ = [
     "ANSWER_KINDS",
@@ -39,6 +39,7 @@ __all__ = [
     "row_key",
     "targets",
     "vote_grades",
+    "with_failed",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -21,6 +22,8 @@ from tts_compare.grading.normalise import whole_number
 from tts_compare.grading.pool import GraderPool
 
 Poll = list[Grade]
+#: The layer of the stand-in for a sample that failed: it has a place among the samples, and no voice.
+FAILED = "failed"
 
 
 def grouped(
@@ -46,11 +49,28 @@ def grouped(
     return [grade for poll, links in zip(polls, equal, strict=True) for grade in _numbered(poll, links)]
 
 
+def with_failed(grades: Iterable[Grade], failed: Iterable[RowKey]) -> list[Grade]:
+    """The sample grades, and in every poll a stand-in for each of its samples that failed and has no grade.
+
+    A stand-in has no answer: it abstains from a vote, and is never the best. A poll of failed samples only stays
+    empty, and its votes have failed. failed: keys of samples, of which ``call`` and ``attempt`` are not read.
+    """
+    found = list(grades)
+    missing: dict[tuple[object, ...], set[int]] = {}
+    for key in failed:
+        missing.setdefault(_asked(key), set()).add(key.sample)
+    for poll in _polls(found):
+        for sample in sorted(missing.get(_asked(poll[0]), set()) - {grade.sample for grade in poll}):
+            stand_in = replace(poll[0], sample=sample, call=0, attempt=0, layer=FAILED)
+            found.append(replace(stand_in, status="no_answer", answer=None, group=None))
+    return found
+
+
 def vote_grades(grades: Iterable[Grade], *, samples: int | None = None) -> list[Grade]:
     """Majority votes (arXiv:2203.11171) of grouped sample grades, for 1, 2, 4, ... and all samples of every poll.
 
-    samples: how many were asked for; a poll with fewer gets no row for "all". status and answer are those of the
-    first m samples, score the expected correctness over all m-subsets.
+    samples: how many were asked for; a poll with fewer, stand-ins of failed ones included, gets no row for "all".
+    status and answer are those of the first m samples, score the expected correctness over all m-subsets.
     """
 
     def choose(poll: Sequence[Grade]) -> Grade | None:
@@ -74,20 +94,22 @@ def best_of_n_grades(
 ) -> list[Grade]:
     """The best scored sample, or (weighted) the class of answers with the largest sum, of grouped sample grades.
 
-    scores: one a sample, by its key. partial: samples without one are left out, and sizes that are then too large
-    are ungraded; else UsageError is raised where one is missing.
+    scores: one a sample, by its key; a failed sample needs none and is never chosen. partial: samples without one are
+    left out, and sizes that are then too large are ungraded; else UsageError is raised where one is missing.
     """
     rows: list[Grade] = []
     layer = "weighted_best_of_n" if weighted else "best_of_n"
     for whole in _polls(grades):
-        poll = [grade for grade in whole if not partial or row_key(grade) in scores]
+        poll = [grade for grade in whole if not partial or grade.layer == FAILED or row_key(grade) in scores]
+        poll = poll if any(grade.layer != FAILED for grade in poll) else []
         known = {id(grade): _score(grade, scores) for grade in poll}
 
         def choose(some: Sequence[Grade], known: Mapping[int, float] = known) -> Grade | None:
             values = [known[id(grade)] for grade in some]
             if weighted:
                 return _first_of(some, weighted_choice([grade.group for grade in some], values))
-            return some[max(range(len(some)), key=lambda at: values[at])]
+            best = max(range(len(some)), key=lambda at: values[at])
+            return some[best] if values[best] > -math.inf else None
 
         expected = _expected(poll, [known[id(grade)] for grade in poll], weighted=weighted)
         made = list(_rows(poll, layer, choose, expected, samples))
@@ -102,6 +124,11 @@ def row_key(grade: Grade) -> RowKey:
     if grade.sample is None:
         raise UsageError("a vote is not a sample: it has no record of its own")
     return RowKey.of(grade)
+
+
+def _asked(of: Grade | RowKey) -> tuple[object, ...]:
+    """The request for samples that a sample is of."""
+    return (of.setting, of.method, of.budget, of.load, of.problem, of.repeat)
 
 
 def _polls(grades: Iterable[Grade]) -> list[Poll]:
@@ -192,6 +219,8 @@ def _expected(poll: Sequence[Grade], values: Sequence[float], *, weighted: bool)
 
 
 def _score(grade: Grade, scores: Mapping[RowKey, float]) -> float:
+    if grade.layer == FAILED:
+        return -math.inf
     key = row_key(grade)
     if key not in scores:
         raise UsageError(f"no score for sample {grade.sample} of {grade.problem!r}: best of N needs one a sample")
