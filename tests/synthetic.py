@@ -399,12 +399,14 @@ def record_rows(run: Run) -> list[RequestRecord]:
     found = []
     for row in run.records.iter_rows(named=True):
         us, tokens, chars = (tuple(row.pop(name, None) or ()) for name in timeline)
-        kind, status, message = row.pop("error_kind"), row.pop("error_status"), row.pop("error_message")
+        kind, status, message = (row.pop(f"error_{name}") for name in ("kind", "status", "message"))
+        row |= {name: row[name] or 0 for name in ("round", "session", "limit_wait_ns")}
         plain = {k: v for k, v in row.items() if k not in ("doubts", "token_ids", "text", "reasoning")}
         found.append(
             replace(
                 RequestRecord(**plain, text=row.get("text") or "", reasoning=row.get("reasoning") or ""),
                 timeline=Timeline(us=us, tokens=tokens, chars=chars),
+                doubts=tuple(row["doubts"] or ()),
                 error=RequestError(kind=kind, status=status, message=message or "") if kind else None,
             )
         )

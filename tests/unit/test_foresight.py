@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.standin import model_directory
-from tts_compare.analysis.power import Assumptions, Design, smallest_drop, smallest_ratio
+from tts_compare.analysis.detectable import Assumptions, Design, smallest_drop, smallest_ratio
 from tts_compare.cli import main
 from tts_compare.config import load_experiment
 from tts_compare.experiment.foresight import comparisons_of, foresee, foresight_lines

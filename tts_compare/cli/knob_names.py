@@ -32,9 +32,9 @@ def _methods() -> Iterable[str]:
 
 
 def _datasets() -> Iterable[str]:
-    from tts_compare.dataset import NAMES
+    from tts_compare.dataset import DATASETS, NAMES
 
-    return NAMES
+    return (*NAMES, *DATASETS)
 
 
 def _prompts() -> Iterable[str]:
@@ -43,9 +43,16 @@ def _prompts() -> Iterable[str]:
     return PROMPTS
 
 
+def _launchers() -> Iterable[str]:
+    from tts_compare.launchers import LAUNCHERS
+
+    return LAUNCHERS
+
+
 _SOURCES: dict[Source, Callable[[], Iterable[str]]] = {
     "backends": _backends,
     "methods": _methods,
     "datasets": _datasets,
     "prompts": _prompts,
+    "launchers": _launchers,
 }

@@ -31,7 +31,7 @@ GROUPS: dict[Scope, str] = {
 }
 
 #: Names that the declaration does not list, but the part of the program that has them.
-Source = Literal["backends", "methods", "datasets", "prompts"]
+Source = Literal["backends", "methods", "datasets", "prompts", "launchers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from math import comb
 from typing import Any
 
 from tts_compare.analysis.compare import setting_pairs
-from tts_compare.analysis.power import Assumptions, Design, smallest_drop, smallest_ratio
+from tts_compare.analysis.detectable import Assumptions, Design, smallest_drop, smallest_ratio
 from tts_compare.experiment.prepare import Prepared
 
 #: Correlation of lengths between settings that answer alike, and between those whose texts part (other samples).

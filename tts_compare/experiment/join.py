@@ -99,15 +99,11 @@ def _renamed(frame: pl.DataFrame, run: str) -> pl.DataFrame:
     return frame.with_columns(setting=pl.lit(f"{run}:") + pl.col("setting"))
 
 
-#: What holds for a setting because it holds for its run.
-_OF_THE_RUN = ("gpu_hour_usd", "limits", "retry")
-
-
 def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     """One manifest for several runs, settings under ``<run>:<setting>``; the rest is the first run's.
 
-    A setting takes the price of a device hour, the limits and the retry rules of its own run along. One id for two
-    problems is a doubt.
+    A setting takes the device-hour price, time limits and retry rules of its own run along. One id for two problems
+    is a doubt.
     """
     first = dict(manifests[0][1])
     problems = {row["id"]: row for _, manifest in manifests for row in manifest["dataset"]["problems"]}
@@ -122,10 +118,10 @@ def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[
                 for row in manifest[key]
             ]
         experiment = manifest.get("experiment") or {}
-        own = {name: experiment.get(name) for name in _OF_THE_RUN}
+        rules = {name: experiment.get(name) for name in ("gpu_hour_usd", "limits", "retry")}
         for setting in manifest["settings"]:
             facts = renamed["settings"][f"{name}:{setting}"]
-            renamed["settings"][f"{name}:{setting}"] = {**own, **facts}
+            renamed["settings"][f"{name}:{setting}"] = {**rules, **facts}
     # An import that was given no data set has problems without a text.
     known = (row for _, manifest in manifests for row in manifest["dataset"]["problems"] if row["problem"])
     texts = {(row["id"], row["problem"]) for row in known}

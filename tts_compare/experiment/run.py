@@ -160,6 +160,7 @@ class Run:
             stage = await warm_up(stage, warm, self.journal)  # noqa: PLW2901 - as negotiated
             prompts = [call for call, _ in warm]
             for point in points:
+                stage.require_alive()
                 left = self._remaining(point, setting)
                 await run_point(stage, left, voice, self.journal, emit=self._tell_rows, warm=prompts)
                 self.journal.save()
@@ -169,8 +170,12 @@ class Run:
             self.journal.tell(request_done(row))
 
     def _give_up(self, block: Block, cause: str) -> None:
-        """Fail what a start was not sent; a setting that had no server at all in this session ends without a row."""
-        if block.setting.id not in self.ready:
+        """Fail what a start was not sent.
+
+        A setting that had no server at all in this session ends without a row, and so does one whose server is not
+        ours: that it cannot be reached is not known to be its end, and nothing was measured.
+        """
+        if block.setting.id not in self.ready or block.setting.base_url is not None:
             self.ended.add(block.setting.id)
             return
         for left in self._left(block):

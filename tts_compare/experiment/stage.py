@@ -13,6 +13,7 @@ from tts_compare.backends import Backend
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
 from tts_compare.experiment.journal import Journal
 from tts_compare.launchers import Server
+from tts_compare.replay import ServerGoneError
 
 if TYPE_CHECKING:
     import httpx
@@ -45,6 +46,12 @@ class Stage:
             await asyncio.sleep(0.1)
             waited_s += 0.1
         return cause
+
+    def require_alive(self) -> None:
+        """Raises ServerGoneError where the server ended before anything that is measured was sent to it."""
+        cause = self.server.died()
+        if cause is not None:
+            raise ServerGoneError(cause)
 
     def sender(self, phase: Phase, journal: Journal) -> Callable[..., Awaitable[tuple[RequestRecord, ...]]]:
         """Sends a call of this phase; what is cut off by an interruption is journalled too."""

@@ -1,0 +1,40 @@
+"""A server that ended before a request was sent to it costs that request nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+from tts_compare.admission import Gate, Rates
+from tts_compare.backends import BACKENDS
+from tts_compare.domain import Setting
+from tts_compare.experiment.stage import Stage
+from tts_compare.replay import ServerGoneError
+
+
+@dataclass
+class Ended:
+    cause: str | None
+
+    def died(self) -> str | None:
+        return self.cause
+
+
+def stage(cause: str | None) -> Stage:
+    nothing = cast("Any", None)
+    return Stage(
+        setting=Setting(backend="vllm", model="m"),
+        server=cast("Any", Ended(cause)),
+        client=nothing,
+        post=nothing,
+        backend=BACKENDS["vllm"],
+        gate=Gate(Rates()),
+    )
+
+
+def test_a_server_that_is_gone_is_seen_before_the_first_request_of_a_point() -> None:
+    stage(None).require_alive()
+    with pytest.raises(ServerGoneError, match="exit 137"):
+        stage("exit 137").require_alive()
