@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-ENGINES ?= vllm sglang
+ENGINES ?= vllm sglang transformers
 
 .PHONY: help setup quickstart engines lint docs unit wheel test audit sbom lock lowest test-engines clean
 

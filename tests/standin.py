@@ -31,19 +31,23 @@ if os.environ.get("VLLM_API_KEY"):
 sys.exit(server.main(argv + {extra!r}))
 """
 
-_MODULES = {"vllm": "vllm/entrypoints/openai/api_server.py", "sglang": "sglang/launch_server.py"}
+# vLLM's server as it is called from 0.32 on, and before.
+_MODULES = {
+    "vllm": ("vllm/entrypoints/launchers/api_server/entry.py", "vllm/entrypoints/openai/api_server.py"),
+    "sglang": ("sglang/launch_server.py",),
+}
 
 
 def engine_python(directory: Path, engine: str, *, version: str = "0.32.0", extra: Sequence[str] = ()) -> Path:
     """The path of such an interpreter. extra: flags of ``tts_compare.selftest.server``."""
     home = directory / f"standin-{engine}"
-    module = home / _MODULES[engine]
-    module.parent.mkdir(parents=True, exist_ok=True)
-    for package in [module.parent, *module.parent.parents]:
-        if package == home:
-            break
-        (package / "__init__.py").touch()
-    module.write_text(textwrap.dedent(_SERVER).format(style=engine, extra=list(extra)))
+    for module in (home / path for path in _MODULES[engine]):
+        module.parent.mkdir(parents=True, exist_ok=True)
+        for package in [module.parent, *module.parent.parents]:
+            if package == home:
+                break
+            (package / "__init__.py").touch()
+        module.write_text(textwrap.dedent(_SERVER).format(style=engine, extra=list(extra)))
     info = home / f"{engine}-{version}.dist-info"
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {engine}\nVersion: {version}\n")

@@ -10,7 +10,7 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -20,8 +20,12 @@ from typing import Any, get_args
 
 from tts_compare.domain import AnswerKind, Problem
 from tts_compare.errors import UsageError
+from tts_compare.extensions import Extensions
 
 NAMES = ("math500", "quickstart")
+
+#: Data sets of other packages: each a function from ``fetch`` (whether the network may be used) to a Dataset.
+DATASETS: Extensions[Callable[[bool], Dataset]] = Extensions("tts_compare.datasets", {})
 
 _MATH500 = "HuggingFaceH4/MATH-500"
 _PROBLEM_FIELDS = ("problem", "question")
@@ -100,11 +104,12 @@ def _read(name: str, kind: AnswerKind, *, fetch: bool) -> Dataset:
         problems = _problems(_jsonl_rows(raw, source=name), source=name, kind=kind)
         digest = hashlib.sha256(raw).hexdigest()
         return Dataset(name=name, path=None, sha256=digest, problems=problems, prompt_hint="fewshot")
+    if name in DATASETS and not Path(name).exists():
+        return DATASETS[name](fetch)
     path = Path(name)
     if not path.exists() and path.suffix not in (".jsonl", ".json", ".parquet") and path.name == name:
-        raise UsageError(
-            f"unknown data set {name!r}: give {' or '.join(NAMES)}, or the path of a JSONL or Parquet file"
-        )
+        known = " or ".join((*NAMES, *DATASETS))
+        raise UsageError(f"unknown data set {name!r}: give {known}, or the path of a JSONL or Parquet file")
     raw = _bytes(path)
     rows = _parquet_rows(path) if path.suffix == ".parquet" else _jsonl_rows(raw, source=name)
     digest = hashlib.sha256(raw).hexdigest()

@@ -99,8 +99,9 @@ class Setting:
     """One server configuration that is compared; hashable, and named by ``id``.
 
     ``max_model_len`` in tokens; ``max_num_seqs`` is the batch limit; ``threads_per_rank`` matters on a CPU only.
-    ``base_url`` marks a server that we do not start: hosted, or attached. ``replica`` names a copy that
-    differs in nothing else.
+    ``base_url`` marks a server that we do not start: hosted, or attached. ``hosted``: the endpoint is its owner's, who
+    alone knows its devices, dtype and limits; an attached server is not hosted. ``replica`` names a copy that differs
+    in nothing else.
     """
 
     backend: str
@@ -127,11 +128,12 @@ class Setting:
     tokens_per_minute: int | None = None
     max_concurrency: int | None = None
     replica: str | None = None
+    hosted: bool = False
 
     @property
     def devices(self) -> int | None:
         """TP x PP x DP, the ranks on a CPU; None for a hosted endpoint, whose devices are not ours to count."""
-        if self.backend == "openai":
+        if self.hosted:
             return None
         return self.tensor_parallel * self.pipeline_parallel * self.data_parallel
 
@@ -145,7 +147,7 @@ class Setting:
             "revision": self.revision,
             "dtype": None if self.dtype == "auto" else self.dtype,
             "engine_args": self.engine_args or None,
-            "base_url": self.base_url if self.backend == "openai" else None,
+            "base_url": self.base_url if self.hosted else None,
         }
         stated = {k: v for k, v in rest.items() if v is not None}
         copy = f"+{self.replica}" if self.replica else ""

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable that says which GPUs a process sees."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
@@ -66,7 +69,7 @@ def find_gpus(nvml: Any = None, *, stated: str | None = None) -> Gpus:
             driver = _decoded(library.nvmlSystemGetDriverVersion())
         except library.NVMLError:
             return Gpus()
-    ours = os.environ.get("CUDA_VISIBLE_DEVICES")
+    ours = os.environ.get(VISIBLE)
     return Gpus(visible=_visible(found, ours if stated is None else stated), driver=driver)
 
 

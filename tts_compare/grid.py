@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from tts_compare.backends import BACKENDS
 from tts_compare.config import Axes, EngineRef, Experiment, Rule, for_engine
 from tts_compare.domain import Device, Setting, Work, model_slug
 from tts_compare.errors import UsageError
@@ -57,6 +58,19 @@ def work(experiment: Experiment) -> tuple[Work, ...]:
         for load in experiment.loads
         for item in _budgets(resolved, load, experiment)
     )
+
+
+def refused(setting: Setting, works: Sequence[Work]) -> str | None:
+    """Why a setting's engine cannot do the work, or None: what its wire form lacks."""
+    backend = BACKENDS[setting.backend]
+    if not backend.wire.counts_chunks and any(item.derived_budgets for item in works):
+        return (
+            f"{backend.name} does not say how many tokens a chunk holds, so smaller budgets cannot be read off one "
+            "long answer; give --curve per-budget"
+        )
+    if not backend.wire.choices and any(dict(item.options).get("requests") == "one" for item in works):
+        return f"{backend.name} gives one choice a request; set method_options.vote.requests to separate"
+    return None
 
 
 def check_prompt(works: Sequence[Work], prompt: PromptTemplate, *, can_render: bool) -> None:
@@ -120,10 +134,16 @@ def _resolved(experiment: Experiment) -> tuple[Resolved, ...]:
     return tuple(resolve(spec, samples=experiment.samples, sampling=experiment.sampling) for spec in experiment.methods)
 
 
+def _counted(experiment: Experiment) -> bool:
+    """Whether smaller budgets can be read off one long answer of every engine that is named."""
+    sources = (experiment.axes, *experiment.explicit) if experiment.product else experiment.explicit
+    return all(BACKENDS[engine.backend].wire.counts_chunks for axes in sources for engine in axes.backends)
+
+
 def _budgets(resolved: Resolved, load: str, experiment: Experiment) -> Iterator[Work]:
     method, budgets = resolved.method, sorted(experiment.budgets)
     greedy = resolved.sampling.temperature == 0
-    curve = experiment.curve or ("single-pass" if greedy else "per-budget")
+    curve = experiment.curve or ("single-pass" if greedy and _counted(experiment) else "per-budget")
     one = Work(
         method=method.name,
         budget=budgets[-1],
@@ -142,7 +162,7 @@ def _budgets(resolved: Resolved, load: str, experiment: Experiment) -> Iterator[
 
 def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) -> Iterator[Setting]:  # noqa: FBT001
     for engine, model in product(axes.backends, axes.models):
-        if engine.backend == "openai":
+        if not BACKENDS[engine.backend].launched:
             yield from (replace(_hosted(axes, engine, model, experiment), replica=name) for name in axes.replicas)
             continue
         alternatives = for_engine(axes.engine_args, engine) or ((),)
@@ -163,7 +183,7 @@ def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) 
                 dtype=dtype,
                 max_model_len=experiment.max_model_len,
                 max_num_seqs=experiment.max_num_seqs,
-                prefix_caching=caching,
+                prefix_caching=caching and "prefix_caching" not in BACKENDS[engine.backend].not_stated,
                 threads_per_rank=experiment.threads_per_rank,
                 seed=experiment.sampling.seed,
                 engine_args=args,
@@ -188,6 +208,7 @@ def _hosted(axes: Axes, engine: EngineRef, model: str, experiment: Experiment) -
         requests_per_minute=hosted.requests_per_minute,
         tokens_per_minute=hosted.tokens_per_minute,
         max_concurrency=hosted.max_concurrency,
+        hosted=True,
     )
 
 
@@ -220,7 +241,7 @@ def _check_one_each(settings: Sequence[Setting], experiment: Experiment) -> None
         ids[setting.id] = setting
     for engine, url in experiment.attach.items():
         named = dict.fromkeys(replace(s, replica=None) for s in settings if s.base_url == url)
-        served = [s.id for s in named if s.backend != "openai"]
+        served = [s.id for s in named if not s.hosted]
         if len(served) > 1:
             raise UsageError(
                 f"--attach {engine}={url} is one server, and {len(served)} settings name it: {', '.join(served)}"
@@ -229,7 +250,7 @@ def _check_one_each(settings: Sequence[Setting], experiment: Experiment) -> None
 
 def _check_priced(settings: Sequence[Setting], experiment: Experiment) -> None:
     """A bound in dollars is kept only where every hosted endpoint has a price, and one of them at least is there."""
-    unpriced = [s.id for s in settings if s.backend == "openai" and s.price is None]
+    unpriced = [s.id for s in settings if s.hosted and s.price is None]
     if experiment.budget_usd is not None and (unpriced or not any(s.price for s in settings)):
         raise UsageError(
             "--budget-usd bounds what hosted endpoints cost, and cannot without their price: give --price IN/OUT"

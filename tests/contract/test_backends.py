@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.backends import BACKENDS, LOOPBACK, Backend, Machine
+from tts_compare.backends import BACKENDS, Backend, Machine
 from tts_compare.domain import Call, Sampling, Setting, Speculation, SpeculationKind
 
+LOOPBACK = "127.0.0.1"
 MACHINE = Machine(device="cuda", devices=8, memory_bytes=2**40, cores=tuple(range(64)), gpu_memory_bytes=80 * 2**30)
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20, min_p=0.1, repetition_penalty=1.1, seed=7)
 CHAT = Call(max_tokens=64, sampling=SAMPLING, messages=(("user", "1+1?"),))
@@ -28,7 +29,9 @@ def setting_for(backend: Backend, **changes: object) -> Setting:
 
 
 def argv_of(backend: Backend, setting: Setting) -> tuple[str, ...]:
-    return backend.argv(setting, python="/env/bin/python", host=LOOPBACK, port=23456, served_name="model-7b")
+    return backend.argv(
+        setting, python="/env/bin/python", host=LOOPBACK, port=23456, served_name=backend.served_name(setting)
+    )
 
 
 def test_the_dict_names_each_backend_as_it_names_itself() -> None:
@@ -39,11 +42,12 @@ def test_the_dict_names_each_backend_as_it_names_itself() -> None:
 def test_a_launched_engine_has_a_module_a_distribution_and_ways_to_ask_it(backend: Backend) -> None:
     asked = (backend.health_path, backend.version_path, backend.metrics_path, backend.flush_path)
     if backend.launched:
-        assert backend.module
-        assert backend.distributions
-        assert all(path is not None and path.startswith("/") for path in asked)
-        assert backend.metrics.generation_tokens
+        assert bool(backend.module) == bool(backend.distributions) != bool(backend.program)
+        assert backend.health_path is not None
+        assert all(path is None or path.startswith("/") for path in asked)
+        assert bool(backend.metrics.generation_tokens) == bool(backend.metrics_path)
         assert backend.stop_grace_s > 0
+        assert (backend.check(backend.pinned) or "").split(".")[0] == (backend.module or "")
     else:
         assert backend.module is None
         assert asked == (None, None, None, None)
@@ -51,13 +55,15 @@ def test_a_launched_engine_has_a_module_a_distribution_and_ways_to_ask_it(backen
 
 @every_backend
 def test_argv_runs_the_given_python_listens_where_told_and_names_the_model(backend: Backend) -> None:
-    argv = argv_of(backend, setting_for(backend))
+    setting = setting_for(backend)
+    argv = argv_of(backend, setting)
     if not backend.launched:
         assert argv == ()
         return
-    assert argv[:2] == ("/env/bin/python", "-m")
-    for flag, value in (("--host", LOOPBACK), ("--port", "23456"), ("--served-model-name", "model-7b")):
+    assert argv[0] == "/env/bin/python"
+    for flag, value in (("--host", LOOPBACK), ("--port", "23456")):
         assert argv[argv.index(flag) + 1] == value
+    assert backend.served_name(setting) in argv
     assert "org/Model-7B" in argv
 
 
@@ -74,6 +80,11 @@ def test_each_speculation_changes_argv_and_names_its_draft(backend: Backend, kin
     if not backend.launched:
         assert (backend.unsupported(setting_for(backend, speculation=Speculation(kind="ngram")), MACHINE)) is not None
         return
+    if kind != "none" and backend.ngram is None:
+        assert "speculation" in str(
+            backend.unsupported(setting_for(backend, speculation=Speculation(kind=kind)), MACHINE)
+        )
+        return
     draft = "org/Draft-1B" if kind in ("draft_model", "eagle", "eagle3") else None
     spoken = " ".join(argv_of(backend, setting_for(backend, speculation=Speculation(kind=kind, model=draft))))
     assert ("speculative" in spoken) == (kind != "none")
@@ -86,8 +97,9 @@ def test_what_is_compared_alike_is_always_stated(backend: Backend) -> None:
         return
     on = argv_of(backend, setting_for(backend, prefix_caching=True, device="cpu", max_num_seqs=3, seed=11))
     off = argv_of(backend, setting_for(backend, prefix_caching=False, device="cpu", max_num_seqs=3, seed=11))
-    assert on != off
-    for value in ("3", "11", "float32", "4096"):
+    stated = {"prefix_caching": on != off, "max_num_seqs": "3" in on, "max_model_len": "4096" in on}
+    assert {name for name, is_stated in stated.items() if not is_stated} == set(backend.not_stated)
+    for value in ("11", "float32"):
         assert value in on
 
 
@@ -101,8 +113,9 @@ def test_a_key_is_handed_over_by_environment_or_not_at_all(backend: Backend) -> 
 @every_backend
 def test_the_cache_block_of_a_launched_engine_is_a_number_of_tokens(backend: Backend) -> None:
     block = backend.block_tokens(setting_for(backend))
-    assert block is None if not backend.launched else block is not None and block >= 1
-    assert bool(backend.metrics.block) == backend.launched
+    has_cache = backend.launched and "prefix_caching" not in backend.not_stated
+    assert block is None if not has_cache else block is not None and block >= 1
+    assert bool(backend.metrics.block) == has_cache
 
 
 @every_backend
@@ -112,7 +125,9 @@ def test_the_environment_is_strings_and_binds_one_core_list_a_rank(backend: Back
     env = backend.env(setting, cores=range(10, 22))
     assert all(isinstance(key, str) and isinstance(value, str) for key, value in env.items())
     bound = [value for key, value in env.items() if key.endswith("OMP_THREADS_BIND")]
-    assert bound == (["10,11,12|13,14,15|16,17,18|19,20,21"] if backend.launched and device == "cpu" else [])
+    here = Machine(device="cpu", devices=12, cores=tuple(range(10, 22)), memory_bytes=2**40)
+    runs = backend.launched and device == "cpu" and backend.unsupported(setting, here) is None
+    assert bound == (["10,11,12|13,14,15|16,17,18|19,20,21"] if runs else [])
 
 
 @every_backend
@@ -132,15 +147,21 @@ def test_a_request_streams_caps_tokens_and_asks_for_usage(backend: Backend) -> N
 def test_a_request_states_every_sampling_parameter_that_the_engine_knows(backend: Backend) -> None:
     _, body = backend.request(CHAT, "served")
     known = {"temperature", "top_p", "seed"} | ({"top_k", "min_p", "repetition_penalty"} if backend.launched else set())
-    assert {name: body[name] for name in known} == {name: getattr(SAMPLING, name) for name in known}
+    stated = json.loads(body.get("generation_config", "{}")) | body
+    assert {name: stated[name] for name in known} == {name: getattr(SAMPLING, name) for name in known}
     assert backend.launched or "top_k" not in body
 
 
 @every_backend
 def test_text_and_token_prompts_go_to_completions(backend: Backend) -> None:
     text = backend.request(Call(max_tokens=1, sampling=SAMPLING, prompt="Once"), "served")
-    ids = backend.request(Call(max_tokens=1, sampling=SAMPLING, prompt_token_ids=(1, 2)), "served")
     assert (text[0], text[1]["prompt"]) == ("/completions", "Once")
+    call = Call(max_tokens=1, sampling=SAMPLING, prompt_token_ids=(1, 2))
+    if not backend.wire.token_prompts:
+        with pytest.raises(ValueError, match="token ids"):
+            backend.request(call, "served")
+        return
+    ids = backend.request(call, "served")
     assert (ids[0], ids[1]["prompt"]) == ("/completions", [1, 2])
 
 

@@ -23,7 +23,8 @@ from tts_compare.engines.models import make_tiny_model
 from tts_compare.engines.recipes import PINNED
 from tts_compare.engines.registry import EnginePython, find_python
 from tts_compare.errors import UsageError
-from tts_compare.launchers import LAUNCHERS, Server, ServerPlan, plan_server, probe_machine
+from tts_compare.launchers import Place, Server, ServerPlan, plan_server, probe_machine
+from tts_compare.launchers.local import LocalLauncher
 
 HERE = Path(__file__).parent
 MAX_MODEL_LEN = 2048
@@ -92,8 +93,7 @@ def engine_plan(
 
     def plan(setting: Setting) -> ServerPlan:
         there = engine_python(setting.backend)
-        return plan_server(
-            setting,
+        place = Place(
             python=str(there.path),
             log_path=tmp_path_factory.mktemp("servers") / "server.log",
             machine=machine,
@@ -101,6 +101,7 @@ def engine_plan(
             version=there.version,
             deadline_s=START_TIMEOUT_S - 60,
         )
+        return plan_server(setting, place)
 
     return plan
 
@@ -113,7 +114,7 @@ def _facts(model: Path) -> ModelFacts | None:
 @contextmanager
 def running(plan: ServerPlan) -> Iterator[Server]:
     """A server that runs until the block is left."""
-    server = asyncio.run(LAUNCHERS["local"].start(plan))
+    server = asyncio.run(LocalLauncher().run(plan))
     try:
         yield server
     finally:

@@ -7,6 +7,8 @@ Standard input: a JSON list of argument lists. Standard output, last line: a JSO
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import io
 import json
 import sys
@@ -25,6 +27,7 @@ WANTED = {
         "speculative_algorithm", "speculative_num_draft_tokens", "speculative_num_steps", "speculative_eagle_topk",
         "speculative_draft_model_path", "max_total_tokens", "enable_metrics", "enable_cache_report", "sleep_on_idle",
     ),
+    "transformers": ("force_model", "host", "port", "dtype", "device", "default_seed"),
 }  # fmt: skip
 
 
@@ -37,10 +40,10 @@ def vllm() -> Callable[[list[str]], Any]:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    try:
-        from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
-    except ImportError:  # before 0.32
-        from vllm.entrypoints.openai.cli_args import make_arg_parser, validate_parsed_serve_args
+    places = ("common", "launchers", "openai")  # from 0.33 on, in 0.32, and before
+    found = next(name for name in places if importlib.util.find_spec(f"vllm.entrypoints.{name}.cli_args"))
+    module = importlib.import_module(f"vllm.entrypoints.{found}.cli_args")
+    make_arg_parser, validate_parsed_serve_args = module.make_arg_parser, module.validate_parsed_serve_args
     parser = make_arg_parser(FlexibleArgumentParser())
     fields = {field.name for field in dataclasses.fields(SpeculativeConfig)}
 
@@ -77,8 +80,23 @@ def sglang() -> Callable[[list[str]], Any]:
     return parse
 
 
+def transformers() -> Callable[[list[str]], Any]:
+    """The command ``serve`` as its command line declares it."""
+    from types import SimpleNamespace
+
+    from transformers.cli.transformers import app
+
+    serve = app.commands["serve"]
+
+    def parse(argv: list[str]) -> Any:
+        assert argv[0] == "serve"
+        return SimpleNamespace(**serve.make_context("serve", argv[1:]).params)
+
+    return parse
+
+
 def main(engine: str) -> None:
-    parse = {"vllm": vllm, "sglang": sglang}[engine]()
+    parse = {"vllm": vllm, "sglang": sglang, "transformers": transformers}[engine]()
     results = []
     for argv in json.load(sys.stdin):
         said = io.StringIO()
@@ -89,7 +107,7 @@ def main(engine: str) -> None:
         except SystemExit:
             results.append({"error": said.getvalue()[-300:]})
         except Exception as error:  # noqa: BLE001 - whatever the engine's validation raises is the finding
-            results.append({"error": repr(error)[:300]})
+            results.append({"error": f"{error!r}: {error}"[:300]})
     sys.stdout.write("\n" + json.dumps(results, default=str) + "\n")
 
 

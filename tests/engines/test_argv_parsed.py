@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from tts_compare.backends import BACKENDS
-from tts_compare.domain import Device, Setting, Speculation, SpeculationKind
+from tts_compare.domain import Call, Device, Sampling, Setting, Speculation, SpeculationKind
 from tts_compare.engines.registry import EnginePython
 
 SCRIPT = Path(__file__).with_name("parse_argv.py")
-ENGINES = ("vllm", "sglang")
+ENGINES = ("vllm", "sglang", "transformers")
 KINDS: tuple[SpeculationKind, ...] = ("none", "ngram", "draft_model", "eagle", "eagle3", "mtp")
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
@@ -84,7 +84,12 @@ def parsed(
     lines = [
         list(
             BACKENDS[engine].argv(
-                setting, python="x", host="127.0.0.1", port=23_456, served_name="m", version=python.version
+                setting,
+                python="x",
+                host="127.0.0.1",
+                port=23_456,
+                served_name=BACKENDS[engine].served_name(setting),
+                version=python.version,
             )[3:]
         )
         for setting in all_settings
@@ -106,6 +111,13 @@ def test_the_engine_understands_what_the_setting_says(
     parsed: tuple[str, list[Setting], list[dict[str, Any]]],
 ) -> None:
     engine, all_settings, results = parsed
+    if engine == "transformers":
+        for setting, result in zip(all_settings, results, strict=False):
+            told = (result["force_model"], result["dtype"], result["device"], result["default_seed"])
+            served = setting.model + (f"@{setting.revision}" if setting.revision else "")
+            dtype = "float32" if setting.dtype == "auto" and setting.device == "cpu" else setting.dtype
+            assert told == (served, dtype, setting.device, setting.seed), setting.id
+        return
     names = {
         "vllm": ("model", "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_model_len",
                  "max_num_seqs", "seed"),
@@ -126,5 +138,9 @@ def test_no_engine_takes_sampling_from_the_models_generation_config(
     parsed: tuple[str, list[Setting], list[dict[str, Any]]],
 ) -> None:
     engine, _, results = parsed
+    if engine == "transformers":
+        call = Call(max_tokens=1, sampling=Sampling(), prompt="x")
+        assert "generation_config" in BACKENDS[engine].request(call, "m")[1], "each request states its own"
+        return
     name, value = ("generation_config", "vllm") if engine == "vllm" else ("sampling_defaults", "openai")
     assert {result[name] for result in results[:-1]} == {value}

@@ -19,7 +19,8 @@ import pytest
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Setting, Speculation
 from tts_compare.errors import StartError
-from tts_compare.launchers import LAUNCHERS, ServerPlan, probe_machine
+from tts_compare.launchers import ServerPlan, probe_machine
+from tts_compare.launchers.local import LocalLauncher
 
 pytestmark = pytest.mark.many_starts
 Plan = Callable[[Setting], ServerPlan]
@@ -43,7 +44,7 @@ def failure(plan: ServerPlan) -> StartError:
     mark = uuid.uuid4().hex
 
     async def start() -> None:
-        server = await LAUNCHERS["local"].start(replace(plan, env=plan.env | {MARK: mark}))
+        server = await LocalLauncher().run(replace(plan, env=plan.env | {MARK: mark}))
         await server.stop()
 
     with pytest.raises(StartError) as caught:
@@ -144,7 +145,7 @@ def test_a_stranger_that_takes_the_port_while_the_engine_loads_is_not_taken_for_
     plan = replace(plan, env=plan.env | {MARK: mark})
 
     async def start() -> None:
-        starting = asyncio.create_task(LAUNCHERS["local"].start(plan))
+        starting = asyncio.create_task(LocalLauncher().run(plan))
         while not running_with(mark):  # noqa: ASYNC110  (another process is awaited)
             await asyncio.sleep(0.05)
         async with impostor(plan.port, plan.served_name):

@@ -23,7 +23,8 @@ import pytest
 from tests.integration.launching import alive, all_gone, until, with_marker, writing_to
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Call, Device, Sampling, Setting
-from tts_compare.launchers import LAUNCHERS, Server, ServerPlan, probe_machine
+from tts_compare.launchers import Server, ServerPlan, probe_machine
+from tts_compare.launchers.local import LocalLauncher
 from tts_compare.launchers.supervisor import left, present
 
 pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(900)]
@@ -117,7 +118,7 @@ async def read_to_end(chunks: AsyncIterator[bytes]) -> bytes:
 @RANKS
 def test_stop_when_idle_leaves_no_process_and_no_shared_memory(case: Case) -> None:
     async def use() -> int:
-        server = await LAUNCHERS["local"].start(case.plan)
+        server = await LocalLauncher().run(case.plan)
         started = len(case.processes())
         await server.stop()
         return started
@@ -131,7 +132,7 @@ def test_stop_when_idle_leaves_no_process_and_no_shared_memory(case: Case) -> No
 @RANKS
 def test_stop_with_a_stream_in_flight_ends_in_bounded_time(case: Case) -> None:
     async def use() -> None:
-        server = await LAUNCHERS["local"].start(case.plan)
+        server = await LocalLauncher().run(case.plan)
         async with streaming(server) as chunks:
             await server.stop()
             assert case.processes() == []
@@ -148,7 +149,7 @@ def test_an_engine_killed_in_mid_stream_ends_the_stream_and_is_said_to_have_died
     """The victim is the server's heaviest child: vLLM's engine core, SGLang's scheduler."""
 
     async def use() -> str | None:
-        server = await LAUNCHERS["local"].start(case.plan)
+        server = await LocalLauncher().run(case.plan)
         assert server.pid is not None
         async with streaming(server) as chunks:
             victim = max((pid for pid in case.processes() if pid != server.pid), key=resident_bytes)
@@ -178,11 +179,11 @@ def resident_bytes(pid: int) -> int:
 LAUNCH = """
 import asyncio, pickle, sys
 from tests.engines.test_launcher_kills import streaming
-from tts_compare.launchers import LAUNCHERS
+from tts_compare.launchers.local import LocalLauncher
 
 async def use():
     print("starting", flush=True)
-    server = await LAUNCHERS["local"].start(pickle.load(sys.stdin.buffer))
+    server = await LocalLauncher().run(pickle.load(sys.stdin.buffer))
     async with streaming(server):
         print("streaming", flush=True)
         await asyncio.sleep(600)

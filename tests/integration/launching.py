@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tts_compare.domain import Setting
-from tts_compare.launchers import ServerPlan, plan_server
+from tts_compare.launchers import Place, ServerPlan, plan_server
 
 STUB = Path(__file__).with_name("stub_engine.py")
 
@@ -22,7 +22,8 @@ def stub_plan(
     """A plan whose program is the stub engine, which answers as vLLM does."""
     setting = Setting(backend="vllm", model=model, max_model_len=2048)
     log = tmp_path / "servers" / "stub.log"
-    plan = plan_server(setting, python=sys.executable, own_packages=own_packages, log_path=log, deadline_s=60)
+    place = Place(python=sys.executable, own_packages=own_packages, log_path=log, deadline_s=60)
+    plan = plan_server(setting, place)
     argv = (sys.executable, str(STUB), "--port", str(plan.port), *flags)
     return replace(plan, argv=argv, stop_grace_s=1.0, **changes)  # type: ignore[arg-type]
 

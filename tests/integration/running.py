@@ -15,6 +15,7 @@ import psutil
 
 from tests.standin import engine_python, model_directory, replies_file
 from tts_compare import store
+from tts_compare.backends.vllm import server_module
 from tts_compare.dataset import load_problems
 from tts_compare.domain import Grade, RequestRecord
 
@@ -85,7 +86,8 @@ def _is_server_of(process: psutil.Process, home: str) -> bool:
         words = process.cmdline()
     except psutil.Error:
         return False
-    is_server = "vllm.entrypoints.openai.api_server" in words or "sglang.launch_server" in words
+    modules = {server_module("0.32.0"), server_module("0.31.0"), "sglang.launch_server"}
+    is_server = bool(modules & set(words))
     return is_server and home in " ".join(words) and not any(word.endswith("supervisor.py") for word in words)
 
 

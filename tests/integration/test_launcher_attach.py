@@ -16,7 +16,7 @@ import pytest
 from tests.integration.launching import STUB, until
 from tts_compare.domain import Setting
 from tts_compare.errors import StartError
-from tts_compare.launchers import free_port, plan_server
+from tts_compare.launchers import Place, free_port
 from tts_compare.launchers.attach import AttachedServer, AttachLauncher
 from tts_compare.launchers.ports import can_bind
 
@@ -40,8 +40,7 @@ def run_stub() -> Iterator[Run]:
 
 
 def attach(setting: Setting) -> AttachedServer:
-    plan = plan_server(setting, python="", log_path=Path("unused.log"))
-    return asyncio.run(AttachLauncher().start(plan))
+    return asyncio.run(AttachLauncher().start(setting, Place(log_path=Path("unused.log"))))
 
 
 def setting_at(address: str, **changes: object) -> Setting:
@@ -64,12 +63,12 @@ def test_a_length_other_than_the_settings_is_a_doubt(run_stub: Run) -> None:
 
 
 def test_a_hosted_model_is_asked_for_and_nothing_of_it_is_taken_on_trust(run_stub: Run) -> None:
-    server = attach(setting_at(run_stub(), backend="openai", max_model_len=None))
+    server = attach(setting_at(run_stub(), backend="openai", hosted=True, max_model_len=None))
     assert (server.trusted, server.doubts, server.endpoint.model) == ((), (), "stub")
 
 
 def test_a_hosted_name_around_a_listed_one_is_sent_as_it_is_with_a_doubt(run_stub: Run) -> None:
-    server = attach(setting_at(run_stub(), backend="openai", model="re2-stub", max_model_len=None))
+    server = attach(setting_at(run_stub(), backend="openai", hosted=True, model="re2-stub", max_model_len=None))
     assert server.endpoint.model == "re2-stub"
     assert [doubt.code for doubt in server.doubts] == ["model_not_listed"]
     assert "lists stub, not re2-stub" in server.doubts[0].message
@@ -101,6 +100,5 @@ def test_nothing_at_the_address_is_a_start_error() -> None:
 
 
 def test_a_plan_without_an_address_says_what_to_give() -> None:
-    plan = plan_server(Setting(backend="openai", model="m"), python="", log_path=Path("unused.log"))
     with pytest.raises(StartError, match=r"--attach BACKEND=URL"):
-        asyncio.run(AttachLauncher().start(plan))
+        attach(Setting(backend="openai", model="m", hosted=True))

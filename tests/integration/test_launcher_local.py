@@ -24,10 +24,10 @@ import pytest
 from tests.integration.launching import STUB, alive, all_gone, stub_plan, until, with_marker
 from tts_compare.backends import BACKENDS
 from tts_compare.errors import StartError
-from tts_compare.launchers import LAUNCHERS, ServerPlan
-from tts_compare.launchers.local import LocalServer
+from tts_compare.launchers import ServerPlan
+from tts_compare.launchers.local import LocalLauncher, LocalServer
 
-LOCAL = LAUNCHERS["local"]
+LOCAL = LocalLauncher()
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def marker() -> Iterator[str]:
 
 
 def start(plan: ServerPlan) -> LocalServer:
-    server = asyncio.run(LOCAL.start(plan))
+    server = asyncio.run(LOCAL.run(plan))
     assert isinstance(server, LocalServer)
     return server
 
@@ -164,7 +164,7 @@ def test_stop_ends_a_server_that_ignores_sigterm_and_children_that_ignore_everyt
 def test_stop_with_a_stream_in_flight_ends_the_stream(tmp_path: Path, marker: str) -> None:
     async def use() -> None:
         plan = marked(stub_plan(tmp_path, "--ignore-sigterm"), marker)
-        server = await LOCAL.start(plan)
+        server = await LOCAL.run(plan)
         async with (
             httpx.AsyncClient(trust_env=False) as client,
             client.stream("GET", f"http://127.0.0.1:{plan.port}/stream") as response,
@@ -193,7 +193,7 @@ def test_a_server_that_was_killed_is_said_to_have_died_of_that(tmp_path: Path, m
 
 def test_a_cancelled_start_leaves_nothing(tmp_path: Path, marker: str) -> None:
     async def cancel() -> None:
-        task = asyncio.create_task(LOCAL.start(marked(stub_plan(tmp_path, "--load-s", "600"), marker)))
+        task = asyncio.create_task(LOCAL.run(marked(stub_plan(tmp_path, "--load-s", "600"), marker)))
         assert await asyncio.to_thread(until, lambda: len(with_marker(marker)) >= 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -246,11 +246,11 @@ LAUNCH = """
 import asyncio, os, sys
 from pathlib import Path
 from tests.integration.launching import stub_plan
-from tts_compare.launchers import LAUNCHERS
+from tts_compare.launchers.local import LocalLauncher
 
 pids = sys.argv[1] + "/pids"
 plan = stub_plan(Path(sys.argv[1]), "--ignore-sigterm", "--children", pids, "--shm", sys.argv[3])
-server = asyncio.run(LAUNCHERS["local"].start(plan))
+server = asyncio.run(LocalLauncher().run(plan))
 if sys.argv[2] == "forks" and os.fork() == 0:
     import time
     time.sleep(600)

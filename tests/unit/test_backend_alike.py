@@ -66,5 +66,6 @@ def test_sglangs_trie_and_vllms_lookup_are_told_apart_where_both_appear() -> Non
 
 
 def test_hosted_endpoints_are_left_out() -> None:
-    hosted = Setting(backend="openai", model="m", base_url="https://example.com/v1", dtype="bfloat16", max_num_seqs=1)
+    url = "https://example.com/v1"
+    hosted = Setting(backend="openai", model="m", base_url=url, hosted=True, dtype="bfloat16", max_num_seqs=1)
     assert codes(VLLM, hosted) == set()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_compare.backends import BACKENDS, ModelFacts
-from tts_compare.backends.vllm import rank_cores
+from tts_compare.backends.limits import rank_cores
 from tts_compare.domain import Device, Setting, Speculation
 
 CPU = Setting(backend="vllm", model="/models/tiny", max_model_len=2048)
@@ -33,6 +33,13 @@ def test_vllms_ngram_is_the_papers_by_default() -> None:
         "prompt_lookup_min": 1,
         "prompt_lookup_max": 4,
     }
+
+
+def test_vllms_server_is_run_by_the_module_that_its_version_does_not_deprecate() -> None:
+    entry = "vllm.entrypoints.launchers.api_server.entry"
+    assert argv(CPU, version="0.32.0")[:3] == argv(CPU, version="0.33.0")[:3] == ("py", "-m", entry)
+    assert argv(replace(CPU, version="0.33.0"))[2] == entry
+    assert argv(CPU, version="0.31.1")[2] == "vllm.entrypoints.openai.api_server"
 
 
 def test_vllms_per_request_figures_are_asked_for_only_from_a_version_known_to_have_them() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tts_compare.backends import Machine
 from tts_compare.cli import main
 from tts_compare.domain import Setting
-from tts_compare.experiment.devices import lane_count, visible_devices
+from tts_compare.launchers.devices import lane_count, visible_devices
 
 
 def machine(gpus: int) -> Machine:

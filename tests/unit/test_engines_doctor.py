@@ -96,8 +96,9 @@ def test_a_python_that_answers_nonsense_is_told() -> None:
 
 def test_engines_that_are_nowhere_are_listed_with_the_command_that_installs_them() -> None:
     rows = doctor()
-    assert [(r.engine, r.imports, r.path) for r in rows] == [("sglang", None, None), ("vllm", None, None)]
-    assert [r.advice for r in rows] == [(f"run `tts-compare engines install {e}`",) for e in ("sglang", "vllm")]
+    engines = ("sglang", "transformers", "vllm")
+    assert [(r.engine, r.imports, r.path) for r in rows] == [(name, None, None) for name in engines]
+    assert [r.advice for r in rows] == [(f"run `tts-compare engines install {name}`",) for name in engines]
     assert not any(r.healthy for r in rows)
 
 

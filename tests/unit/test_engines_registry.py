@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tts_compare.backends import BACKENDS
 from tts_compare.domain import Device
 from tts_compare.engines import registry
 from tts_compare.engines.registry import Installed, data_dir, engines_dir, find_python, list_installed, write_marker
@@ -145,6 +148,33 @@ def test_a_flag_without_the_engine_or_without_a_python_is_told() -> None:
         find_python("sglang", None, overrides={"sglang": sys.executable}, device="cpu")
     with pytest.raises(UsageError, match=r"does not run: .*No such file"):
         find_python("vllm", None, overrides={"vllm": "/nowhere/python"}, device="cpu")
+
+
+def test_an_engine_that_is_a_program_is_found_on_the_path_or_by_the_flag(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = SimpleNamespace(name="beads", launched=True, program="beads-server", pinned=None)
+    monkeypatch.setattr(registry, "BACKENDS", {"beads": engine})
+    with pytest.raises(UsageError, match=r"no program beads-server on PATH.*--engine-python beads="):
+        find_python("beads", None, overrides={}, device="cpu")
+    program = tmp_path / "beads-server"
+    program.write_text("#!/bin/sh\n")
+    with pytest.raises(UsageError, match="is no program"):
+        find_python("beads", None, overrides={"beads": str(program)}, device="cpu")
+    program.chmod(0o755)
+    assert find_python("beads", None, overrides={"beads": str(program)}, device="cpu").path == program
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = find_python("beads", None, overrides={}, device="cpu")
+    assert (found.path, found.version, found.source) == (program, None, "current")
+
+
+def test_any_registered_engine_is_found_by_the_flag_without_a_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = replace(BACKENDS["vllm"], name="mine", distributions=("pytest",), pinned=None)  # type: ignore[type-var]
+    monkeypatch.setattr(registry, "BACKENDS", {"mine": engine})
+    found = find_python("mine", None, overrides={"mine": sys.executable}, device="cpu")
+    assert (found.path, found.version, found.source) == (Path(sys.executable), pytest.__version__, "flag")
+    with pytest.raises(UsageError, match=r"no environment for mine==9: give --engine-python mine==9="):
+        find_python("mine", "9", overrides={}, device="cpu")
 
 
 def test_an_unknown_engine_is_told() -> None:

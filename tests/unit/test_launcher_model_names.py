@@ -11,7 +11,7 @@ LISTED = ("gpt-4o", "o3", "Qwen2.5-7B")
 
 
 def hosted(model: str, address: str = "https://host/v1", backend: str = "openai") -> Setting:
-    return Setting(backend=backend, model=model, base_url=address)
+    return Setting(backend=backend, model=model, base_url=address, hosted=backend == "openai")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 
 from tts_compare.backends import BACKENDS, Machine
 from tts_compare.domain import Setting, Speculation
-from tts_compare.launchers import ServerPlan, free_port, launcher_for, plan_server
+from tts_compare.errors import UsageError
+from tts_compare.launchers import Place, ServerPlan, free_port, launcher_for, plan_server
 from tts_compare.launchers.attach import base_url_of, doubts_of, root_of
 from tts_compare.launchers.local import describe_status, read_tail
 from tts_compare.launchers.ports import can_bind, listening_inodes, listens
@@ -21,7 +22,8 @@ MACHINE = Machine(device="cpu", devices=2, memory_bytes=2**34, cores=(6, 7))
 
 
 def plan_of(setting: Setting, tmp_path: Path, **changes: object) -> ServerPlan:
-    return plan_server(setting, python="py", log_path=tmp_path / "x.log", machine=MACHINE, **changes)  # type: ignore[arg-type]
+    place = Place(python="py", log_path=tmp_path / "x.log", machine=MACHINE)
+    return plan_server(setting, replace(place, **changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
@@ -30,7 +32,7 @@ def test_a_plan_listens_on_the_loopback_alone_and_uses_the_machines_cores(engine
     assert plan.argv[plan.argv.index("--host") + 1] == "127.0.0.1"
     assert plan.argv[plan.argv.index("--port") + 1] == str(plan.port)
     assert "6|7" in plan.env.values()
-    assert launcher_for(plan).name == "local"
+    assert launcher_for(plan.setting).name == "local"
 
 
 def test_each_plan_has_a_key_of_its_own_where_the_engine_takes_one_out_of_sight(tmp_path: Path) -> None:
@@ -60,16 +62,28 @@ def test_a_draft_model_of_the_hub_can_be_fetched_beside_a_model_on_the_disk(tmp_
     assert env(str(tmp_path))["HF_HUB_OFFLINE"] == "1"
 
 
-def test_visible_devices_are_handed_on(tmp_path: Path) -> None:
-    plan = plan_of(Setting(backend="vllm", model="org/M", device="cuda"), tmp_path, visible_devices="2,3")
-    assert plan.env["CUDA_VISIBLE_DEVICES"] == "2,3"
+def test_each_lane_sees_gpus_of_its_own_numbered_as_the_driver_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    gpus = Machine(device="cuda", devices=4, memory_bytes=2**34, cores=(6, 7))
+    two = Setting(backend="vllm", model="org/M", device="cuda", tensor_parallel=2)
+    one = replace(two, tensor_parallel=1)
+    env = plan_of(one, tmp_path, machine=gpus, beside=(one, two), lane=1).env
+    assert (env["CUDA_VISIBLE_DEVICES"], env["CUDA_DEVICE_ORDER"]) == ("2", "PCI_BUS_ID")
+    assert plan_of(two, tmp_path, machine=gpus, beside=(one, two), lane=1).env["CUDA_VISIBLE_DEVICES"] == "2,3"
+    assert "CUDA_VISIBLE_DEVICES" not in plan_of(replace(one, device="cpu"), tmp_path).env
 
 
 @pytest.mark.parametrize("engine", list(BACKENDS))
-def test_a_setting_with_an_address_is_attached_to(engine: str, tmp_path: Path) -> None:
-    plan = plan_of(Setting(backend=engine, model="org/M", base_url="http://h:8000"), tmp_path)
-    assert plan.argv == ()
-    assert launcher_for(plan).name == "attach"
+def test_a_setting_with_an_address_is_attached_to_whatever_launcher_is_named(engine: str) -> None:
+    setting = Setting(backend=engine, model="org/M", base_url="http://h:8000")
+    assert launcher_for(setting).name == launcher_for(setting, "other").name == "attach"
+
+
+def test_a_launcher_that_there_is_not_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="unknown launcher 'other': there are local, attach"):
+        launcher_for(Setting(backend="vllm", model="org/M"), "other")
 
 
 def test_a_free_port_can_be_bound_and_lies_below_the_kernels_own_range() -> None:

@@ -1,20 +1,17 @@
 """Engines as pure values: a setting becomes argv and environment, a call becomes a request, a log becomes a cause.
 
-A new engine is one module here and one line in ``BACKENDS``; the contract tests run over the dict.
+A new engine is one module here and one line in ``registry``; the contract tests run over ``BACKENDS``.
 """
 
 from tts_compare.backends.alike import differences
 from tts_compare.backends.facts import Machine, ModelFacts, model_facts
 from tts_compare.backends.openai import Dialect, OpenAI, dialect_for
-from tts_compare.backends.protocol import LOOPBACK, Backend, MetricNames, StartupCause
-from tts_compare.backends.sglang import Sglang
-from tts_compare.backends.vllm import Vllm
-
-BACKENDS: dict[str, Backend] = {"vllm": Vllm(), "sglang": Sglang(), "openai": OpenAI()}
+from tts_compare.backends.protocol import Backend, MetricNames, StartupCause, Wire
+from tts_compare.backends.registry import BACKENDS, HOSTED
 
 __all__ = [
     "BACKENDS",
-    "LOOPBACK",
+    "HOSTED",
     "Backend",
     "Dialect",
     "Machine",
@@ -22,6 +19,7 @@ __all__ = [
     "ModelFacts",
     "OpenAI",
     "StartupCause",
+    "Wire",
     "dialect_for",
     "differences",
     "model_facts",

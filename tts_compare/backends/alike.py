@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tts_compare.backends.limits import cpu_dtype, threads_per_rank
+from tts_compare.backends.registry import BACKENDS
 from tts_compare.domain import Doubt, Setting
 
 
@@ -13,9 +14,23 @@ def differences(settings: Sequence[Setting]) -> tuple[Doubt, ...]:
 
     Hosted endpoints are left out: of their dtype, threads and limits nothing is known.
     """
-    ours = [setting for setting in settings if setting.backend != "openai"]
+    ours = [setting for setting in settings if not setting.hosted]
     found = [_unequal(ours, code=code, what=what, of=of, advice=advice) for code, what, of, advice in _QUANTITIES]
-    return tuple(doubt for doubt in (*found, _cores(ours), _tries(ours)) if doubt is not None)
+    return (*(doubt for doubt in (*found, _cores(ours), _tries(ours)) if doubt is not None), *_not_stated(ours))
+
+
+def _not_stated(settings: Sequence[Setting]) -> tuple[Doubt, ...]:
+    """A doubt for each engine that cannot be told all that others are told."""
+    engines = {s.backend: BACKENDS[s.backend].not_stated for s in settings if s.backend in BACKENDS}
+    return tuple(
+        Doubt(
+            code="setting_not_stated",
+            message=f"{engine} cannot be told {', '.join(fields)}: its own values hold",
+            advice="compare it with care; what the other engines are told is in the settings",
+        )
+        for engine, fields in engines.items()
+        if fields and len(settings) > 1
+    )
 
 
 _Quantity = tuple[str, str, Callable[[Setting], object], str]
@@ -63,12 +78,12 @@ def _cores(settings: Sequence[Setting]) -> Doubt | None:
 
 
 def _tries(settings: Sequence[Setting]) -> Doubt | None:
-    engines = {s.backend for s in settings if s.speculation.kind == "ngram"}
-    if not {"vllm", "sglang"} <= engines:
+    ways = {BACKENDS[s.backend].ngram for s in settings if s.speculation.kind == "ngram" and s.backend in BACKENDS}
+    known = sorted(way for way in ways if way is not None)
+    if len(known) < 2:
         return None
     return Doubt(
         code="ngram_is_not_one_method",
-        message="SGLang's NGRAM proposes from a trie of text generated so far, vLLM's ngram looks up the prompt's and "
-        "answer's own last tokens: the two share a name and the number of draft tokens, not the method",
+        message=f"{', '.join(known)}: they share a name and the number of draft tokens, not the method",
         advice="compare each with its own engine's setting without speculation",
     )

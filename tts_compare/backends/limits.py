@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tts_compare.backends.facts import BYTES_PER_WEIGHT, Machine, ModelFacts
 from tts_compare.domain import Setting
 
@@ -18,6 +20,18 @@ def cpu_dtype(setting: Setting) -> str:
     without AVX512 (vLLM 0.32 on AVX2: prefill 4.5 times slower).
     """
     return "float32" if setting.dtype == "auto" and setting.device == "cpu" else setting.dtype
+
+
+def rank_cores(setting: Setting, cores: Sequence[int] = ()) -> str:
+    """Cores of each rank, ``0,1|2,3`` for two ranks of two threads: both engines read this form.
+
+    ``cores`` are taken in order; beyond them, or without any, cores are counted on from the last.
+    """
+    ranks, threads = setting.devices or 1, threads_per_rank(setting)
+    known = list(cores)
+    known += range(known[-1] + 1 if known else 0, ranks * threads + (known[-1] + 1 if known else 0))
+    groups = (known[rank * threads : (rank + 1) * threads] for rank in range(ranks))
+    return "|".join(",".join(str(core) for core in group) for group in groups)
 
 
 def kv_tokens(setting: Setting) -> int:

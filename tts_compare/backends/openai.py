@@ -10,8 +10,9 @@ from typing import Any, Literal
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.limits import out_of_range
 from tts_compare.backends.payload import CHAT_PATH, prompt_part
-from tts_compare.backends.protocol import MetricNames, StartupCause
-from tts_compare.domain import Call, Setting
+from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
+from tts_compare.backends.recipe import Recipe
+from tts_compare.domain import Call, Device, Setting
 
 TokensField = Literal["max_tokens", "max_completion_tokens"]
 
@@ -79,8 +80,13 @@ class OpenAI:
     dialect: Dialect | None = None
     name: str = "openai"
     module: None = None
+    program: None = None
     distributions: tuple[str, ...] = ()
+    pinned: None = None
     launched: bool = False
+    wire: Wire = FULL_WIRE
+    ngram: None = None
+    not_stated: tuple[str, ...] = ()
     health_path: None = None
     version_path: None = None
     metrics_path: None = None
@@ -141,3 +147,15 @@ class OpenAI:
     def reported(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Nothing: its settings are its owner's."""
         return {}
+
+    def check(self, version: str | None) -> str | None:
+        """None: nothing is launched."""
+        return None
+
+    def served_name(self, setting: Setting) -> str:
+        """The name as it is written: an owner's names may differ in case and in what stands before a slash."""
+        return setting.model
+
+    def recipe(self, version: str, device: Device) -> Recipe | None:
+        """None: nothing is installed."""
+        return None

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from tts_compare.backends.facts import Machine, ModelFacts
-from tts_compare.domain import Call, Setting
-
-LOOPBACK = "127.0.0.1"
+from tts_compare.backends.recipe import Recipe
+from tts_compare.domain import Call, Device, Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +48,24 @@ class StartupCause(NamedTuple):
     advice: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """What an engine's HTTP interface can do beyond a streamed answer with usage at its end.
+
+    counts_chunks: a stream tells the tokens of each chunk, or holds one token a chunk, so that smaller budgets can be
+    read off one long answer. choices: one request can ask for several (``n``). token_prompts: ``/completions`` takes
+    token ids. lists_models: ``/v1/models`` can be relied on to name what is served.
+    """
+
+    counts_chunks: bool = True
+    choices: bool = True
+    token_prompts: bool = True
+    lists_models: bool = True
+
+
+FULL_WIRE = Wire()
+
+
 class Backend(Protocol):
     """One engine. Implementations are frozen values without effects; ``BACKENDS`` lists them by name."""
 
@@ -57,8 +74,28 @@ class Backend(Protocol):
         """What ``--backend`` calls it."""
 
     @property
+    def pinned(self) -> str | None:
+        """The version that was tested, which ``engines install`` takes by default; None where it has no recipe."""
+
+    @property
+    def wire(self) -> Wire:
+        """What its HTTP interface can do."""
+
+    @property
+    def ngram(self) -> str | None:
+        """How its n-gram speculation works, a clause with its name; None where it has none."""
+
+    @property
+    def not_stated(self) -> tuple[str, ...]:
+        """Fields of a Setting that it cannot be told: its own values hold."""
+
+    @property
     def module(self) -> str | None:
-        """The module that an environment must be able to import to launch it; None where nothing is launched."""
+        """The top-level module that an environment must have to launch it; None for a program, or nothing to launch."""
+
+    @property
+    def program(self) -> str | None:
+        """The program's name where the engine is no Python module: looked for on PATH, or named by --engine-python."""
 
     @property
     def distributions(self) -> tuple[str, ...]:
@@ -99,7 +136,11 @@ class Backend(Protocol):
     def argv(
         self, setting: Setting, *, python: str, host: str, port: int, served_name: str, version: str | None = None
     ) -> tuple[str, ...]:
-        """The server's command line; ``version`` is the installed one, where known, and only adds flags it has."""
+        """The server's command line.
+
+        python: the environment's interpreter, or the path of the ``program``. version: the installed one, where known,
+        which only adds flags that it has.
+        """
 
     def env(self, setting: Setting, *, cores: Sequence[int] = (), model: ModelFacts | None = None) -> dict[str, str]:
         """What the server's environment adds to ours. cores: ids of usable cores, counted from 0 where not given."""
@@ -121,3 +162,12 @@ class Backend(Protocol):
 
     def reported(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of a Setting as a running server's ``version_path`` tells them; those it does not tell are absent."""
+
+    def check(self, version: str | None) -> str | None:
+        """The module whose import shows that an environment is whole; None where nothing is launched."""
+
+    def served_name(self, setting: Setting) -> str:
+        """The model's name in requests to a server that we start."""
+
+    def recipe(self, version: str, device: Device) -> Recipe | None:
+        """How an environment with this version is made; None where none is known for the device."""

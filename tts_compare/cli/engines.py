@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tts_compare.cli.terminal import console, talk
@@ -84,4 +85,20 @@ def _doctor(_arguments: Namespace) -> int:
     for row in diagnoses:
         for advice in row.advice:
             sys.stdout.write(f"{row.engine}: {advice}\n")
+    for line in _unusable():
+        sys.stdout.write(line + "\n")
     return 0 if any(row.healthy for row in diagnoses) else 1
+
+
+def _unusable() -> Iterator[str]:
+    """A line for each part of another package that cannot be used."""
+    from tts_compare.backends import BACKENDS
+    from tts_compare.dataset import DATASETS
+    from tts_compare.launchers import LAUNCHERS
+    from tts_compare.methods import METHODS
+    from tts_compare.reports import REPORTS
+
+    for failures, group in (
+        (parts.failures(), parts.group) for parts in (BACKENDS, LAUNCHERS, METHODS, DATASETS, REPORTS)
+    ):
+        yield from (f"{part} ({group}) cannot be used: {why}" for part, why in failures.items())

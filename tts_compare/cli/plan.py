@@ -104,14 +104,9 @@ def _samples(count: int) -> str:
 
 def _command(setting: Setting, prepared: Prepared) -> str:
     """As it will be run, but for the interpreter's path and the port, which are chosen when it starts."""
-    from tts_compare.backends import BACKENDS, LOOPBACK
-    from tts_compare.domain import model_slug
+    from tts_compare.launchers import example
 
     if setting.base_url is not None:
         return f"attach to {setting.base_url}"
-    backend = BACKENDS[setting.backend]
-    environment = backend.env(setting, cores=prepared.machine.cores, model=prepared.facts[setting.model])
-    argv = backend.argv(
-        setting, python="python", host=LOOPBACK, port=8000, served_name=model_slug(setting.model), version=None
-    )
+    environment, argv = example(setting, prepared.machine, prepared.facts[setting.model])
     return " ".join([*(f"{key}={shlex.quote(value)}" for key, value in environment.items()), shlex.join(argv)])

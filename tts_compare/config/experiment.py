@@ -281,6 +281,15 @@ class Experiment:
         merged=True,
         factory=dict,
     )
+    launcher: str = knob(
+        text,
+        "run",
+        "what starts the servers",
+        metavar="NAME",
+        offers="launchers",
+        more="a setting with an address is attached to whatever is named here",
+        default="local",
+    )
     parallel_servers: int = knob(count, "run", "servers at once on a machine with several GPUs", metavar="N", default=1)
     max_restarts: int = knob(whole, "run", "restarts of an engine that died, in each round", metavar="N", default=1)
     gpu_hour_usd: float | None = knob(

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from tts_compare.backends import BACKENDS, HOSTED
 from tts_compare.config.axes import AXIS_KNOBS, Axes
 from tts_compare.config.experiment import Experiment, MethodSpec
 from tts_compare.config.keys import KNOBS, SAMPLING, SYNONYMS, TOP
@@ -123,7 +124,7 @@ def _axes(base: Axes, entry: Mapping[str, Any]) -> Axes:
     """``base`` with what the entry states in its place; a ``base_url`` alone means the backend ``openai``."""
     own = _values((knob for knob in AXIS_KNOBS if knob.scope == "axis"), entry)
     if "base_url" in entry and "backend" not in entry:
-        own["backends"] = (EngineRef(backend="openai"),)
+        own["backends"] = (EngineRef(backend=HOSTED),)
     if "engine_args" in entry:
         flags = entry["engine_args"]
         mine = own.get("backends", base.backends)
@@ -134,7 +135,7 @@ def _axes(base: Axes, entry: Mapping[str, Any]) -> Axes:
 
 def _addressed(axes: Axes, address: str | None) -> Axes:
     """With the base URL that the engine ``openai`` needs, and no other takes."""
-    hosts = [engine for engine in axes.backends if engine.backend == "openai"]
+    hosts = [engine for engine in axes.backends if not BACKENDS[engine.backend].launched]
     if not hosts and axes.hosted.base_url is not None:
         others = ",".join(map(str, axes.backends))
         raise UsageError(

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tts_compare.backends import BACKENDS
 from tts_compare.domain import Device
 from tts_compare.engines.hardware import detect_device, free_disk_bytes, free_memory_bytes
 from tts_compare.engines.install import OFFLINE
 from tts_compare.engines.pip import pip_environment
-from tts_compare.engines.recipes import PINNED, recipe
 from tts_compare.engines.registry import EnginePython, data_dir, engines_dir, find_python, list_installed, read_marker
 from tts_compare.errors import UsageError
-from tts_compare.gpus import Gpu, find_gpus
+from tts_compare.gpus import VISIBLE, Gpu, find_gpus
 
 GIB = 1024**3
 _LOW_MEMORY_BYTES = 4 * GIB
@@ -101,7 +101,7 @@ def _places(overrides: Mapping[str, str], device: Device) -> Iterator[_Place]:
         ours = EnginePython(path=one.interpreter, engine=one.engine, version=one.version, source="installed")
         yield _found(ours, one.device)
         named.add(one.engine)
-    for engine in sorted(PINNED.keys() - named):
+    for engine in sorted({name for name, backend in BACKENDS.items() if backend.launched} - named):
         try:
             yield _found(find_python(engine, None, overrides={}, device=device), device)
         except UsageError:
@@ -118,7 +118,7 @@ def _half_built() -> Iterator[_Place]:
     for home in sorted(directory.iterdir()) if directory.is_dir() else []:
         engine, _, rest = home.name.partition("-")
         version, _, device = rest.rpartition("-")
-        if engine in PINNED and version and device in ("cpu", "cuda") and read_marker(home) is None:
+        if engine in BACKENDS and version and device in ("cpu", "cuda") and read_marker(home) is None:
             kind: Device = "cuda" if device == "cuda" else "cpu"
             yield _Place(engine=engine, device=kind, version=version, half_built=home)
 
@@ -128,7 +128,9 @@ def _examine(place: _Place) -> _Look:
         return _Look(error="half-built: its installation has not ended")
     if place.there is None:
         return _Look(error="not installed")
-    argv = [str(place.there.path), "-c", _EXAMINE, recipe(place.engine, place.version, place.device).check]
+    backend = BACKENDS[place.engine]
+    looked = ("--version",) if backend.program else ("-c", _EXAMINE, backend.check(place.version) or "")
+    argv = [str(place.there.path), *looked]
     as_launched = pip_environment(os.environ) if place.there.source == "installed" else dict(os.environ)
     env = as_launched | OFFLINE
     try:
@@ -137,6 +139,8 @@ def _examine(place: _Place) -> _Look:
         return _Look(error=f"importing it took over {_TIMEOUT_S:g} s", slow=True)
     except OSError as error:
         return _Look(error=str(error))
+    if backend.program and asked.returncode == 0:
+        return _Look()
     return _heard(asked)
 
 
@@ -176,7 +180,11 @@ def _diagnosis(place: _Place, look: _Look) -> Diagnosis:
 
 
 def _engine_advice(place: _Place, look: _Look, *, gpu_here: bool) -> Iterator[str]:
-    version = f" --version {place.version}" if place.version not in (None, PINNED[place.engine]) else ""
+    pinned = BACKENDS[place.engine].pinned
+    if pinned is None:
+        yield from _without_recipe(place, look)
+        return
+    version = f" --version {place.version}" if place.version not in (None, pinned) else ""
     command = f"tts-compare engines install {place.engine}{version} --device {place.device}"
     if place.half_built:
         yield f"run `{command}` to go on with it"
@@ -190,17 +198,29 @@ def _engine_advice(place: _Place, look: _Look, *, gpu_here: bool) -> Iterator[st
         yield f"mend {place.engine} in {place.there.path}, or run `{command}`"
     elif place.device == "cuda" and not gpu_here:
         cpu = command.replace("--device cuda", "--device cpu")
-        yield f"no GPU is seen: see what nvidia-smi says, CUDA_VISIBLE_DEVICES, a container's --gpus; or run `{cpu}`"
+        yield f"no GPU is seen: see what nvidia-smi says, {VISIBLE}, a container's --gpus; or run `{cpu}`"
     elif place.device == "cuda" and not look.sees_gpu:
         yield f"torch {look.torch} cannot use the GPU: update the driver, or install with --device cpu"
     elif place.device == "cpu" and gpu_here and place.there.source == "installed":
         yield f"a GPU is here: run `tts-compare engines install {place.engine} --device cuda` to use it"
 
 
+def _without_recipe(place: _Place, look: _Look) -> Iterator[str]:
+    """Advice on an engine that ``engines install`` knows nothing of."""
+    if place.there is None:
+        yield f"give --engine-python {place.engine}=/path/to/python"
+    elif look.error is not None and not look.slow:
+        yield f"mend {place.engine} in {place.there.path}"
+
+
+# An engine need not use torch.
 _EXAMINE = """
-import importlib, json, sys
+import importlib, importlib.util, json, sys
 importlib.import_module(sys.argv[1])
-import torch
+found = {"torch": None, "gpu": None}
+if importlib.util.find_spec("torch"):
+    import torch
+    found = {"torch": torch.__version__, "gpu": torch.cuda.is_available()}
 print()
-print(json.dumps({"torch": torch.__version__, "gpu": torch.cuda.is_available()}))
+print(json.dumps(found))
 """

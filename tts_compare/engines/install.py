@@ -255,9 +255,12 @@ _PROVE = """
 import importlib, importlib.metadata, json, platform, sys
 distribution, module = sys.argv[1:]
 importlib.import_module(module)
-import torch
+try:
+    import torch
+except ImportError:
+    torch = None  # an engine need not use it
 print()
-print(json.dumps({"engine": importlib.metadata.version(distribution), "torch": torch.__version__,
+print(json.dumps({"engine": importlib.metadata.version(distribution), "torch": torch and torch.__version__,
                   "python": platform.python_version()}))
 """
 

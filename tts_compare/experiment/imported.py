@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_compare import __version__, store
+from tts_compare.backends import HOSTED
 from tts_compare.dataset import Dataset
 from tts_compare.domain import Problem, Sampling, Setting, Work
 from tts_compare.experiment.join import write_points
@@ -48,7 +49,7 @@ def foreign_manifest(
         problems = [replace(problem, answer="") for problem in problems]
     known = {problem.id for problem in problems}
     problems += [Problem(id=name, problem="", answer="") for name in sorted(sent - known)]
-    setting = Setting(backend="openai", model=imported.model)
+    setting = Setting(backend=HOSTED, model=imported.model, hosted=True)
     loads = sorted({row.load for row in imported.records})
     budgets = sorted({row.budget for row in imported.records})
     work = [

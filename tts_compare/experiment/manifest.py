@@ -25,8 +25,8 @@ from tts_compare.retry import RETRYABLE, RetryPolicy
 from tts_compare.store import FORMAT, RunDir, check_beginning, read_manifest
 
 #: Variables that change what an engine or a client does.
-_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HUB_OFFLINE", "HF_HOME", "HTTPS_PROXY", "HTTP_PROXY")
-_PREFIXES = ("VLLM_", "SGLANG_", "NCCL_", "TORCH_")
+_ENVIRONMENT = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "HF_HOME", "HTTPS_PROXY", "HTTP_PROXY")
+_PREFIXES = ("CUDA_", "VLLM_", "SGLANG_", "NCCL_", "TORCH_")
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _LIBRARIES = ("httpx", "httptools", "uvloop", "openai", "datasets", "polars", "math-verify")
 
@@ -106,8 +106,8 @@ def setting_facts(setting: Setting) -> dict[str, Any]:
     facts = asdict(setting)
     facts["headers"] = [name for name, _ in setting.headers]
     facts["devices"] = setting.devices
-    facts["device"] = None if setting.backend == "openai" else setting.device
-    revision = None if setting.backend == "openai" else revision_of(setting.model, setting.revision)
+    facts["device"] = None if setting.hosted else setting.device
+    revision = None if setting.hosted else revision_of(setting.model, setting.revision)
     return {**facts, "revision": revision, "engine_version": None, "argv": [], "env": {}, "startup_s": []}
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
 
 from tts_compare import client as timed
@@ -20,7 +19,7 @@ from tts_compare.experiment.refusal import check_access
 from tts_compare.experiment.remaining import Remaining
 from tts_compare.experiment.stage import Stage
 from tts_compare.experiment.tasks import Point, Voice, tasks_of, warm_up_problems
-from tts_compare.launchers.energy import read_energy, used_j
+from tts_compare.launchers.energy import used_j
 from tts_compare.methods import METHODS
 from tts_compare.pacing import Concurrent, parse_load
 from tts_compare.replay import Replay, Send, replay
@@ -85,8 +84,7 @@ async def run_point(
         return
     flushed = await _flush(stage, journal)
     before = await _counters(stage)
-    read = partial(read_energy, stage.setting.device, visible=stage.devices)
-    energy = read()
+    energy = stage.server.energy()
     sent: list[RequestRecord] = []
     calls: dict[str, Call] = {}
 
@@ -103,7 +101,7 @@ async def run_point(
     how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=left.known, seed=seed)
     async with timed.watch() as probe:
         await replay(left.tasks, load=parse_load(point.work.load, seed=seed), how=how)
-    energy_j = used_j(energy, read()) if stage.server.pid is not None else None
+    energy_j = used_j(energy, stage.server.energy())
     after = await _counters(stage)
     seen = figures(before, after, stage.backend.metrics)
     others = await stage.workers.figures() if stage.workers else ()

@@ -10,12 +10,11 @@ from tts_compare.config import Experiment
 from tts_compare.dataset import Dataset, load_problems
 from tts_compare.domain import Doubt, Setting, Work
 from tts_compare.errors import UsageError
-from tts_compare.experiment.devices import lane_count
 from tts_compare.experiment.models import check_model, facts_of
 from tts_compare.experiment.shares import check_shares, shares_of
 from tts_compare.experiment.tasks import Voice
-from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, work
-from tts_compare.launchers import probe_machine
+from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
+from tts_compare.launchers import launcher_named
 from tts_compare.methods import METHODS, PromptTemplate, Tokens, load_prompt
 from tts_compare.methods.lengths import longest_prompt
 from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
@@ -82,7 +81,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
     """
     if experiment.retry_failed and experiment.resume is None:
         raise UsageError("--retry-failed sends again what failed in a run: name the run with --resume DIR")
-    machine = probe_machine(experiment.device)
+    machine = launcher_named(experiment.launcher).machine(experiment.device)
     works = work(experiment)
     asked = expand(experiment, device=machine.device)
     for model in {setting.model for setting in asked if setting.base_url is None}:
@@ -94,10 +93,10 @@ def prepare(experiment: Experiment, *, fetch: bool = True) -> Prepared:
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
     # A hosted setting may have the name of a model of ours, and knows nothing of it.
     facts: dict[str, ModelFacts | None] = {s.model: None for s in fitted}
-    facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if s.backend != "openai"}
-    reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) for s in fitted}
+    facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if not s.hosted}
+    reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) or refused(s, works) for s in fitted}
     settings = tuple(s for s in fitted if reasons[s] is None)
-    speakers = {s.model: s for s in sorted(settings, key=lambda s: (s.backend != "openai", s.prefix_caching))}
+    speakers = {s.model: s for s in sorted(settings, key=lambda s: (not s.hosted, s.prefix_caching))}
     left_out = tuple(LeftOut(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
     return Prepared(
         experiment=experiment,
@@ -180,7 +179,8 @@ def _spelling(setting: Setting, prompt: PromptTemplate, tokens: Tokens | None) -
 
 def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
     experiment = prepared.experiment
-    lanes = lane_count(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
+    launcher = launcher_named(experiment.launcher)
+    lanes = launcher.lanes(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
     at_once = min(lanes, len(prepared.settings))  # repeats of one setting take turns
     if at_once > 1:
         yield Doubt(

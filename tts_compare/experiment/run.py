@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from time import monotonic
 from tts_compare.admission import BudgetReachedError, Gate, Purse, Rates, request_usd
 from tts_compare.domain import RequestRecord, Setting
 from tts_compare.errors import StartError
-from tts_compare.experiment.devices import lane_count, visible_devices
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.point import run_point, warm_up, warm_up_calls
 from tts_compare.experiment.prepare import Prepared
@@ -21,6 +19,7 @@ from tts_compare.experiment.remaining import Remaining, never_sent, remaining
 from tts_compare.experiment.servers import Fleet, serving
 from tts_compare.experiment.tasks import Point
 from tts_compare.grid import Block
+from tts_compare.launchers import launcher_named
 from tts_compare.replay import ServerGoneError
 from tts_compare.reports import progress
 
@@ -53,7 +52,8 @@ class Run:
         next.
         """
         settings, machine = self.prepared.settings, self.prepared.machine
-        lanes = lane_count(settings, machine, asked=self.prepared.experiment.parallel_servers)
+        launcher = launcher_named(self.prepared.experiment.launcher)
+        lanes = launcher.lanes(settings, machine, asked=self.prepared.experiment.parallel_servers)
         blocks = iter(self.prepared.blocks)
         # Two repeats at once would share a log, and where the server is not ours the server itself.
         turns = {setting.id: asyncio.Lock() for setting in settings}
@@ -63,9 +63,8 @@ class Run:
                 async with turns[block.setting.id]:
                     if self.stopped or block.setting.id in self.ended:
                         continue
-                    devices = visible_devices(block.setting, settings, machine, lane=number, environ=os.environ)
                     async with self._graded_live(block.setting.id, grade):
-                        await self._block(block, devices)
+                        await self._block(block, number)
                 await grade(block.setting.id)
 
         async with asyncio.TaskGroup() as group:
@@ -107,7 +106,7 @@ class Run:
             model=setting.model,
         )
 
-    async def _block(self, block: Block, devices: str | None) -> None:
+    async def _block(self, block: Block, lane: int) -> None:
         setting, tell, cause = block.setting, self.journal.tell, ""
         for _ in range(self.prepared.experiment.max_restarts + 1):
             points = [left.point for left in self._left(block)]
@@ -115,7 +114,7 @@ class Run:
                 return
             tell(progress.SettingStarted(setting=setting.id, at_s=monotonic()))
             try:
-                await self._serve(block, points, devices)
+                await self._serve(block, points, lane)
             except RefusedError as error:
                 self._fail(block, str(error), str(self.journal.run.records), error.advice)
                 self.ended.add(setting.id)
@@ -148,12 +147,12 @@ class Run:
             return
         tell(progress.SettingDone(setting=setting.id, at_s=monotonic()))
 
-    async def _serve(self, block: Block, points: Sequence[Point], devices: str | None) -> None:
+    async def _serve(self, block: Block, points: Sequence[Point], lane: int) -> None:
         setting = block.setting
         voice = self.prepared.voices[setting.model]
         tell = self.journal.tell
         gate = self._gate(setting)
-        async with serving(self.fleet, setting, self.journal, gate=gate, devices=devices, number=block.round) as stage:
+        async with serving(self.fleet, setting, self.journal, gate=gate, lane=lane, number=block.round) as stage:
             self.ready.add(setting.id)
             tell(progress.ServerReady(setting=setting.id, at_s=monotonic()))
             warm = warm_up_calls(points, voice)

@@ -15,7 +15,7 @@ from tts_compare.engines.registry import EnginePython, find_python
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.prepare import Prepared
 from tts_compare.experiment.stage import Stage
-from tts_compare.launchers import ServerPlan, launcher_for, plan_server
+from tts_compare.launchers import Place, launcher_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +25,18 @@ class Fleet:
     prepared: Prepared
     pythons: dict[str, EnginePython]
 
-    def plan(self, setting: Setting, journal: Journal, *, devices: str | None = None) -> ServerPlan:
-        """The plan of a setting's server."""
+    def place(self, setting: Setting, journal: Journal, *, lane: int = 0) -> Place:
+        """What the launcher is told of a setting's server."""
         python = self.pythons.get(setting.id)
-        return plan_server(
-            setting,
+        return Place(
             python=str(python.path) if python else "",
             own_packages=python is not None and python.source == "installed",
             version=python.version if python else None,
             log_path=journal.run.server_log(setting.id),
             machine=self.prepared.machine,
             model=self.prepared.facts[setting.model],
-            visible_devices=devices,
+            beside=self.prepared.settings,
+            lane=lane,
             deadline_s=self.prepared.experiment.limits.start_s,
             insecure=self.prepared.experiment.insecure,
         )
@@ -58,20 +58,19 @@ def find_pythons(prepared: Prepared) -> dict[str, EnginePython]:
 
 @asynccontextmanager
 async def serving(
-    fleet: Fleet, setting: Setting, journal: Journal, *, gate: Gate, devices: str | None = None, number: int = 0
+    fleet: Fleet, setting: Setting, journal: Journal, *, gate: Gate, lane: int = 0, number: int = 0
 ) -> AsyncIterator[Stage]:
     """A ready server, stopped when the block ends however it ends; number: its round. Raises StartError.
 
     The client is closed first: an engine may never end on SIGTERM with a stream in flight.
     """
     experiment = fleet.prepared.experiment
-    plan = fleet.plan(setting, journal, devices=devices)
-    server = await launcher_for(plan).start(plan)
+    server = await launcher_for(setting, experiment.launcher).start(setting, fleet.place(setting, journal, lane=lane))
     try:
         facts = journal.manifest["settings"][setting.id]
         before = facts["engine_version"]
         facts["engine_version"] = server.engine_version or _installed_version(fleet, setting)
-        facts["argv"], facts["env"] = list(plan.argv), plan.env
+        facts["argv"], facts["env"] = list(server.argv), dict(server.env)
         if server.startup_s is not None:
             facts["startup_s"].append(round(server.startup_s, 3))
         journal.doubt(server.doubts)
@@ -101,7 +100,6 @@ async def serving(
                 backend=BACKENDS[setting.backend],
                 gate=gate,
                 workers=workers,
-                devices=devices,
                 round=number,
             )
     finally:

@@ -25,8 +25,8 @@ DEATH_GRACE_S = 3.0
 class Stage:
     """A running server of one setting, and a client bound to it.
 
-    post: sends one attempt, here or in a worker process. client: for what is not timed. devices: the server's
-    CUDA_VISIBLE_DEVICES, None where we stated none. round: whose share of the problems it is asked.
+    post: sends one attempt, here or in a worker process. client: for what is not timed. round: whose share of the
+    problems it is asked.
     """
 
     setting: Setting
@@ -36,7 +36,6 @@ class Stage:
     backend: Backend
     gate: Gate
     workers: timed.Workers | None = None
-    devices: str | None = None
     round: int = 0
 
     async def died(self) -> str | None:

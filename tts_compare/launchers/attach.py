@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tts_compare.backends import BACKENDS
+from tts_compare.backends import BACKENDS, Machine
 from tts_compare.domain import Doubt, Endpoint, Setting
 from tts_compare.errors import StartError
 from tts_compare.launchers import probe
+from tts_compare.launchers.energy import Reading
+from tts_compare.launchers.machine import probe_machine
 from tts_compare.launchers.model_names import name_to_send, unlisted
-from tts_compare.launchers.protocol import ServerPlan
+from tts_compare.launchers.protocol import Place
 from tts_compare.untimed import open_client
 
 NO_LOG = "none: the server is not ours"
@@ -42,6 +44,17 @@ class AttachedServer:
     pid: int | None = None
     startup_s: float | None = None
     log_path: Path | None = None
+    logs: tuple[Path, ...] = ()
+    argv: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def processes(self) -> tuple[int, ...]:
+        """None that are ours to see."""
+        return ()
+
+    def energy(self) -> Reading:
+        """Nothing: its devices may be another machine's."""
+        return {}
 
     def died(self) -> str | None:
         """None: a server that is not ours cannot be seen to end."""
@@ -53,20 +66,27 @@ class AttachedServer:
 
 @dataclass(frozen=True, slots=True)
 class AttachLauncher:
-    """``plan.setting.base_url`` is where the server is; the key is ``plan.api_key`` or the variable ``api_key_env``."""
+    """``setting.base_url`` is where the server is; the key is in the variable ``setting.api_key_env``."""
 
     name: str = "attach"
 
-    async def start(self, plan: ServerPlan) -> AttachedServer:
+    def machine(self, device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
+        """The machine that sends the requests: of the server's nothing is known."""
+        return probe_machine(device)
+
+    def lanes(self, settings: Sequence[Setting], machine: Machine, *, asked: int) -> int:
+        """As many as asked for: nothing is started."""
+        return asked
+
+    async def start(self, setting: Setting, place: Place) -> AttachedServer:
         """Refused connection, 401, 403 and a model that it does not serve are errors; no completion is sent."""
-        setting = plan.setting
         if setting.base_url is None:
             raise StartError("there is no address to attach to", log=NO_LOG, advice="give --attach BACKEND=URL")
         base_url = base_url_of(setting.base_url)
         backend = BACKENDS[setting.backend]
-        key = plan.api_key or os.environ.get(setting.api_key_env or "") or None
+        key = os.environ.get(setting.api_key_env or "") or None
         async with open_client(
-            base_url, timeout=probe.TIMEOUT_S, api_key=key, headers=setting.headers, insecure=plan.insecure
+            base_url, timeout=probe.TIMEOUT_S, api_key=key, headers=setting.headers, insecure=place.insecure
         ) as client:
             models = await probe.models_of(client, base_url)
             model = _served(models, base_url, setting)
@@ -75,7 +95,7 @@ class AttachLauncher:
         told = dict(backend.reported(info))
         if models and models.max_model_len and model in models.max_model_len:
             told["max_model_len"] = models.max_model_len[model]
-        trusted = () if setting.backend == "openai" else tuple(name for name in CHECKABLE if name not in told)
+        trusted = () if setting.hosted else tuple(name for name in CHECKABLE if name not in told)
         version = info.get("version")
         return AttachedServer(
             endpoint=Endpoint(base_url=base_url, model=model, api_key=key, headers=setting.headers),

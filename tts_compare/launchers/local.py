@@ -8,15 +8,21 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from tts_compare.backends import BACKENDS
-from tts_compare.domain import Doubt, Endpoint
+from tts_compare.backends import BACKENDS, Machine
+from tts_compare.domain import Doubt, Endpoint, Setting
 from tts_compare.errors import StartError
+from tts_compare.gpus import VISIBLE
 from tts_compare.launchers import ports, probe, supervisor
-from tts_compare.launchers.protocol import ServerPlan
+from tts_compare.launchers.devices import lane_count
+from tts_compare.launchers.energy import Reading, read_energy
+from tts_compare.launchers.machine import probe_machine
+from tts_compare.launchers.plan import plan_server
+from tts_compare.launchers.protocol import Place, ServerPlan
 from tts_compare.untimed import open_client
 
 if TYPE_CHECKING:
@@ -75,6 +81,29 @@ class LocalServer:
     _supervised: _Supervised = field(repr=False)
     _stopped: bool = False
 
+    @property
+    def logs(self) -> tuple[Path, ...]:
+        """The one log."""
+        return (self.plan.log_path,)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The plan's."""
+        return self.plan.argv
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The plan's."""
+        return self.plan.env
+
+    def processes(self) -> tuple[int, ...]:
+        """All below its supervisor."""
+        return tuple(_ours(self._supervised))
+
+    def energy(self) -> Reading:
+        """Of the GPUs that it sees, or of the processor's packages."""
+        return read_energy(self.plan.setting.device, visible=self.plan.env.get(VISIBLE))
+
     def died(self) -> str | None:
         """The log's cause and the exit status, when it ended by itself."""
         if self._stopped:
@@ -99,11 +128,23 @@ class LocalServer:
 
 @dataclass(frozen=True, slots=True)
 class LocalLauncher:
-    """Starts ``plan.argv`` in a session of its own; its output goes to ``plan.log_path``, created 0600."""
+    """Starts an engine's server in a session of its own on this machine's loopback; its log is created 0600."""
 
     name: str = "local"
 
-    async def start(self, plan: ServerPlan) -> LocalServer:
+    def machine(self, device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
+        """This machine."""
+        return probe_machine(device)
+
+    def lanes(self, settings: Sequence[Setting], machine: Machine, *, asked: int) -> int:
+        """As many as asked for, on GPUs no more than have devices of their own."""
+        return lane_count(settings, machine, asked=asked)
+
+    async def start(self, setting: Setting, place: Place) -> LocalServer:
+        """A server of the setting as ``plan_server`` plans it."""
+        return await self.run(plan_server(setting, place))
+
+    async def run(self, plan: ServerPlan) -> LocalServer:
         """Ready is: health answers 200, a process of ours listens on the port, the model is the one asked for."""
         backend = BACKENDS[plan.setting.backend]
         if not ports.can_bind(plan.port, plan.host):
@@ -191,7 +232,8 @@ async def _wait_ready(plan: ServerPlan, supervised: _Supervised, deadline: float
                     advice="start again, another port is then chosen",
                 )
             if answers:
-                await _check_model(plan, client)
+                if BACKENDS[plan.setting.backend].wire.lists_models:
+                    await _check_model(plan, client)
                 return
             if time.monotonic() > deadline:
                 cause = BACKENDS[plan.setting.backend].startup_cause(read_tail(plan.log_path))

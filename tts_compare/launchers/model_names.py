@@ -19,7 +19,7 @@ def name_to_send(setting: Setting, listed: Collection[str]) -> str | None:
     if name := next(own, None):
         return name
     at_its_word = not listed or _lists_what_it_could_serve(setting)
-    in_part = setting.backend == "openai" and listed_part(setting.model, listed)
+    in_part = setting.hosted and listed_part(setting.model, listed)
     return setting.model if at_its_word or in_part else None
 
 
@@ -50,4 +50,4 @@ def unlisted(setting: Setting, listed: Collection[str]) -> tuple[Doubt, ...]:
 def _lists_what_it_could_serve(setting: Setting) -> bool:
     """Azure takes names of deployments and lists models that can be deployed (its REST reference, Models - List)."""
     host = urlsplit(setting.base_url or "").hostname or ""
-    return setting.backend == "openai" and host.endswith(".azure.com")
+    return setting.hosted and host.endswith(".azure.com")

@@ -8,13 +8,14 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+LOOPBACK = "127.0.0.1"
 # Engines bind their port long after it was chosen (SGLang: after loading), so it lies outside the range from which
 # the kernel gives ports to outgoing connections.
 LOWEST, HIGHEST = 20_000, 29_999
 LISTEN_STATE = "0A"
 
 
-def free_port(host: str = "127.0.0.1") -> int:
+def free_port(host: str = LOOPBACK) -> int:
     """A port that can be bound now, below the kernel's own range. Raises OSError when 200 tries find none."""
     for _ in range(200):
         port = random.randint(LOWEST, HIGHEST)  # noqa: S311 - nothing is kept secret by it
@@ -23,7 +24,7 @@ def free_port(host: str = "127.0.0.1") -> int:
     raise OSError(errno.EADDRINUSE, f"no free port between {LOWEST} and {HIGHEST}")
 
 
-def can_bind(port: int, host: str = "127.0.0.1") -> bool:
+def can_bind(port: int, host: str = LOOPBACK) -> bool:
     """Whether nothing holds the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

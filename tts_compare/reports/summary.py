@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tts_compare.backends import BACKENDS
 from tts_compare.reports.plain import one_line
-
-TRIE = (
-    "n-gram speculation is not one algorithm: vLLM looks the last tokens up in the prompt and the response so far, "
-    "SGLang keeps a trie of what it has seen"
-)
 
 
 def summarise(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -27,7 +23,7 @@ def summarise(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ("begun", str(manifest.get("created") or "")),
         ("state", "" if manifest.get("state") in (None, "done") else str(manifest["state"])),
         ("tts-compare", str(manifest.get("tts_compare_version") or "")),
-        ("note", TRIE if _both_ngrams(settings) else ""),
+        ("note", _ngrams(settings)),
     )
     return tuple((head, one_line(told)) for head, told in lines if told)
 
@@ -96,6 +92,8 @@ def _machine_parts(machine: Mapping[str, Any]) -> Iterator[str]:
         yield f"{memory / 2**30:.0f} GiB"
 
 
-def _both_ngrams(settings: list[Mapping[str, Any]]) -> bool:
+def _ngrams(settings: list[Mapping[str, Any]]) -> str:
+    """That engines do not mean the same by n-gram speculation, where several of them were run with it."""
     with_ngram = {one.get("backend") for one in settings if _mapping(one.get("speculation")).get("kind") == "ngram"}
-    return {"vllm", "sglang"} <= with_ngram
+    ways = sorted({way for name in with_ngram if name in BACKENDS and (way := BACKENDS[str(name)].ngram)})
+    return f"n-gram speculation is not one algorithm: {', '.join(ways)}" if len(ways) > 1 else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tts_compare.backends import Machine
 from tts_compare.domain import Setting
+from tts_compare.gpus import VISIBLE
 
 
 def lane_count(settings: Sequence[Setting], machine: Machine, *, asked: int) -> int:
@@ -25,7 +26,7 @@ def visible_devices(
     """
     if machine.device == "cpu" or setting.base_url is not None or setting.devices is None:
         return None
-    stated = [name.strip() for name in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    stated = [name.strip() for name in environ.get(VISIBLE, "").split(",") if name.strip()]
     names = stated or [str(index) for index in range(machine.devices)]
     first = lane * _widest(settings)
     return ",".join(names[first : first + setting.devices])

@@ -21,10 +21,10 @@ class PlainCpuPlatform(CpuDeviceMixin, SRTPlatform):
         """Attention by torch's scaled_dot_product_attention."""
         return "torch_native"
 
-    def get_compile_backend(self, mode: str | None = None) -> str:  # noqa: ARG002  (SGLang's signature)
+    def get_compile_backend(self, mode: str | None = None) -> str:
         """No compilation: inductor would need a C++ compiler and minutes at every start."""
         return "eager"
 
-    def supports_speculative_algorithm(self, algorithm: str) -> bool:  # noqa: ARG002  (SGLang's signature)
+    def supports_speculative_algorithm(self, algorithm: str) -> bool:
         """None: NGRAM needs sgl_kernel, the others a GPU's Triton."""
         return False

@@ -1,0 +1,1 @@
+"""A package that extends tts-compare by entry points alone; nothing in tts-compare names it."""
