@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint docs unit wheel test audit sbom lock lowest test-engines clean
+.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
 	@echo 'make test          lint, types, all tests, real engines included'
 	@echo 'make docs          write the tables of the documentation that come from the code'
 	@echo 'make test-engines  the tests that need many starts, and the soak'
+	@echo 'make test-slow     the rest of the matrices of deaths and starts, half an hour; see docs/development.md'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
 	@echo 'make lowest        the fast tests over the lowest versions that are allowed'
 
@@ -40,18 +41,29 @@ lint: setup
 docs: setup
 	$(BIN)/python -m tests.docs_tables
 
-unit: setup
-	$(BIN)/pytest tests/unit tests/contract tests/integration
+# Processes side by side: nothing in these tests depends on time.
+fast: setup
+	$(BIN)/pytest --numprocesses=auto tests/unit tests/contract
+
+unit: fast
+	$(BIN)/pytest -m 'not many_starts' tests/integration
 
 # The built wheel, in an environment that cannot see the source.
 wheel: setup
 	$(BIN)/python tests/check_wheel.py
 
-test: lint engines wheel
-	$(BIN)/pytest -m 'not many_starts'
+checks: lint fast wheel
+
+# The engines install, which waits for the network and the disk, beside all that needs no engine.
+test: setup
+	$(MAKE) --jobs=2 --output-sync=recurse checks engines
+	$(BIN)/pytest -m 'not many_starts and not slow' tests/integration tests/engines
 
 test-engines: engines
-	$(BIN)/pytest -m many_starts
+	$(BIN)/pytest -m 'many_starts and not slow'
+
+test-slow: engines
+	$(BIN)/pytest -m slow
 
 # In an environment of their own: in ours they would be part of what they look at.
 TOOLS := $(VENV)/tools

@@ -18,6 +18,9 @@ AnswerKind = Literal["math", "integer", "gsm8k", "choice"]
 Policy = Literal["any", "final", "forced"]
 Device = Literal["cpu", "cuda"]
 SpeculationKind = Literal["none", "ngram", "draft_model", "eagle", "eagle3", "mtp"]
+Severity = Literal["error", "warning", "note"]
+#: The least severity on which ``--strict`` fails.
+Strictness = Literal["error", "warning"]
 ErrorKind = Literal[
     "connect",
     "timeout_connect",
@@ -38,10 +41,12 @@ ErrorKind = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """A reason not to trust a figure, and what to do about it.
+    """A warning: a reason not to trust a figure, and what to do about it. Made by ``codes.warn``.
 
-    ``code`` is stable (``snake_case``); ``setting`` is the setting id it touches, None for the whole run;
-    ``points`` are the labels of the points it touches, where it is known to touch some only.
+    ``code`` is stable (``snake_case``); ``severity`` is ``error`` where a figure is wrong or missing, ``warning`` where
+    it is weakened, ``note`` for context; ``fix`` is a command, ``advice`` the same in words; ``setting`` is the setting
+    id it touches, None for the whole run; ``points`` are the labels of the points it touches, where it is known to
+    touch some only.
     """
 
     code: str
@@ -49,6 +54,8 @@ class Doubt:
     advice: str = ""
     setting: str | None = None
     points: tuple[str, ...] = ()
+    severity: Severity = "warning"
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +107,8 @@ class Setting:
 
     ``max_model_len`` in tokens; ``max_num_seqs`` is the batch limit; ``threads_per_rank`` matters on a CPU only.
     ``base_url`` marks a server that we do not start: hosted, or attached. ``hosted``: the endpoint is its owner's, who
-    alone knows its devices, dtype and limits; an attached server is not hosted. ``replica`` names a copy that differs
-    in nothing else.
+    alone knows its devices, dtype and limits; an attached server is not hosted. ``replica`` names a copy that
+    differs in nothing else.
     """
 
     backend: str

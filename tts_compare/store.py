@@ -7,24 +7,39 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from tts_compare.domain import Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
+from tts_compare.rows import Aside, read_frame, read_rows, told
 from tts_compare.scores import Score
 
-if TYPE_CHECKING:
-    import polars as pl
+__all__ = [
+    "FORMAT",
+    "READABLE",
+    "Aside",
+    "Lock",
+    "RowLog",
+    "RunDir",
+    "close_to_others",
+    "create",
+    "open_run",
+    "read_frame",
+    "read_list",
+    "read_manifest",
+    "read_rows",
+    "told",
+    "write_json",
+]
 
 #: What is written. Rows of format 1 lack ``round``, ``session`` and ``limit_wait_ns``, all of which are then 0.
 FORMAT = 2
 READABLE = (1, 2)
-Row = TypeVar("Row", RequestRecord, Grade, Score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +200,7 @@ class RowLog:
             return
         try:
             json.loads(tail[tail.rfind(b"\n") + 1 :])
-        except ValueError:
+        except (ValueError, RecursionError):
             os.ftruncate(self._fd, keep)
         else:
             os.write(self._fd, b"\n")
@@ -222,57 +237,6 @@ class RowLog:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
-    """The rows of a JSONL file; a torn last line is left out.
-
-    Raises RunError for a line in the middle that is not a row.
-    """
-    if not path.exists():
-        return
-    decoder = msgspec.json.Decoder(kind)
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                yield decoder.decode(line)
-            except msgspec.DecodeError as error:
-                if not line.endswith(b"\n"):
-                    return
-                raise RunError(f"{path}, line {number} is not a row: {error}") from error
-
-
-_NESTED = ("error", "timeline")
-
-
-def read_frame(path: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
-    """The columns of a JSONL file that ``schema`` names, as a polars frame; a torn last line is left out.
-
-    A column such as ``error_kind`` or ``timeline_us`` is the field of that name in the row's nested value.
-    Raises RunError where the file does not hold such rows.
-    """
-    import polars as pl
-
-    data = path.read_bytes() if path.exists() else b""
-    if data and not data.endswith(b"\n"):
-        data = data[: data.rfind(b"\n") + 1]
-    if not data or data.isspace():
-        return pl.DataFrame(schema=dict(schema))
-    inner: dict[str, dict[str, Any]] = {}
-    columns: dict[str, pl.Expr] = {}
-    for name, kind in schema.items():
-        parent, _, child = name.partition("_")
-        if parent in _NESTED and child:
-            inner.setdefault(parent, {})[child] = kind
-            columns[name] = pl.col(parent).struct.field(child).alias(name)
-        else:
-            columns[name] = pl.col(name)
-    flat = {name: kind for name, kind in schema.items() if name.partition("_")[0] not in inner}
-    file_schema = flat | {parent: pl.Struct(fields) for parent, fields in inner.items()}
-    try:
-        return pl.read_ndjson(data, schema=file_schema).select(**columns)
-    except pl.exceptions.PolarsError as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def write_json(path: Path, value: Mapping[str, Any] | list[Any], *, private: bool = False) -> None:

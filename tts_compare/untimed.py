@@ -6,6 +6,7 @@ import ipaddress
 import urllib.request
 from typing import TYPE_CHECKING
 
+from tts_compare.bounded import bound_async
 from tts_compare.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def open_client(
     """An httpx client for questions to ``address`` alone; it goes the way that the timed requests go.
 
     Authorization is sent only where there is a key; no redirect is followed, which could carry the key away.
-    timeout: seconds. insecure: accept any certificate.
+    timeout: seconds. insecure: accept any certificate. Answers are bounded (``bounded.MOST_BYTES``).
     """
     import httpx
 
@@ -37,6 +38,7 @@ def open_client(
         verify=tls_context(insecure=insecure),
         trust_env=is_proxied(address),
         follow_redirects=False,
+        event_hooks={"response": [bound_async]},
     )
 
 

@@ -24,7 +24,9 @@ from tts_compare.launchers.local import LocalLauncher
 
 pytestmark = pytest.mark.many_starts
 Plan = Callable[[Setting], ServerPlan]
-ENGINES = ("vllm", "sglang")
+#: Each failure is shown on one engine at every change, and on the other in `make test-slow`: a start costs a minute.
+VLLM_SOON = ("vllm", pytest.param("sglang", marks=pytest.mark.slow))
+SGLANG_SOON = (pytest.param("vllm", marks=pytest.mark.slow), "sglang")
 MARK = "TTS_COMPARE_TEST_MARK"
 
 
@@ -60,20 +62,20 @@ def setting(backend: str, model: Path, **changes: object) -> Setting:
     return replace(Setting(backend=backend, model=str(model), max_model_len=2048), **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", SGLANG_SOON)
 def test_an_unknown_flag_is_named(engine: str, tiny_model: Path, engine_plan: Plan) -> None:
     error = failure(engine_plan(setting(engine, tiny_model, engine_args=("--no-such-flag", "1"))))
     assert "unrecognized arguments: --no-such-flag" in error.cause
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", VLLM_SOON)
 def test_a_model_that_does_not_exist_is_told_as_that(engine: str, tmp_path: Path, engine_plan: Plan) -> None:
     error = failure(engine_plan(setting(engine, tmp_path / "no" / "such" / "model")))
     assert str(tmp_path) in error.cause or "epo id" in error.cause
     assert "--model" in error.advice
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", VLLM_SOON)
 def test_a_context_longer_than_the_models_is_told_with_what_to_lower(
     engine: str, tiny_model: Path, engine_plan: Plan
 ) -> None:
@@ -82,7 +84,7 @@ def test_a_context_longer_than_the_models_is_told_with_what_to_lower(
     assert "--max-model-len" in error.advice
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", VLLM_SOON)
 def test_a_tensor_parallel_size_that_does_not_divide_the_heads_is_told_before_and_after(
     engine: str, tiny_model_tp3: Path, engine_plan: Plan
 ) -> None:
@@ -109,7 +111,7 @@ def test_sglang_itself_refuses_the_ngram_that_we_leave_out_on_a_cpu(
     assert "sgl_kernel" in failure(engine_plan(wrong)).cause
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", SGLANG_SOON)
 def test_a_port_that_is_taken_is_told_before_the_engine_is_started(
     engine: str, tiny_model: Path, engine_plan: Plan
 ) -> None:
@@ -136,7 +138,7 @@ async def impostor(port: int, served: str) -> AsyncIterator[None]:
         yield
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", VLLM_SOON)
 def test_a_stranger_that_takes_the_port_while_the_engine_loads_is_not_taken_for_it(
     engine: str, tiny_model: Path, engine_plan: Plan
 ) -> None:

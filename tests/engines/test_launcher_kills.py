@@ -30,7 +30,8 @@ from tts_compare.launchers.supervisor import left, present
 pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(900)]
 
 ENGINES = pytest.mark.parametrize("engine", ["vllm", "sglang"])
-RANKS = pytest.mark.parametrize("ranks", [1, 2], ids=["tp1", "tp2"])
+#: Two ranks, and an engine that is stopped while idle, are the slow part of the matrix: `make test-slow`.
+RANKS = pytest.mark.parametrize("ranks", [pytest.param(1, id="tp1"), pytest.param(2, id="tp2", marks=pytest.mark.slow)])
 GONE_WITHIN_S = 15.0
 MADE = ("psm_", "sem.", "sgl", "torch_", "vllm")  # what engines and multiprocessing make in /dev/shm
 LONG = Call(max_tokens=1900, sampling=Sampling(temperature=1.0), prompt="Once upon a time")
@@ -114,6 +115,7 @@ async def read_to_end(chunks: AsyncIterator[bytes]) -> bytes:
     return got
 
 
+@pytest.mark.slow
 @ENGINES
 @RANKS
 def test_stop_when_idle_leaves_no_process_and_no_shared_memory(case: Case) -> None:
@@ -223,7 +225,9 @@ def test_nothing_is_left_of_a_launcher_sigkilled_in_mid_stream(case: Case) -> No
 
 @ENGINES
 @pytest.mark.parametrize("ranks", [2])
-@pytest.mark.parametrize("processes", [2, 4], ids=["at_once", "among_workers"])
+@pytest.mark.parametrize(
+    "processes", [pytest.param(2, id="at_once", marks=pytest.mark.slow), pytest.param(4, id="among_workers")]
+)
 def test_nothing_is_left_of_a_launcher_sigkilled_while_loading(case: Case, processes: int) -> None:
     with launcher_process(case, b"starting") as launcher:
         assert until(lambda: len(case.processes()) >= processes, 300)

@@ -38,16 +38,52 @@ class Relay:
         sink.close()
 
 
+class Buffering(Relay):
+    """A proxy that holds chunked answers back: until so many bytes have gathered, or to their end where that is 0."""
+
+    def __init__(self, upstream: str, hold_bytes: int = 0) -> None:
+        super().__init__(upstream)
+        self._hold_bytes = hold_bytes
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, ahead: bool = False) -> None:
+        if ahead:
+            await super()._pump(source, sink, ahead=True)
+            return
+        held = b""
+        with suppress(OSError):
+            while data := await source.read(1 << 16):
+                held += data
+                is_end = held.endswith(b"0\r\n\r\n") or b"content-length:" in held[:2000].lower()
+                if is_end or 0 < self._hold_bytes <= len(held):
+                    sink.write(held)
+                    held = b""
+                    await sink.drain()
+            sink.write(held)
+        sink.close()
+
+
 @contextmanager
 def relay(upstream: str, tls: ssl.SSLContext | None = None) -> Iterator[tuple[Relay, str]]:
     """A relay for as long as the block runs, and its address, ``http://127.0.0.1:PORT`` or ``https://...``."""
-    between = Relay(upstream, tls)
+    with _served(Relay(upstream, tls), "https" if tls else "http") as served:
+        yield served
+
+
+@contextmanager
+def buffering(upstream: str, hold_bytes: int = 0) -> Iterator[str]:
+    """A buffering proxy for as long as the block runs, and its address."""
+    with _served(Buffering(upstream, hold_bytes), "http") as (_, url):
+        yield url
+
+
+@contextmanager
+def _served(between: Relay, scheme: str) -> Iterator[tuple[Relay, str]]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="relay", daemon=True)
     thread.start()
     server = asyncio.run_coroutine_threadsafe(between.serve(), loop).result()
     try:
-        yield between, f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield between, f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)

@@ -72,7 +72,8 @@ def test_one_start_never_says_faster() -> None:
     row = pair(World(engines=(PLAIN, DRAFTING), problems=200))
     assert row["latency_ratio_lo"] > 1.3
     assert "faster" not in row["latency_verdict"]
-    assert "one server start" in row["latency_verdict"]
+    assert row["latency_verdict"].startswith("not confirmed: 1.")
+    assert row["latency_verdict"].endswith("in this one start")
     assert row["doubts"] == ["one_server_start"]
 
 
@@ -102,9 +103,9 @@ def test_equal_answers_are_no_difference() -> None:
     assert row["accuracy_verdict"].startswith("no difference seen with 50 problems")
 
 
-def test_comparisons_use_the_problems_completed_everywhere() -> None:
+def test_comparisons_use_the_problems_measured_everywhere() -> None:
     row = pair(World(engines=(replace(PLAIN, failure_share=0.1), DRAFTING), problems=200))
-    assert 150 < row["n"] < 195
+    assert row["n"] == 200, "a failure is a result"
 
 
 def test_a_run_without_grades_still_compares_latencies() -> None:
@@ -153,7 +154,7 @@ def test_the_papers_claims_hold_in_a_world_where_they_are_true() -> None:
     found = claims(PAPER)
     assert [found[letter].verdict for letter in "bcdef"] == ["holds"] * 5
     assert found["b"].lo is not None
-    assert found["b"].lo < (10 / 7 * 40 / 25) ** 0.5 < (found["b"].hi or 0)
+    assert found["b"].lo < 10 / 7 < (found["b"].hi or 0), "the model and budget in which it is least certain"
     assert found["b"].doubts == ()
 
 
@@ -198,17 +199,6 @@ def test_claims_on_one_start_carry_the_doubt() -> None:
 def test_two_equal_settings_are_no_case_against_choosing_by_tokens() -> None:
     world = World(engines=(Engine(), Engine(backend="sglang")), problems=200, repeats=3, start_sd=0.02)
     assert claims(world)["f"].verdict != "holds"
-
-
-def test_the_spread_of_cost_per_token_is_compared_between_models() -> None:
-    run = make_run(replace(PAPER, budgets=(4096,), noise_sd=0.05))
-    shaken = pl.col("setting").str.contains("large") & (pl.col("problem").hash(3) % 2 == 0)
-    longer = ((pl.col("last_token_ns") - pl.col("sent_ns")) * 1.5).cast(pl.Int64) + pl.col("sent_ns")
-    records = run.records.with_columns(last_token_ns=pl.when(shaken).then(longer).otherwise("last_token_ns"))
-    found = {c.letter: c for c in analysed(Run(records=records, grades=run.grades, manifest=run.manifest)).claims}["g"]
-    assert found.verdict == "holds"
-    assert found.figure is not None
-    assert found.figure > 2
 
 
 def lossless(**change: Any) -> dict[str, Any]:
@@ -410,4 +400,6 @@ def test_requests_sent_late_in_an_open_loop_are_the_clients_fault() -> None:
 def test_the_manifests_doubts_come_first() -> None:
     run = make_run(World(problems=20))
     run.manifest["doubts"] = [{"code": "parallel_servers", "message": "m", "advice": "a", "setting": None}]
-    assert analysed(run, 100).doubts[0] == Doubt(code="parallel_servers", message="m", advice="a")
+    first = analysed(run, 100).doubts[0]
+    assert (first.code, first.message, first.advice) == ("parallel_servers", "m", "a")
+    assert first.severity == "note"  # of the table: a run of format 1 states none

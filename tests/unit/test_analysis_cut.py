@@ -1,4 +1,4 @@
-"""A cut is the last whole chunk at or before the budget, for one timeline and for a frame of them alike."""
+"""A cut is the entry at which the count reaches the budget, for one timeline and for a frame of them alike."""
 
 from __future__ import annotations
 
@@ -24,9 +24,24 @@ def test_a_budget_on_a_chunk_boundary_is_met_exactly() -> None:
     assert (found.tokens, found.chars, found.us, found.inside_chunk) == (4, 15, 110, False)
 
 
-def test_a_budget_inside_a_chunk_leaves_the_chunk_out_and_says_so() -> None:
+def test_a_budget_inside_a_chunk_is_met_when_the_chunk_came_and_says_so() -> None:
     found = cut(line([(100, 2, 8), (10, 3, 7)]), 4)
-    assert (found.tokens, found.chars, found.us, found.inside_chunk) == (2, 8, 100, True)
+    assert (found.tokens, found.us, found.inside_chunk) == (4, 110, True)
+    assert (found.whole_tokens, found.chars, found.chunk_chars) == (2, 8, 7)
+
+
+def test_chunks_of_a_speculating_engine_are_cut_where_the_budget_is_reached() -> None:
+    """One token at 100 ms, then six every 60 ms: 16 tokens are there with the third chunk of six."""
+    chunks = line([(100_000, 1, 4), *[(60_000, 6, 24)] * 10])
+    at = {budget: cut(chunks, budget) for budget in (1, 13, 16, 32, 10**6)}
+    assert [(found.us / 1e6, found.tokens) for found in at.values()] == [
+        (0.10, 1),
+        (0.22, 13),
+        (0.28, 16),
+        (0.46, 32),
+        (0.70, 61),
+    ]
+    assert [found.inside_chunk for found in at.values()] == [False, False, True, True, False]
 
 
 def test_a_budget_beyond_the_response_is_the_whole_response() -> None:
@@ -76,5 +91,5 @@ def test_the_frame_cuts_as_the_single_cut_does(lines: list[list[tuple[int, int, 
     assert found.height == len(lines) * len(budgets)
     for row in found.iter_rows(named=True):
         wanted = cut(line(lines[int(row["problem"][1:])]), row["cut_tokens"])
-        got = (row["cut_length"], row["cut_chars"], row["cut_us"], row["inside_chunk"])
-        assert got == (wanted.tokens, wanted.chars, wanted.us, wanted.inside_chunk)
+        got = (row["cut_length"], row["whole_length"], row["cut_chars"], row["cut_us"], row["inside_chunk"])
+        assert got == (wanted.tokens, wanted.whole_tokens, wanted.chars, wanted.us, wanted.inside_chunk)

@@ -102,6 +102,8 @@ def test_settings_whose_ids_changed_can_be_matched() -> None:
         ("latency > +5%", "latency", False, 0.05),
         ("cost>10%", "cost", False, 0.1),
         ("cost_per_token > .5%", "paper_cost", False, 0.005),
+        ("failed > 1%", "failed", False, 0.01),
+        ("failed > +1pp", "failed", False, 0.01),
     ],
 )
 def test_tolerances_are_read(text: str, figure: str, below: bool, bound: float) -> None:
@@ -110,7 +112,16 @@ def test_tolerances_are_read(text: str, figure: str, below: bool, bound: float) 
     assert found.bound == pytest.approx(bound)
 
 
-@pytest.mark.parametrize("text", ["accuracy < -2%", "latency > 5pp", "speed > 5%", "latency", "latency > fast"])
+def test_a_share_of_failures_is_the_second_runs_own_and_points_are_its_change() -> None:
+    assert not parse_tolerance("failed > 1%").change
+    assert parse_tolerance("failed > +1pp").change
+    assert parse_tolerance("accuracy < -2pp").change
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["accuracy < -2%", "latency > 5pp", "failed > +1%", "failed < 1%", "speed > 5%", "latency", "latency > fast"],
+)
 def test_a_tolerance_that_cannot_be_read_is_bad_usage(text: str) -> None:
     with pytest.raises(UsageError, match="--fail-on"):
         parse_tolerance(text)

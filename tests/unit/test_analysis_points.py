@@ -2,75 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 import pytest
 
+from tests.rows import S, grade, only, row, run_of, table
 from tests.synthetic import Engine, Run, World, engines_grid, make_run
 from tts_compare.analysis.analyse import analyse, points
 from tts_compare.analysis.formulas import FORMULAS
-from tts_compare.analysis.schema import POINT_COLUMNS, POINT_KEY, grade_schema, point_schema, record_schema
+from tts_compare.analysis.schema import POINT_COLUMNS, POINT_KEY, point_schema
 from tts_compare.errors import RunError
-
-S = 10**9
-
-
-def row(problem: str, sent_s: float, ttft_s: float, e2e_s: float, tokens: int, **more: Any) -> dict[str, Any]:
-    """One successful request of the setting ``s``; instants in seconds."""
-    sent = int(sent_s * S)
-    base: dict[str, Any] = {
-        "setting": "s",
-        "method": "truncate",
-        "budget": 1024,
-        "load": "c1",
-        "problem": problem,
-        **dict.fromkeys(("sample", "call", "repeat", "attempt"), 0),
-        "phase": "measured",
-        "request_id": f"{problem}-{sent_s}",
-        "sent_ns": sent,
-        "first_token_ns": sent + int(ttft_s * S),
-        "last_token_ns": sent + int(e2e_s * S),
-        "end_ns": sent + int(e2e_s * S),
-        "prompt_tokens": 100,
-        "completion_tokens": tokens,
-        "tokens_source": "usage",
-        "finish_reason": "stop",
-    }
-    return base | more
-
-
-def grade(problem: str, status: str, **more: Any) -> dict[str, Any]:
-    base: dict[str, Any] = {
-        "setting": "s",
-        "method": "truncate",
-        "budget": 1024,
-        "load": "c1",
-        "problem": problem,
-        **dict.fromkeys(("sample", "call", "repeat", "attempt"), 0),
-        "policy": "any",
-        "status": status,
-    }
-    return base | more
-
-
-def run_of(rows: list[dict[str, Any]], grades: list[dict[str, Any]], **manifest: Any) -> Run:
-    facts = {"s": {"backend": "vllm", "model": "m", "devices": 2, "tensor_parallel": 2}}
-    return Run(
-        records=pl.DataFrame(rows, schema=record_schema(optional="timeline_us" in rows[0])),
-        grades=pl.DataFrame(grades, schema=grade_schema()),
-        manifest={"settings": facts, "experiment": {"policy": "any"}} | manifest,
-    )
-
-
-def table(run: Run) -> pl.DataFrame:
-    return points(run.records, run.grades, run.manifest, resamples=200)
-
-
-def only(run: Run) -> dict[str, Any]:
-    found = table(run)
-    assert found.height == 1
-    return found.row(0, named=True)
 
 
 def test_the_points_frame_has_the_stated_columns_and_types() -> None:
@@ -85,7 +25,7 @@ def test_the_file_of_points_has_the_figures_that_reports_show() -> None:
 
 
 def test_every_figure_of_a_point_has_its_formula() -> None:
-    words = {*POINT_KEY, "provenance", "biased", "repeats", "doubts"}
+    words = {*POINT_KEY, "provenance", "biased", "repeats", "rounds", "doubts"}
     assert set(POINT_COLUMNS) - words - set(FORMULAS) == set()
 
 
@@ -97,7 +37,8 @@ def test_failed_and_ungraded_are_not_correct_and_give_bounds() -> None:
     assert (found["n"], found["failed"], found["ungraded"]) == (5, 1, 1)
     assert found["accuracy"] == found["accuracy_bound_lo"] == pytest.approx(0.2)
     assert found["accuracy_bound_hi"] == pytest.approx(0.6)
-    assert {"failed_requests", "ungraded", "left_out"} <= set(found["doubts"])
+    assert {"failed_requests", "ungraded"} <= set(found["doubts"])
+    assert found["n_compared"] == 5, "nothing is left out because it failed or could not be judged"
 
 
 def test_costs_are_ratios_of_sums_and_the_bill_is_wall_time() -> None:
@@ -172,19 +113,21 @@ def test_a_run_without_measured_rows_says_what_to_do() -> None:
         table(run_of([row("a", 0, 0.5, 2.0, 16, phase="warmup")], []))
 
 
-def test_a_retry_is_in_the_bill_and_not_in_the_latency() -> None:
+def test_a_retry_is_in_the_cost_and_in_the_latency() -> None:
     failed = row("a", 0, 0.5, 1.0, 5, finish_reason=None, error_kind="http_5xx", request_id="first")
     again = row("a", 4, 0.5, 2.0, 16, attempt=1, request_id="second")
     found = only(
         run_of([failed, again, row("b", 6, 0.5, 2.0, 4)], [grade("a", "correct", attempt=1), grade("b", "correct")])
     )
     assert found["failed"] == 0
-    assert found["latency_mean_s"] == pytest.approx(2.0)
+    assert found["latency_mean_s"] == pytest.approx((6.0 + 2.0) / 2), "from the first attempt on"
+    assert found["request_latency_mean_s"] == pytest.approx(2.0)
+    assert found["attempts_mean"] == pytest.approx(3 / 2)
     assert found["wall_s"] == pytest.approx(8.0)
     assert found["wasted_share"] == pytest.approx(1 - 20 / 25)
 
 
-def test_calls_in_sequence_make_one_latency_without_the_wait_for_a_retry() -> None:
+def test_calls_in_sequence_make_one_latency_with_the_wait_for_a_retry() -> None:
     rows = [
         row("a", 0, 0.5, 2.0, 16, finish_reason="length"),
         row("a", 3, 0.1, 0.5, 1, call=1, finish_reason=None, error_kind="http_429"),
@@ -193,7 +136,7 @@ def test_calls_in_sequence_make_one_latency_without_the_wait_for_a_retry() -> No
     ]
     grades = [grade("a", "incorrect"), grade("a", "correct", call=1, attempt=1), grade("b", "incorrect")]
     found = only(run_of(rows, grades))
-    assert found["latency_mean_s"] == pytest.approx((11.0 - 7.0 + 4.0) / 2)
+    assert found["latency_mean_s"] == pytest.approx((11.0 + 4.0) / 2)
     assert found["tokens_mean"] == pytest.approx((20 + 8) / 2)
     assert found["accuracy"] == pytest.approx(0.5)
     assert found["truncated_share"] == 0.0
@@ -235,12 +178,16 @@ def test_choices_of_one_request_are_charged_its_prompt_and_its_time_once() -> No
     assert found["gpu_s_per_problem"] == pytest.approx(2 * 14.0 / 2)
 
 
-def test_a_vote_with_too_few_successful_samples_is_failed() -> None:
+def test_a_failed_sample_abstains_and_a_vote_of_failed_samples_has_failed() -> None:
     run = vote_run()
     broken = pl.when((pl.col("problem") == "b") & (pl.col("sample") == 0)).then(pl.lit("timeout_total"))
     run = Run(records=run.records.with_columns(error_kind=broken), grades=run.grades, manifest=run.manifest)
     found = {r["samples"]: r for r in table(run).iter_rows(named=True)}
-    assert [found[m]["failed"] for m in (1, 2, 3)] == [0, 0, 1]
+    assert [found[m]["failed"] for m in (1, 2, 3)] == [0, 0, 0]
+    assert found[3]["failed_samples_share"] == pytest.approx(1 / 6)
+    every = pl.when(pl.col("problem") == "b").then(pl.lit("timeout_total"))
+    run = Run(records=run.records.with_columns(error_kind=every), grades=run.grades, manifest=run.manifest)
+    assert [row["failed"] for row in table(run).iter_rows(named=True)] == [1, 1, 1]
 
 
 def derived_run(load: str = "c1") -> Run:
@@ -263,14 +210,15 @@ def test_a_smaller_budget_is_derived_from_the_longer_response() -> None:
     found = {r["budget"]: r for r in table(derived_run()).iter_rows(named=True)}
     assert {b: r["provenance"] for b, r in found.items()} == {4: "derived", 1024: "measured"}
     small = found[4]
-    assert small["tokens_mean"] == pytest.approx((4 + 3) / 2)
-    assert small["latency_mean_s"] == pytest.approx((2.0 + 1.0) / 2)
+    assert small["tokens_mean"] == pytest.approx(4)
+    assert small["latency_mean_s"] == pytest.approx((2.0 + 2.0) / 2), "b's fourth token came with its second chunk"
     assert small["truncated_share"] == 1.0
     assert small["accuracy"] == 0.5
-    assert small["gpu_s_per_problem"] == pytest.approx(2 * 3.0 / 2)
-    assert small["gpu_s_per_token"] == pytest.approx(2 * 3.0 / 7)
+    assert small["gpu_s_per_problem"] == pytest.approx(2 * 4.0 / 2)
+    assert small["gpu_s_per_token"] == pytest.approx(2 * 4.0 / 8)
     assert small["wall_s"] is None
     assert small["prefix_short_share"] == 1 / 8, "b's second chunk passes the budget with its first token"
+    assert small["inside_chunk_share"] == 1 / 2
     assert found[1024]["prefix_short_share"] is None
 
 
@@ -313,26 +261,68 @@ def test_a_derived_vote_is_charged_for_its_samples_side_by_side_as_a_measured_on
                 grades.append(grade(problem, "correct", **vote))
     found = table(run_of(rows, grades))
     costs = ("gpu_s_per_problem", "gpu_s_per_token", "cost_per_token_gpu_s", "latency_mean_s", "tokens_mean")
-    for size, bill in ((2, 2 * 4.0 * 2 / 3), (3, 2 * 4.0)):
+    for size, bill in ((2, 2 * (2.0 + 4.0 + 4.0) / 3), (3, 2 * 4.0)):
         derived, measured = found.filter(samples=size).sort("budget").select("provenance", *costs).rows()
         assert (derived[0], measured[0]) == ("derived", "measured")
         assert derived[1:] == pytest.approx(measured[1:])
         assert derived[1] == pytest.approx(bill)
 
 
-def test_a_response_that_failed_has_failed_at_every_budget_that_is_cut_out_of_it() -> None:
+def test_a_response_failed_at_a_budget_only_if_it_failed_before_it() -> None:
+    """The budget of 4 is reached with the second chunk: what a time-out did later is not its affair."""
     lost = {"finish_reason": None, "error_kind": "timeout_total"}
     line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}
-    rows = [row("a", 0, 1.0, 3.0, 6, **line), row("b", 3, 1.0, 3.0, 6, **line, **lost)]
-    rows += [row("c", 6, 1.0, 3.0, 0, **{key: [] for key in line}, **lost)]  # not a token came
-    grades = [grade("a", "correct", cut_tokens=cut) for cut in (None, 4)]
+    early = {"timeline_us": [1_000_000], "timeline_tokens": [2], "timeline_chars": [8]}
+    rows = [row("a", 0, 1.0, 3.0, 6, **line), row("b", 3, 1.0, 9.0, 6, **line, **lost)]
+    rows += [row("c", 12, 1.0, 3.0, 2, **early, **lost)]
+    grades = [grade("a", "correct"), *(grade(p, "correct", cut_tokens=4) for p in "ab")]
     found = {r["budget"]: r for r in table(run_of(rows, grades)).iter_rows(named=True)}
-    for point in found.values():
-        assert (point["n"], point["failed"], point["accuracy"]) == (3, 2, pytest.approx(1 / 3))
-        assert point["accuracy_bound_hi"] == 1.0
-        assert "failed_requests" in point["doubts"]
-    assert found[4]["latency_mean_s"] == pytest.approx(2.0), "of what was answered"
-    assert found[4]["gpu_s_per_problem"] == pytest.approx(2 * (2.0 + 2.0) / 3), "what b took until it was cut is paid"
+    assert (found[1024]["failed"], found[1024]["accuracy"]) == (2, pytest.approx(1 / 3))
+    small = found[4]
+    assert (small["n"], small["failed"], small["ungraded"], small["accuracy"]) == (3, 1, 0, pytest.approx(2 / 3))
+    assert small["truncated_share"] == pytest.approx(2 / 3)
+    assert small["latency_mean_s"] == pytest.approx((2.0 + 2.0 + 3.0) / 3), "of each its own"
+    assert small["latency_is_lower_bound"]
+    assert small["gpu_s_per_problem"] == pytest.approx(2 * (2.0 + 2.0 + 3.0) / 3), "what c took until it failed is paid"
+
+
+def test_the_first_attempt_that_reaches_a_budget_is_the_answer_after_the_wait_for_those_before() -> None:
+    line = {"timeline_us": [1_000_000] * 3, "timeline_tokens": [2, 2, 2], "timeline_chars": [8, 8, 8]}
+    early = {"timeline_us": [1_000_000], "timeline_tokens": [2], "timeline_chars": [8]}
+    lost = {"finish_reason": None, "error_kind": "truncated_stream"}
+    rows = [row("a", 0, 1.0, 1.5, 2, **early, **lost, request_id="one", end_ns=int(1.5 * S))]
+    rows += [row("a", 2, 1.0, 4.0, 6, **line, **lost, attempt=1, request_id="two")]
+    rows += [row("a", 8, 1.0, 3.0, 6, **line, attempt=2, request_id="three")]
+    grades = [grade("a", "correct", attempt=2)]
+    grades += [grade("a", "correct", attempt=at, cut_tokens=cut) for at, cut in ((0, 2), (1, 4))]
+    found = {r["budget"]: r for r in table(run_of(rows, grades)).iter_rows(named=True)}
+    assert found[2]["latency_mean_s"] == pytest.approx(1.0), "the first attempt reached 2 tokens before it broke"
+    assert found[4]["latency_mean_s"] == pytest.approx(2.0 + 2.0)
+    assert found[1024]["latency_mean_s"] == pytest.approx(11.0)
+    assert [found[b]["accuracy"] for b in (2, 4, 1024)] == [1.0, 1.0, 1.0]
+
+
+def test_an_answer_that_ended_for_its_length_below_a_budget_is_cut() -> None:
+    line = {"timeline_us": [1_000_000] * 2, "timeline_tokens": [2, 2], "timeline_chars": [8, 8]}
+    rows = [row("a", 0, 1.0, 2.0, 4, **line, finish_reason="length"), row("b", 3, 1.0, 2.0, 4, **line)]
+    grades = [grade(p, "correct", cut_tokens=cut) for p in "ab" for cut in (None, 4, 100)]
+    found = {r["budget"]: r for r in table(run_of(rows, grades)).iter_rows(named=True)}
+    assert [found[b]["truncated_share"] for b in (4, 100)] == [0.5, 0.5]
+
+
+def test_settings_that_give_the_same_text_have_the_same_tokens_at_every_budget() -> None:
+    plain = {"timeline_us": [100_000] + [20_000] * 36, "timeline_tokens": [1] * 37, "timeline_chars": [4] * 37}
+    drafts = {"timeline_us": [100_000] + [60_000] * 6, "timeline_tokens": [1] + [6] * 6, "timeline_chars": [4] * 7}
+    settings = {name: {"backend": "vllm", "model": "m", "devices": 1} for name in "st"}
+    rows = [row("a", 0, 0.1, 0.82, 37, setting="s", **plain), row("a", 5, 0.1, 0.46, 37, setting="t", **drafts)]
+    grades = [grade("a", "correct", setting=name, cut_tokens=cut) for name in "st" for cut in (None, 16, 32)]
+    found = {
+        (r["setting"], r["budget"]): r for r in table(run_of(rows, grades, settings=settings)).iter_rows(named=True)
+    }
+    assert [found["s", b]["tokens_mean"] for b in (16, 32)] == [found["t", b]["tokens_mean"] for b in (16, 32)]
+    assert [found["t", b]["latency_mean_s"] for b in (16, 32)] == pytest.approx([0.28, 0.46])
+    assert [found["s", b]["latency_mean_s"] for b in (16, 32)] == pytest.approx([0.40, 0.72])
+    assert all(found[name, 16]["on_compute_frontier"] for name in "st")
 
 
 def test_an_answer_of_hidden_tokens_alone_took_until_its_end() -> None:
@@ -394,11 +384,11 @@ def test_the_99th_percentile_needs_400_outcomes() -> None:
     assert large["latency_p99_s"] > large["latency_p90_s"] > large["latency_p50_s"]
 
 
-def test_a_setting_that_fails_most_requests_does_not_empty_the_comparison_of_the_others() -> None:
+def test_a_setting_that_fails_most_requests_is_compared_on_all_of_them() -> None:
     engines = (Engine(), Engine(speculation="ngram"), Engine(backend="sglang", failure_share=0.6))
     found = table(make_run(World(engines=engines, problems=50)))
     compared = dict(found.select("setting", "n_compared").rows())
-    assert compared["sglang/tiny/tp1-pp1-dp1/none"] == 0
+    assert compared["sglang/tiny/tp1-pp1-dp1/none"] == 50
     assert compared["vllm/tiny/tp1-pp1-dp1/none"] == 50
 
 

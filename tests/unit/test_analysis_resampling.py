@@ -7,7 +7,19 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.coverage import FIGURES, coverage_cell, false_faster
+from benchmarks import coverage_repeats as repeats
+from benchmarks.claim_worlds import CLAIM_WORLDS
+from benchmarks.coverage import (
+    COVERED,
+    FAILING_WORLDS,
+    INTERVALS,
+    NULL_WORLDS,
+    Two,
+    claim_cell,
+    coverage_cell,
+    true_figures,
+    verdict_cell,
+)
 from tts_compare.analysis import resampling
 from tts_compare.analysis.resampling import Term, draw_weights, log_contrast, log_contrasts
 
@@ -77,20 +89,54 @@ def test_a_figure_that_is_not_known_gives_no_interval() -> None:
     assert math.isnan(found.p)
 
 
+@pytest.mark.parametrize("world", COVERED)
+def test_intervals_cover_a_known_truth(world: str) -> None:
+    """A small seeded part of benchmarks/coverage.py: 200 runs, 0.95 within three standard errors."""
+    truth = true_figures(COVERED[world], 100_000)
+    covered = coverage_cell(COVERED[world], 200, 5, runs=200, seed=0, truth=truth)
+    assert dict(zip(INTERVALS, covered, strict=True)) == {name: pytest.approx(0.95, abs=0.046) for name in INTERVALS}
+
+
+@pytest.mark.parametrize("world", NULL_WORLDS)
+def test_a_setting_is_rarely_called_faster_than_itself(world: str) -> None:
+    said = verdict_cell(NULL_WORLDS[world], 200, 5, runs=200, seed=0)
+    for wrong in (said.faster + said.slower, said.cheaper + said.dearer, said.accuracy):
+        assert wrong < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
+
+
+@pytest.mark.parametrize("world", FAILING_WORLDS)
+def test_a_setting_that_fails_what_is_hard_never_wins(world: str) -> None:
+    said = verdict_cell(FAILING_WORLDS[world], 500, 5, runs=100, seed=0)
+    assert (said.faster, said.cheaper) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("world", CLAIM_WORLDS)
+def test_a_claim_at_its_exact_boundary_rarely_holds(world: str) -> None:
+    holds, _ = claim_cell(world, 100, max(5, CLAIM_WORLDS[world].least_rounds), runs=50, seed=0)
+    assert holds < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 50)
+
+
+def test_a_twentieth_is_found_by_ten_rounds() -> None:
+    said = verdict_cell(Two(ratio=1.05, noise=0.05), 500, 10, runs=200, seed=0)
+    assert said.faster > 0.85 - 3 * math.sqrt(0.85 * 0.15 / 200)
+
+
 @pytest.mark.parametrize("starts", [(0.0, 1), (0.04, 3)])
-def test_intervals_cover_a_known_truth(starts: tuple[float, int]) -> None:
-    """A small seeded part of benchmarks/coverage.py: 300 runs, 0.95 within three standard errors."""
-    covered = coverage_cell(200, 0.5, starts, runs=300, resamples=400)
-    assert dict(zip(FIGURES, covered, strict=True)) == {name: pytest.approx(0.95, abs=0.038) for name in FIGURES}
+def test_intervals_of_repeats_cover_a_known_truth(starts: tuple[float, int]) -> None:
+    """A small seeded part of benchmarks/coverage_repeats.py: 300 runs, 0.95 within three standard errors."""
+    covered = repeats.coverage_cell(200, 0.5, starts, runs=300, resamples=400)
+    assert dict(zip(repeats.FIGURES, covered, strict=True)) == {
+        name: pytest.approx(0.95, abs=0.038) for name in repeats.FIGURES
+    }
 
 
-def test_a_setting_is_rarely_called_faster_than_itself() -> None:
+def test_a_setting_with_repeats_is_rarely_called_faster_than_itself() -> None:
     for starts in ((0.04, 2), (0.04, 3)):
-        said, _ = false_faster(200, starts, 200, 300)
+        said, _ = repeats.false_faster(200, starts, 200, 300)
         assert said <= 0.08
 
 
 def test_one_start_is_never_called_faster() -> None:
-    said, left_out = false_faster(200, (0.04, 1), 60, 300)
+    said, left_out = repeats.false_faster(200, (0.04, 1), 60, 300)
     assert said == 0.0
     assert left_out > 0.2  # the interval over problems alone does not know what starts differ by

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -22,6 +22,7 @@ from tts_compare.grading import (
     vote_grades,
     with_failed,
 )
+from tts_compare.grading.records import Decode, response_of
 
 PROBLEMS = {
     "p": Problem(id="p", problem="?", answer="14"),
@@ -105,6 +106,40 @@ def test_a_prefix_of_reasoning_and_text_apart_splits_where_the_response_did(pool
     assert [grade.status for grade in final] == ["correct", "no_answer", "no_answer", "correct"]
     either = grade_records([row], PROBLEMS, pool=pool, budgets=budgets)
     assert [grade.answer for grade in either] == ["14", "3", "3", "14"]
+
+
+def test_a_response_that_failed_is_graded_at_the_budgets_that_it_reached(pool: GraderPool) -> None:
+    late = RequestError(kind="timeout_total")
+    first = record(r"\boxed{3}", error=late, finish_reason=None)
+    second = record(r"a \boxed{14} hm", attempt=1, error=late, finish_reason=None)
+    grades = grade_records([first, second], PROBLEMS, pool=pool, budgets={"truncate": (9, 13, 50)})
+    assert [(grade.attempt, grade.cut_tokens, grade.status) for grade in grades] == [
+        (0, 9, "incorrect"),
+        (1, 13, "correct"),
+    ]
+
+
+def test_a_budget_inside_a_chunk_cuts_the_text_by_its_token_ids() -> None:
+    """Chunks of 3 tokens of 2 characters; the ids' text is what a tokenizer would make of them."""
+    text = "aabbccddeeff"
+    row = record(
+        text, tokens=6, token_ids=(0, 1, 2, 3, 4, 5), timeline=Timeline(us=(1, 1), tokens=(3, 3), chars=(6, 6))
+    )
+
+    def decode(setting: str, ids: Sequence[int]) -> str | None:
+        return "".join(text[2 * i : 2 * i + 2] for i in ids) if setting == "s" else None
+
+    def prefix(of: RequestRecord, budget: int, how: Decode | None = decode) -> str:
+        found = response_of(of, budget, decode=how)
+        assert found is not None
+        assert found.cut == (budget < 6)
+        return found.text
+
+    assert [prefix(row, budget) for budget in (2, 3, 4, 5, 6)] == ["aabb", "aabbcc", "aabbccdd", "aabbccddee", text]
+    assert prefix(row, 5, None) == "aabbcc", "without a tokenizer the last whole chunk"
+    assert prefix(replace(row, setting="t"), 5) == "aabbcc"
+    assert prefix(replace(row, token_ids=None), 5) == "aabbcc"
+    assert prefix(replace(row, token_ids=(0, 1, 2, 0, 0, 0)), 5) == "aabbcc", "ids that say another text"
 
 
 def test_final_knows_from_the_whole_response_that_a_prefix_was_thinking(pool: GraderPool) -> None:

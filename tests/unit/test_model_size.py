@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tts_compare.backends.facts import model_facts
 from tts_compare.experiment.models import weight_bytes
 
 
@@ -26,3 +28,10 @@ def test_weights_that_a_repository_carries_twice_are_counted_once(
     for name, length in files.items():
         (tmp_path / name).write_bytes(b"x" * length)
     assert weight_bytes(tmp_path) == size
+
+
+@pytest.mark.parametrize("more", [{"quantization_config": {"bits": 4}}, {"num_experts": 64}, {"num_local_experts": 8}])
+def test_active_parameters_of_quantised_weights_and_of_experts_are_not_read_off_the_files(more: dict[str, Any]) -> None:
+    plain = model_facts({"dtype": "bfloat16"}, 2000)
+    assert (plain.parameters, plain.active_parameters) == (1000, 1000)
+    assert model_facts({"dtype": "bfloat16", **more}, 2000).active_parameters is None

@@ -234,8 +234,8 @@ def test_an_exported_request_is_cut_where_its_budget_ends() -> None:
     whole, half = exchange(row(), 4096), exchange(row(), 50)
     assert (whole.output_len, len(whole.itls_s)) == (100, 33)
     assert whole.latency_s == pytest.approx(4.3)
-    assert (half.output_len, len(half.text)) == (49, 49)
-    assert half.latency_s == pytest.approx(1.0 + 16 * 0.1)
+    assert (half.output_len, len(half.text)) == (50, 49), "the text of whole chunks"
+    assert half.latency_s == pytest.approx(1.0 + 17 * 0.1)
     assert half.ttft_s + sum(half.itls_s) == pytest.approx(half.latency_s)
 
 

@@ -8,12 +8,14 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_compare import store
+from tts_compare.analysis.schema import record_schema
 from tts_compare.domain import RequestError, RequestRecord, Timeline
 from tts_compare.errors import RunError, UsageError
 
@@ -70,11 +72,50 @@ def test_a_file_cut_anywhere_keeps_every_whole_row_and_takes_new_ones(
     assert names == [*("a", "b")[:kept], "c"]
 
 
-def test_a_line_in_the_middle_that_is_no_row_is_an_error_not_a_gap(tmp_path: Path) -> None:
+HUGE = 10**30
+DAMAGED = (
+    b"{}\n",
+    b"not JSON\n",
+    b"[1, 2]\n",
+    b'"a text"\n',
+    b"\xff\xfe\n",
+    b"[" * 2000 + b"\n",
+    msgspec.json.encode(record("p")).replace(b'"completion_tokens":null', b'"completion_tokens":%d' % HUGE) + b"\n",
+    msgspec.json.encode(record("p")).replace(b'"us":[]', b'"us":[1,%d]' % HUGE) + b"\n",
+    msgspec.json.encode(record("p")).replace(b'"sent_ns":null', b'"sent_ns":%d' % -HUGE) + b"\n",
+    msgspec.json.encode(record("p")).replace(b'"problem":"p"', b'"problem":null') + b"\n",
+    msgspec.json.encode(record("p", error=RequestError(kind="in_band", status=HUGE))) + b"\n",
+)
+
+
+@pytest.mark.parametrize(
+    "line", DAMAGED, ids=[line[:24].decode(errors="replace") + f" {i}" for i, line in enumerate(DAMAGED)]
+)
+def test_a_line_that_is_no_row_is_set_aside_with_its_number_and_the_rest_is_read(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "records.jsonl"
-    path.write_bytes(b"{}\n")
-    with pytest.raises(RunError, match="line 1 is not a row"):
-        list(store.read_rows(path, RequestRecord))
+    path.write_bytes(msgspec.json.encode(record("a")) + b"\n" + line + msgspec.json.encode(record("c")) + b"\n")
+    asides: list[store.Aside] = []
+    assert [row.problem for row in store.read_rows(path, RequestRecord, aside=asides.append)] == ["a", "c"]
+    assert [(aside.path, aside.line) for aside in asides] == [(path, 2)]
+    assert f"{path}, line 2 (" in store.told(asides)
+    framed: list[store.Aside] = []
+    frame = store.read_frame(path, record_schema(optional=True), kind=RequestRecord, aside=framed.append)
+    assert frame["problem"].to_list() == ["a", "c"]
+    assert framed == asides
+
+
+def test_a_frame_of_rows_that_are_all_damaged_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b"{}\nx\n")
+    asides: list[store.Aside] = []
+    frame = store.read_frame(path, record_schema(), kind=RequestRecord, aside=asides.append)
+    assert (frame.height, [aside.line for aside in asides]) == (0, [1, 2])
+
+
+def test_many_lines_set_aside_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
+    asides = [store.Aside(path=tmp_path / "records.jsonl", line=line, reason="x") for line in range(1, 10)]
+    assert store.told(asides).startswith("9 rows cannot be read and are set aside: ")
+    assert store.told(asides).endswith("records.jsonl, lines 1, 2, 3, 4, 5 and 4 more (x)")
 
 
 def test_a_full_disk_keeps_the_rows_before_and_says_how_to_go_on(

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tts_compare.analysis.attempts import hosted_settings
+from tts_compare.analysis.barren import without_barren
 from tts_compare.analysis.claims import judge_claims
 from tts_compare.analysis.compare import pair_frame
 from tts_compare.analysis.cost import priced
@@ -31,7 +33,7 @@ from tts_compare.errors import RunError
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Outcomes with their prices, the rows they come of, and the cubes of them."""
+    """Outcomes with their prices (those not measured too), the rows they come of, and the cubes of them."""
 
     outcomes: pl.DataFrame
     measured: pl.DataFrame
@@ -46,13 +48,13 @@ def prepare(
 
     cuts: ``cuts.cut_frame`` of the records, made here from the timeline columns where it is not given.
     """
-    measured = measured_rows(records)
+    measured = measured_rows(records, hosted_settings(manifest))
     if measured.height == 0:
         raise RunError("the run holds no measured request: run it, or take it up with --resume")
     if cuts is None:
         cuts = _cuts(measured, grades)
     policy = (manifest.get("experiment") or {}).get("policy") or "any"
-    found = outcomes(records, grades, policy=str(policy), cuts=cuts)
+    found = outcomes(measured, grades, policy=str(policy), cuts=cuts)
     paid = priced(found, measured, manifest)
     return Prepared(outcomes=paid, measured=measured, cubes=cubes(paid), cuts=cuts)
 
@@ -85,6 +87,7 @@ def points(
     drawn = [_resample(cube, weights) for cube in ready.cubes]
     columns = [frontier_columns(cube, d) for cube, d in zip(ready.cubes, drawn, strict=True)]
     frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
+    frame = without_barren(frame, frame)
     spot = spot_frame(records, ready.cuts)
     return with_codes(frame, find_doubts(frame, records, spot, pl.DataFrame(schema=_NO_PAIRS), manifest))
 
@@ -114,6 +117,7 @@ def analyse(
     drawn = [_resample(cube, weights) for cube in ready.cubes]
     columns = [frontier_columns(cube, d) for cube, d in zip(ready.cubes, drawn, strict=True)]
     frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
+    frame = without_barren(frame, frame)
     own = [weights.of(_compared(cube)) for cube in ready.cubes]
     few = [weights.for_intervals(_compared(cube)) for cube in ready.cubes]
     spot = spot_frame(records, ready.cuts)
@@ -124,11 +128,13 @@ def analyse(
         points=frame,
         pairs=pairs,
         optimal=pl.concat([optimal_frame(c, d, choices(c, d, w)) for (c, d, _), w in zip(each, few, strict=True)]),
-        frontiers=pl.concat([frontier_rows(c, d, f) for (c, d, _), f in zip(each, columns, strict=True)]),
-        bands=pl.concat([band_rows(c, d) for c, d, _ in each]),
+        frontiers=without_barren(
+            pl.concat([frontier_rows(c, d, f) for (c, d, _), f in zip(each, columns, strict=True)]), frame
+        ),
+        bands=without_barren(pl.concat([band_rows(c, d) for c, d, _ in each]), frame),
         losslessness=losslessness_frame(records, grades, manifest),
         spot_checks=spot,
-        claims=judge_claims(ready.cubes, drawn, few, manifest),
+        claims=judge_claims(ready.cubes, few, manifest),
         slo=tuple(choose(c, d, frame, slo, w) for c, d, w in each) if slo else (),
         doubts=doubts,
         formulas=FORMULAS,

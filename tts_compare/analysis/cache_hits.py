@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt
 
 _SHARE = 0.5
@@ -27,10 +28,9 @@ def cache_hits(calls: pl.DataFrame, manifest: Mapping[str, Any]) -> list[Doubt]:
         told = _unexplained(figures) if figures else _large(share or 0.0, manifest, setting)
         if told:
             found.append(
-                Doubt(
-                    code="prefix_cache_hits",
-                    message=f"{told}: times to the first token are too good",
-                    advice="flush the cache before each point, or switch prefix caching off",
+                warn(
+                    "prefix_cache_hits",
+                    f"{told}: times to the first token are too good",
                     setting=setting,
                 )
             )

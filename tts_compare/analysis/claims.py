@@ -1,312 +1,222 @@
-"""The claims of arXiv:2509.19645, each tried on the user's own data: holds, does not hold, or cannot be told."""
+"""The claims of arXiv:2509.19645 as a table, each tested on the user's own data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tts_compare.analysis.compare import Pair, cube_pairs
+from tts_compare.analysis.claim_curves import accuracy_flattens
+from tts_compare.analysis.claim_ratios import (
+    larger_models_gain_more,
+    ranks_raise_cost,
+    ranks_speed_up_less,
+    speculation_lowers_latency,
+    speculation_saves_more,
+)
+from tts_compare.analysis.claim_residuals import cost_varies_more
+from tts_compare.analysis.compare import cube_pairs
 from tts_compare.analysis.cube import Cube
-from tts_compare.analysis.evidence import Evidence, pooled
-from tts_compare.analysis.frontier import Resampled
-from tts_compare.analysis.labels import point_label
-from tts_compare.analysis.optimal import MATERIAL, choices, count_targets
-from tts_compare.analysis.resampling import Estimate
-from tts_compare.analysis.schema import Claim, Verdict
+from tts_compare.analysis.evidence import Evidence
+from tts_compare.analysis.schema import Claim
+from tts_compare.analysis.tested import Cell, Tested, Untestable
+from tts_compare.analysis.ties import tokens_choose_wrongly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-TITLES: Mapping[str, str] = {
-    "a": "accuracy flattens with time while tokens keep growing",
-    "b": "speculation lowers latency",
-    "c": "tensor parallelism speeds up less than proportionally, and not at all for the small model",
-    "d": "speculation lowers the cost per token more than tensor parallelism does",
-    "e": "tensor parallelism raises the cost per token",
-    "f": "the compute-optimal setting is not the system-optimal one",
-    "g": "the cost per token under speculation varies more as the model grows",
-}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A claim and how it is tested.
+
+    letter, title: as reports name it. source: where the paper says it. measured: what the paper measured. tested: the
+    statistic and the side of the bound on which the claim holds. sentence: the figure in words, with ``{figure}`` for
+    it and its interval and ``{cell}`` for the part of the claim that decides. statistic: computes it. one_start:
+    whether one server start suffices.
+    """
+
+    letter: str
+    title: str
+    source: str
+    measured: str
+    tested: str
+    sentence: str
+    statistic: Callable[[Evidence], Tested | Untestable]
+    one_start: bool = False
+
+
+_PAPER = "arXiv:2509.19645"
+#: Every claim, in the order of reports. A new one is one more entry here.
+STATEMENTS: tuple[Statement, ...] = (
+    Statement(
+        letter="a",
+        title="accuracy flattens with time while tokens keep growing",
+        source=_PAPER,
+        measured="accuracy against mean latency over token budgets, by eye",
+        tested="accuracy per second at the last step of the budget less that over the steps before it, below 0",
+        sentence="a second more brings {figure} at the last step of the budget than at the steps before ({cell})",
+        statistic=accuracy_flattens,
+        one_start=True,
+    ),
+    Statement(
+        letter="b",
+        title="speculation lowers latency",
+        source=_PAPER,
+        measured="mean latency with and without n-gram speculation, one server start each",
+        tested="latency without / with speculation, above 1 in every model and budget",
+        sentence="latency without speculation over latency with it is {figure} for {cell}, where it is least certain",
+        statistic=speculation_lowers_latency,
+    ),
+    Statement(
+        letter="c",
+        title="tensor parallelism speeds up less than proportionally, and not at all for the small model",
+        source=_PAPER,
+        measured="mean latency on 1, 2 and 4 ranks, one server start each; 1.7x for the 14B model on 4 ranks",
+        tested="speed-up over one rank, below the number of ranks; for models of at most 2B parameters also below 1",
+        sentence="the speed-up is {figure} for {cell}, where it is least certain",
+        statistic=ranks_speed_up_less,
+    ),
+    Statement(
+        letter="d",
+        title="speculation lowers the cost per token more than tensor parallelism does",
+        source=_PAPER,
+        measured="devices x latency / tokens with speculation, and on 1, 2 and 4 ranks",
+        tested="saving of cost per token by speculation, above 1 and above that of every tensor parallelism",
+        sentence="the saving of cost per token is {figure} for {cell}, where it is least certain",
+        statistic=speculation_saves_more,
+    ),
+    Statement(
+        letter="e",
+        title="tensor parallelism raises the cost per token",
+        source=_PAPER,
+        measured="devices x latency / tokens on 1, 2 and 4 ranks",
+        tested="cost per token on several ranks / on one, above 1 in every model and budget",
+        sentence="cost per token on several ranks over one is {figure} for {cell}, where it is least certain",
+        statistic=ranks_raise_cost,
+    ),
+    Statement(
+        letter="f",
+        title="the compute-optimal setting is not the system-optimal one",
+        source=_PAPER,
+        measured="accuracy against tokens, and against latency and cost, over settings that take the same tokens",
+        tested="latency or cost of a token-cheapest point / that of one no less accurate, above 1.05 somewhere",
+        sentence="the largest that is certain: {cell} is {figure}",
+        statistic=tokens_choose_wrongly,
+    ),
+    Statement(
+        letter="g",
+        title="the cost per token under speculation varies more as the model grows",
+        source=_PAPER,
+        measured="cost per token over token budgets, with and without speculation, for the 14B model",
+        tested="variation of log cost per token around its trend over budgets, shared by rounds, with less without"
+        " speculation, above 0",
+        sentence="the variation over budgets with speculation less that without is {figure} for {cell}",
+        statistic=cost_varies_more,
+    ),
+    Statement(
+        letter="h",
+        title="speculation has more potential for larger models",
+        source=_PAPER,
+        measured="mean latency with and without speculation for models of several sizes, one server start each",
+        tested="speed-up by speculation of each larger model / that of the next smaller one, above 1",
+        sentence="the larger speed-up over the smaller is {figure} for {cell}, where it is least certain",
+        statistic=larger_models_gain_more,
+    ),
+)
+TITLES: Mapping[str, str] = {statement.letter: statement.title for statement in STATEMENTS}
 
 
 def judge_claims(
-    cubes: Sequence[Cube], drawn: Sequence[Resampled], weights: Sequence[Floats], manifest: Mapping[str, Any]
+    cubes: Sequence[Cube], weights: Sequence[Floats], manifest: Mapping[str, Any], *, only: str = ""
 ) -> tuple[Claim, ...]:
-    """All seven claims, on the cube (load and policy) with the most points."""
+    """Every claim, on the cube (load and policy) with the most compared points.
+
+    weights: for each cube, resamples of its compared problems. only: letters of the claims wanted, all where empty.
+    """
+    asked = [statement for statement in STATEMENTS if not only or statement.letter in only]
     usable = [i for i, cube in enumerate(cubes) if cube.compared.sum() >= 2]
     if not usable:
-        return tuple(_untold(letter, "no two points share two completed problems") for letter in TITLES)
-    best = max(usable, key=lambda i: (len(drawn[i].points), -i))
-    pairs = tuple(cube_pairs(cubes[best], manifest))
-    evidence = Evidence(cube=cubes[best], drawn=drawn[best], weights=weights[best], manifest=manifest, pairs=pairs)
-    return tuple(judge(evidence) for judge in _JUDGES)
+        return tuple(_untestable(s, "no two points share two measured problems") for s in asked)
+    best = max(usable, key=lambda i: (int(cubes[i].included.sum()), -i))
+    cube = cubes[best]
+    nothing = _nothing_to_compare(cube)
+    if nothing is not None:
+        return tuple(_untestable(s, nothing) for s in asked)
+    pairs = tuple(cube_pairs(cube, manifest))
+    evidence = Evidence(cube=cube, weights=weights[best], manifest=manifest, pairs=pairs)
+    return tuple(_judge(statement, evidence) for statement in asked)
 
 
-def _untold(letter: str, why: str) -> Claim:
-    return Claim(letter=letter, title=TITLES[letter], verdict="cannot be told", sentence=f"cannot be told: {why}")
+def _nothing_to_compare(cube: Cube) -> str | None:
+    """Why no claim can be made of a run: nothing in it was right, or everything was cut at its budget."""
+    points = np.flatnonzero(cube.included).tolist()
+    right = [cube.values(p, "correct") for p in points]
+    known = np.concatenate([values[np.isfinite(values)] for values in right]) if right else np.empty(0)
+    if known.size and not known.any():
+        return "no answer was right"
+    cut = [bool((cube.values(p, "tokens") >= cube.keys[p]["budget"] * cube.keys[p]["samples"]).all()) for p in points]
+    return "every answer was cut at its budget" if cut and all(cut) else None
 
 
-def _verdict(low: float, high: float, threshold: float) -> Verdict:
-    """Holds above the threshold, does not hold below it."""
-    if low > threshold:
-        return "holds"
-    return "does not hold" if high < threshold else "cannot be told"
-
-
-def _ratio_claim(evidence: Evidence, letter: str, pairs: Sequence[Pair], found: Estimate, sentence: str) -> Claim:
-    if math.isnan(found.value):
-        return _untold(letter, "a figure it needs is missing")
-    verdict = _verdict(found.lo, found.hi, 1.0)
-    points = [point for pair in pairs for point in (pair.a, pair.b)]
-    return Claim(
-        letter=letter,
-        title=TITLES[letter],
-        verdict=verdict,
-        sentence=f"{verdict}: {sentence} {found.value:.2f}x ({found.lo:.2f} to {found.hi:.2f})",
-        figure=found.value,
-        lo=found.lo,
-        hi=found.hi,
-        unit="x",
-        evidence=evidence.labels(pairs),
-        doubts=evidence.doubts(points),
-    )
-
-
-def _flattens(evidence: Evidence) -> Claim:
-    """(a) Accuracy per doubling of latency: over the last step of the budget less over the first; flat is below 0."""
-    curves = _curves(evidence)
-    if not curves:
-        return _untold("a", "it needs one setting at three budgets or more")
-    if not all((evidence.drawn.axes[axis] > 0).all() for axis in ("latency", "tokens")):
-        return _untold("a", "a latency or a length is missing")
-    accuracy, latency = evidence.drawn.accuracy, np.log2(evidence.drawn.axes["latency"])
-    tokens = np.log(evidence.drawn.axes["tokens"])
-    bends, growths = [], []
-    for first, second, before, last in curves:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            early = (accuracy[:, second] - accuracy[:, first]) / (latency[:, second] - latency[:, first])
-            late = (accuracy[:, last] - accuracy[:, before]) / (latency[:, last] - latency[:, before])
-        bends.append(late - early)
-        growths.append(tokens[:, last] - tokens[:, before])
-    bend, growth = np.mean(bends, axis=0), np.exp(np.mean(growths, axis=0))
-    if np.isnan(accuracy).any():
-        return _untold("a", "the answers are not graded")
-    if not np.isfinite(bend).all():
-        return _untold("a", "the latency of two budgets is the same: the largest budget cuts no response")
-    low, high = (float(v) for v in np.quantile(bend[1:], [0.025, 0.975]))
-    grown_low, grown_high = (float(v) for v in np.quantile(growth[1:], [0.025, 0.975]))
-    verdict = _verdict(-high, -low, 0.0)
-    if grown_high < 1.01:
-        verdict = "does not hold"
-    elif grown_low <= 1.0 and verdict == "holds":
+def _judge(statement: Statement, evidence: Evidence) -> Claim:
+    found = statement.statistic(evidence)
+    if isinstance(found, Untestable):
+        return _untestable(statement, found.why, evidence.doubts(found.points))
+    cell, verdict = found.deciding, found.verdict
+    figure = _figure(cell, found.unit)
+    lacking = None if statement.one_start else evidence.unconfirmed(found.points)
+    said = statement.sentence.format(figure=figure, cell=cell.label)
+    if lacking is not None:
         verdict = "cannot be told"
-    points = [evidence.drawn.points[c] for curve in curves for c in curve]
+        said = f"not confirmed: {said} {lacking}"
+    else:
+        said = f"{'not confirmed' if verdict == 'cannot be told' else verdict}: {said}"
+        if any(one.barred for one in found.cells):
+            said += "; a setting that would be favoured fails more often than the other"
+    if found.remark:
+        said += f"; {found.remark}"
     return Claim(
-        letter="a",
-        title=TITLES["a"],
+        letter=statement.letter,
+        title=statement.title,
         verdict=verdict,
-        sentence=(
-            f"{verdict}: a doubling of latency brings {100 * bend[0]:+.1f} points "
-            f"({100 * low:+.1f} to {100 * high:+.1f}) at the last budgets against the first, "
-            f"while tokens grow {growth[0]:.2f}x ({grown_low:.2f} to {grown_high:.2f}) at the last step"
-        ),
-        figure=100 * float(bend[0]),
-        lo=100 * low,
-        hi=100 * high,
-        unit="points per doubling of latency",
-        evidence=tuple(point_label(evidence.cube.keys[p]) for p in dict.fromkeys(points)),
-        doubts=evidence.doubts(points),
+        sentence=said,
+        figure=_known(cell.value),
+        lo=_known(cell.lo),
+        hi=_known(cell.hi),
+        unit=found.unit,
+        evidence=evidence.labels(found.points),
+        doubts=evidence.doubts(found.points),
+        source=statement.source,
+        measured=statement.measured,
+        tested=statement.tested,
     )
 
 
-def _curves(evidence: Evidence) -> list[tuple[int, int, int, int]]:
-    """First two and last two budgets (columns of the resamples) of every (setting, method, samples) with three."""
-    curves: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
-    for column, point in enumerate(evidence.drawn.points):
-        key = evidence.cube.keys[point]
-        name = (str(key["setting"]), str(key["method"]), int(key["samples"]))
-        curves.setdefault(name, []).append((int(key["budget"]), column))
-    ordered = [[column for _, column in sorted(curve)] for curve in curves.values() if len(curve) >= 3]
-    return [(own[0], own[1], own[-2], own[-1]) for own in ordered]
-
-
-def _speculation_latency(evidence: Evidence) -> Claim:
-    """(b) Latency without drafts over latency with them, the geometric mean over all pairs."""
-    pairs = _drafting(evidence)
-    if not pairs:
-        return _untold("b", "no setting was run with and without speculation")
-    found = pooled(evidence, [(pairs, 1.0)], 0)
-    return _ratio_claim(evidence, "b", pairs, found, "latency without speculation over latency with it is")
-
-
-def _drafting(evidence: Evidence) -> list[Pair]:
-    pairs = evidence.along("speculation")
-    return [p for p in pairs if (evidence.facts(p.a).get("speculation") or {}).get("kind", "none") == "none"]
-
-
-def _tensor_parallel_latency(evidence: Evidence) -> Claim:
-    """(c) Speed-up over ranks gained below 1 for all models, and speed-up below 1 for the smallest model."""
-    pairs = evidence.along("tensor_parallel")
-    if not pairs:
-        return _untold("c", "no setting was run at two degrees of tensor parallelism")
-    gained = math.exp(
-        float(
-            np.mean(
-                [
-                    math.log(evidence.facts(p.b)["tensor_parallel"] / evidence.facts(p.a)["tensor_parallel"])
-                    for p in pairs
-                ]
-            )
-        )
-    )
-    speedup = pooled(evidence, [(pairs, 1.0)], 0)
-    if math.isnan(speedup.value):
-        return _untold("c", "a latency is missing")
-    models = dict.fromkeys(evidence.model(p.a) for p in pairs)
-    small = min(models, key=lambda m: (math.isnan(evidence.parameters(m)), evidence.parameters(m), m))
-    own = [p for p in pairs if evidence.model(p.a) == small]
-    smallest = pooled(evidence, [(own, 1.0)], 0)
-    first = _verdict(-speedup.hi, -speedup.lo, -gained)
-    second = _verdict(-smallest.hi, -smallest.lo, -1.0)
-    verdict = _both(first, second)
+def _untestable(statement: Statement, why: str, doubts: tuple[str, ...] = ()) -> Claim:
     return Claim(
-        letter="c",
-        title=TITLES["c"],
-        verdict=verdict,
-        sentence=(
-            f"{verdict}: {gained:.3g} times the ranks speed up {speedup.value:.2f}x "
-            f"({speedup.lo:.2f} to {speedup.hi:.2f}), less than proportionally: {first}; "
-            f"the smallest model, {small}, {smallest.value:.2f}x "
-            f"({smallest.lo:.2f} to {smallest.hi:.2f}), below 1: {second}"
-        ),
-        figure=speedup.value / gained,
-        lo=speedup.lo / gained,
-        hi=speedup.hi / gained,
-        unit="speed-up per rank",
-        evidence=evidence.labels(pairs),
-        doubts=evidence.doubts([point for pair in pairs for point in (pair.a, pair.b)]),
+        letter=statement.letter,
+        title=statement.title,
+        verdict="cannot be told",
+        sentence=f"not testable: {why}",
+        doubts=doubts,
+        source=statement.source,
+        measured=statement.measured,
+        tested=statement.tested,
     )
 
 
-def _both(first: Verdict, second: Verdict) -> Verdict:
-    if first == second == "holds":
-        return "holds"
-    return "does not hold" if "does not hold" in (first, second) else "cannot be told"
+def _figure(cell: Cell, unit: str) -> str:
+    if unit == "x":
+        shown = f"{cell.value:.2f}x"
+        return shown if math.isnan(cell.lo) or math.isnan(cell.hi) else f"{shown} ({cell.lo:.2f} to {cell.hi:.2f})"
+    return f"{cell.value:+.3g} {unit} ({cell.lo:+.3g} to {cell.hi:+.3g})"
 
 
-def _speculation_against_parallelism(evidence: Evidence) -> Claim:
-    """(d) Saving of cost per token by speculation over that by tensor parallelism; above 1 it holds."""
-    drafts, ranks = _drafting(evidence), evidence.along("tensor_parallel")
-    if not drafts or not ranks:
-        return _untold("d", "it needs pairs with and without speculation, and at two degrees of tensor parallelism")
-    found = pooled(evidence, [(drafts, 1.0), (ranks, -1.0)], 2)
-    saved = "the saving of cost per token by speculation over that by tensor parallelism is"
-    return _ratio_claim(evidence, "d", [*drafts, *ranks], found, saved)
-
-
-def _parallelism_cost(evidence: Evidence) -> Claim:
-    """(e) Cost per token at more ranks over that at fewer."""
-    pairs = evidence.along("tensor_parallel")
-    if not pairs:
-        return _untold("e", "no setting was run at two degrees of tensor parallelism")
-    rise = pooled(evidence, [(pairs, -1.0)], 2)
-    return _ratio_claim(evidence, "e", pairs, rise, "cost per token at more ranks over fewer is")
-
-
-def _compute_against_system(evidence: Evidence) -> Claim:
-    """(f) At some accuracy, the token-cheapest takes over 5 % more latency or bill than the cheapest there.
-
-    The intervals are Bonferroni-corrected for the targets and the two figures looked at.
-    """
-    targets = count_targets(evidence.drawn)
-    if not targets or len(evidence.drawn.points) < 2:
-        return _untold("f", "it needs two points or more")
-    found = choices(evidence.cube, evidence.drawn, evidence.weights, confidence=1.0 - 0.05 / (2 * targets))
-    tried = [(c, "latency", c.latency) for c in found] + [(c, "cost", c.cost) for c in found if c.cost is not None]
-    tried = [entry for entry in tried if not math.isnan(entry[2].value)]
-    if not tried:
-        return _untold("f", "latency and cost are missing")
-    choice, figure, worst = max(tried, key=lambda entry: (entry[2].lo, entry[2].value))
-    verdict = _verdict(worst.lo, max(entry[2].hi for entry in tried), MATERIAL)
-    name = " = ".join(point_label(evidence.cube.keys[evidence.drawn.points[c]]) for c in choice.by_tokens[:3])
-    columns = [*choice.by_tokens, choice.by_latency, *(() if choice.by_cost is None else (choice.by_cost,))]
-    points = [evidence.drawn.points[c] for c in dict.fromkeys(columns)]
-    return Claim(
-        letter="f",
-        title=TITLES["f"],
-        verdict=verdict,
-        sentence=(
-            f"{verdict}: at an accuracy of {100 * choice.target:.1f} %, choosing by tokens ({name}) takes "
-            f"{worst.value:.2f}x ({worst.lo:.2f} to {worst.hi:.2f}) the least {figure}"
-        ),
-        figure=worst.value,
-        lo=worst.lo,
-        hi=worst.hi,
-        unit="x",
-        evidence=tuple(point_label(evidence.cube.keys[p]) for p in points),
-        doubts=evidence.doubts(points),
-    )
-
-
-def _variation_with_size(evidence: Evidence) -> Claim:
-    """(g) Standard deviation over problems of log cost per token under speculation: largest model over smallest."""
-    drafting: dict[str, list[int]] = {}
-    for point in evidence.drawn.points:
-        if (evidence.facts(point).get("speculation") or {}).get("kind", "none") != "none":
-            drafting.setdefault(evidence.model(point), []).append(point)
-    sized = sorted(
-        (evidence.parameters(model), model) for model in drafting if not math.isnan(evidence.parameters(model))
-    )
-    if len(sized) < 2:
-        return _untold("g", "it needs speculation on two models of known size")
-    (_, small), (_, large) = sized[0], sized[-1]
-    ratio = _spread(evidence, drafting[large]) / _spread(evidence, drafting[small])
-    if not np.isfinite(ratio[0]):
-        return _untold("g", "the cost per token does not vary at all")
-    low, high = (float(v) for v in np.nanquantile(ratio[1:], [0.025, 0.975]))
-    verdict = _verdict(low, high, 1.0)
-    points = [*drafting[small], *drafting[large]]
-    return Claim(
-        letter="g",
-        title=TITLES["g"],
-        verdict=verdict,
-        sentence=(
-            f"{verdict}: over problems, the spread of log cost per token under speculation is {ratio[0]:.2f}x "
-            f"({low:.2f} to {high:.2f}) as large for {large} as for {small}"
-        ),
-        figure=float(ratio[0]),
-        lo=low,
-        hi=high,
-        unit="x",
-        evidence=tuple(point_label(evidence.cube.keys[p]) for p in points),
-        doubts=evidence.doubts(points),
-    )
-
-
-def _spread(evidence: Evidence, points: Sequence[int]) -> Floats:
-    """(1 + resamples,): the mean over points of the standard deviation of log cost per token over problems."""
-    found = np.zeros(evidence.weights.shape[0] + 1)
-    weights = np.vstack((np.ones(evidence.weights.shape[1]), evidence.weights)) / evidence.weights.shape[1]
-    for point in points:
-        request, tokens = (evidence.cube.values(point, f).mean(axis=0) for f in ("request_s", "tokens"))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            log_cost = np.log(request / tokens)
-        centred = log_cost - log_cost.mean()
-        moments = weights @ np.stack((centred, centred**2)).T
-        found += np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0.0)) / len(points)
-    return found
-
-
-_JUDGES: tuple[Callable[[Evidence], Claim], ...] = (
-    _flattens,
-    _speculation_latency,
-    _tensor_parallel_latency,
-    _speculation_against_parallelism,
-    _parallelism_cost,
-    _compute_against_system,
-    _variation_with_size,
-)
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,8 +1,7 @@
-"""Comparisons of settings that differ in one thing only, paired by problem."""
+"""Comparisons of settings that differ in one thing only, paired by problem: who is compared, and what is said of it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from tts_compare.analysis.accuracy import AccuracyDifference, Correct, accuracy_difference
 from tts_compare.analysis.cube import Cube
-from tts_compare.analysis.intervals import holm, paired_difference, paired_p, required_problems
+from tts_compare.analysis.failures import Decision, decide
+from tts_compare.analysis.families import LEVEL, Question, step_down
 from tts_compare.analysis.points import Weights
-from tts_compare.analysis.resampling import Estimate, Term, log_contrasts
+from tts_compare.analysis.ratios import Duel, Ratios, find_ratios
 from tts_compare.analysis.schema import PAIR_COLUMNS
-from tts_compare.analysis.verdicts import LEVEL, accuracy_verdict, ratio_verdict
+from tts_compare.analysis.verdicts import accuracy_verdict, ratio_verdict
+from tts_compare.analysis.withheld import ONE_START, TOLERATED_SAMPLES, Withheld, withhold
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,17 +40,26 @@ SETTING_AXES: Mapping[str, bool] = {
     "device": True,
     "replica": True,
 }
-ONE_START = "one_server_start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two points of one cube that differ along ``axis``; a is the plainer of the two."""
+    """Two points of one cube that differ along ``axis``; a is the plainer of the two.
+
+    mask: the problems both measured, in every repeat. planned: those both should have measured, None for the same.
+    died: whether a server of either setting died.
+    """
 
     axis: str
     a: int
     b: int
     mask: NDArray[np.bool_]
+    planned: NDArray[np.bool_] | None = None
+    died: bool = False
+
+    def duel(self, cube: Cube) -> Duel:
+        """The pair on the cube it is of."""
+        return Duel(cube=cube, a=self.a, b=self.b, mask=self.mask)
 
 
 def difference_axis(a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
@@ -101,7 +112,24 @@ def cube_pairs(cube: Cube, manifest: Mapping[str, Any]) -> list[Pair]:
     ]
     for works in by_setting.values():
         found += [("method", works[a], works[b]) for a, b in _method_pairs(list(works))]
-    return [Pair(axis=axis, a=a, b=b, mask=_mask(cube, a, b)) for axis, a, b in found]
+    dead = {str(death.get("setting")) for death in manifest.get("deaths") or ()}
+    return [
+        Pair(
+            axis=axis,
+            a=a,
+            b=b,
+            mask=cube.own_mask(a, b),
+            planned=planned_in_rounds(cube, a, b),
+            died=not dead.isdisjoint({cube.keys[a]["setting"], cube.keys[b]["setting"]}),
+        )
+        for axis, a, b in found
+    ]
+
+
+def planned_in_rounds(cube: Cube, a: int, b: int) -> NDArray[np.bool_]:
+    """The problems of the rounds that both measured: a round one side did not measure takes no part."""
+    first, second = (cube.rounds[cube.sent[point].any(axis=0)] for point in (a, b))
+    return np.isin(cube.rounds, first) & np.isin(cube.rounds, second)
 
 
 def _method_pairs(works: Sequence[tuple[str, int, int]]) -> Iterator[tuple[tuple[str, int, int], tuple[str, int, int]]]:
@@ -115,34 +143,111 @@ def _method_pairs(works: Sequence[tuple[str, int, int]]) -> Iterator[tuple[tuple
         yield from ((smallest[m], largest[m]) for m in largest if smallest[m] != largest[m])
 
 
-def _mask(cube: Cube, a: int, b: int) -> NDArray[np.bool_]:
-    """The problems completed everywhere, or by these two where one of them is left out of the frontiers."""
-    return cube.compared if cube.included[a] and cube.included[b] else cube.own_mask(a, b)
-
-
 def pair_frame(cubes: Sequence[Cube], manifest: Mapping[str, Any], weights: Weights) -> pl.DataFrame:
-    """PAIR_COLUMNS of every comparison of a run; p values are Holm-corrected within each axis and figure."""
+    """PAIR_COLUMNS of every comparison of a run, corrected for their number (``families.step_down``)."""
     return pair_rows([(cube, cube_pairs(cube, manifest)) for cube in cubes], weights)
 
 
 def pair_rows(pairs: Sequence[tuple[Cube, Sequence[Pair]]], weights: Weights) -> pl.DataFrame:
     """PAIR_COLUMNS of the pairs given, in their order."""
-    rows: list[dict[str, Any]] = []
-    estimates: list[tuple[Estimate, Estimate, Estimate, float]] = []
+    return _frame(judge_pairs(pairs, weights))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """One comparison before its P values are corrected."""
+
+    pair: Pair
+    cube: Cube
+    ratios: Ratios
+    accuracy: AccuracyDifference
+    withheld: Withheld | None
+    latency: Decision
+    cost: Decision
+
+
+def judge_pairs(pairs: Sequence[tuple[Cube, Sequence[Pair]]], weights: Weights) -> list[dict[str, Any]]:
+    """Rows of PAIR_COLUMNS: every pair's figures and, corrected over the family of its axis, its verdicts."""
+    judged: list[_Judged] = []
     for cube, own in pairs:
-        rows += [_accuracy_row(cube, pair) for pair in own]
-        estimates += _ratios(cube, own, weights)
-    _finish(rows, estimates)
-    return _frame(rows)
+        found = find_ratios([pair.duel(cube) for pair in own], weights)
+        judged += [_judge(cube, pair, ratios) for pair, ratios in zip(own, found, strict=True)]
+    corrected = {
+        "accuracy": _corrected(judged, [one.accuracy.p for one in judged]),
+        "latency": _corrected(judged, [None if one.withheld else one.latency.p for one in judged]),
+        "cost": _corrected(judged, [None if one.withheld else one.cost.p for one in judged]),
+    }
+    return [_row(one, {name: p[i] for name, p in corrected.items()}) for i, one in enumerate(judged)]
 
 
-def _accuracy_row(cube: Cube, pair: Pair) -> dict[str, Any]:
-    a, b = (cube.values(point, "correct", pair.mask).mean(axis=0) for point in (pair.a, pair.b))
-    both = np.concatenate((a, b))
-    single = cube.outcomes[[pair.a, pair.b]].max() == 1 and bool(np.isin(both, (0.0, 1.0)).all())
-    known = bool(np.isfinite(both).all()) and a.size > 0
-    difference, low, high = paired_difference(a, b, single=single) if known else (np.nan,) * 3
+def _judge(cube: Cube, pair: Pair, ratios: Ratios) -> _Judged:
+    planned = pair.mask if pair.planned is None else pair.planned
+    sides = [correct_of(cube, point, planned) for point in (pair.a, pair.b)]
+    outcomes = np.concatenate([side.values[np.isfinite(side.values)] for side in sides])
+    single = cube.outcomes[[pair.a, pair.b]].max() == 1 and bool(np.isin(outcomes, (0.0, 1.0)).all())
+    duel = pair.duel(cube)
+    return _Judged(
+        pair=pair,
+        cube=cube,
+        ratios=ratios,
+        accuracy=accuracy_difference(*sides, single=single, rounds=cube.rounds[planned], died=pair.died),
+        withheld=withhold(duel, ratios, max(missing_share(cube, point, planned) for point in (pair.a, pair.b))),
+        latency=_favourable(duel, decide(ratios.latency_answered, ratios.latency, ratios.failures)),
+        cost=_favourable(duel, decide(ratios.cost_answered, ratios.cost, ratios.failures)),
+    )
+
+
+def correct_of(cube: Cube, point: int, mask: NDArray[np.bool_]) -> Correct:
+    """A point's accuracy on each problem of a mask; a problem not measured in every repeat is unknown."""
+    measured = cube.own_mask(point)[mask]
+    started = cube.sent[point].any(axis=1)
+    ungraded = cube.ungraded[point][started][:, mask].mean(axis=0)
+    with np.errstate(invalid="ignore"):
+        values = np.where(measured, cube.values(point, "correct", mask).mean(axis=0), np.nan)
+    return Correct(values=values, unknown=np.where(measured, ungraded, 1.0))
+
+
+def missing_share(cube: Cube, point: int, planned: NDArray[np.bool_]) -> float:
+    """Share of the planned problems that a point did not measure in every repeat of it."""
+    return float(1.0 - cube.own_mask(point)[planned].mean()) if planned.any() else 1.0
+
+
+def _favourable(duel: Duel, decision: Decision) -> Decision:
+    """No decision in favour of a vote too many of whose samples failed: a vote of the rest is another method."""
+    if decision.better is None:
+        return decision
+    point, cube = duel.a if decision.better == "a" else duel.b, duel.cube
+    if cube.keys[point]["samples"] == 1:
+        return decision
+    lost = cube.failed_samples[point][cube.sent[point].any(axis=1)][:, duel.mask]
+    return Decision(p=1.0) if lost.size and lost.mean() > TOLERATED_SAMPLES else decision
+
+
+def _corrected(judged: Sequence[_Judged], p_values: Sequence[float | None]) -> list[float | None]:
+    """P values corrected within each axis: speculation, parallelism and engine are questions of their own."""
+    families: dict[str, list[int]] = {}
+    for i, one in enumerate(judged):
+        families.setdefault(one.pair.axis, []).append(i)
+    adjusted: list[float | None] = [None] * len(judged)
+    for members in families.values():
+        questions = [_question(judged[i], p_values[i]) for i in members]
+        for i, p in zip(members, step_down(questions), strict=True):
+            adjusted[i] = p
+    return adjusted
+
+
+def _question(one: _Judged, p: float | None) -> Question:
+    sides = [one.cube.keys[point] for point in (one.pair.a, one.pair.b)]
+    named = tuple(side[name] for side in sides for name in ("setting", "method", "samples"))
+    size = max(float(side["budget"]) for side in sides)
+    return Question(chain=(one.cube.load, one.cube.policy, *named), size=size, p=p)
+
+
+def _row(one: _Judged, corrected: Mapping[str, float | None]) -> dict[str, Any]:
+    cube, pair, ratios, accuracy = one.cube, one.pair, one.ratios, one.accuracy
     first, second = cube.keys[pair.a], cube.keys[pair.b]
+    decided = corrected["accuracy"] is not None and corrected["accuracy"] < LEVEL
+    n = int(pair.mask.sum())
     return {
         "axis": pair.axis,
         "a": first["setting"],
@@ -151,98 +256,68 @@ def _accuracy_row(cube: Cube, pair: Pair) -> dict[str, Any]:
         **{f"b_{name}": second[name] for name in ("method", "budget", "samples")},
         "load": cube.load,
         "policy": cube.policy,
-        "n": int(pair.mask.sum()),
-        "accuracy_diff": difference,
-        "accuracy_diff_lo": low,
-        "accuracy_diff_hi": high,
-        "accuracy_p": paired_p(a, b, single=single) if known else None,
-        "required_n": required_problems(a, b, single=single) if known else None,
+        "n": n,
+        "accuracy_diff": accuracy.value,
+        "accuracy_diff_lo": accuracy.lo,
+        "accuracy_diff_hi": accuracy.hi,
+        "accuracy_p": accuracy.p,
+        "accuracy_p_holm": corrected["accuracy"],
+        **_ratio_columns(one, corrected),
+        "required_n": None if decided else accuracy.required,
+        "starts": ratios.latency.starts,
+        "rounds": ratios.latency.rounds,
+        "accuracy_verdict": accuracy_verdict(accuracy, corrected["accuracy"]),
+        "latency_verdict": ratio_verdict(
+            ratios, "latency", one.latency, corrected["latency"], withheld=one.withheld, problems=n
+        ),
+        "cost_verdict": ratio_verdict(ratios, "cost", one.cost, corrected["cost"], withheld=one.withheld, problems=n),
+        "doubts": _codes(one),
     }
 
 
-def _ratios(cube: Cube, pairs: Sequence[Pair], weights: Weights) -> list[tuple[Estimate, Estimate, Estimate, float]]:
-    """Latency, bill, cost per token and length of a over b, the last without an interval, in the order of the pairs."""
-    by_mask: dict[bytes, list[int]] = {}
-    for i, pair in enumerate(pairs):
-        by_mask.setdefault(pair.mask.tobytes(), []).append(i)
-    found: dict[int, tuple[Estimate, Estimate, Estimate, float]] = {}
-    for group in by_mask.values():
-        contrasts = [terms for i in group for terms in ratio_terms(cube, pairs[i])]
-        results = log_contrasts(contrasts, weights.for_intervals(max(1, int(pairs[group[0]].mask.sum()))))
-        for at, i in enumerate(group):
-            latency, bill, cost = results[3 * at : 3 * at + 3]
-            found[i] = (latency, bill, cost, _length_ratio(cube, pairs[i]))
-    return [found[i] for i in range(len(pairs))]
+def _ratio_columns(one: _Judged, corrected: Mapping[str, float | None]) -> dict[str, Any]:
+    ratios, failures = one.ratios, one.ratios.failures
+    estimates = {
+        "latency_ratio": ratios.latency,
+        "latency_ratio_answered": ratios.latency_answered,
+        "cost_ratio": ratios.cost,
+        "cost_ratio_answered": ratios.cost_answered,
+        "paper_cost_ratio": ratios.paper_cost,
+    }
+    columns: dict[str, Any] = {}
+    for name, estimate in estimates.items():
+        columns |= {name: estimate.value, f"{name}_lo": estimate.lo, f"{name}_hi": estimate.hi}
+    return columns | {
+        "latency_p": one.latency.p,
+        "latency_p_holm": corrected["latency"],
+        "cost_p": one.cost.p,
+        "cost_p_holm": corrected["cost"],
+        "latency_ratio_typical": ratios.typical,
+        "length_ratio": ratios.length,
+        "speed_ratio": ratios.speed,
+        "a_failed_share": failures.a_share,
+        "b_failed_share": failures.b_share,
+        "only_a_failed": failures.only_a,
+        "only_b_failed": failures.only_b,
+    }
 
 
-def ratio_terms(cube: Cube, pair: Pair) -> tuple[list[Term], ...]:
-    """The contrasts of a pair; cost per token counts the devices on both sides."""
-
-    def side(point: int, sign: float, figure: str, times: float = 1.0) -> Term:
-        values = cube.values(point, figure, pair.mask) * times
-        return Term(values=values, sign=sign, setting=str(cube.keys[point]["setting"]))
-
-    def ratio(figure: str) -> list[Term]:
-        return [side(pair.a, 1, figure), side(pair.b, -1, figure)]
-
-    cost = [
-        side(pair.a, 1, "request_s", cube.devices(pair.a)),
-        side(pair.a, -1, "tokens"),
-        side(pair.b, -1, "request_s", cube.devices(pair.b)),
-        side(pair.b, 1, "tokens"),
-    ]
-    return (ratio("latency_s"), ratio("bill_gpu_s"), cost)
-
-
-def _length_ratio(cube: Cube, pair: Pair) -> float:
-    a, b = (cube.values(point, "tokens", pair.mask) for point in (pair.a, pair.b))
-    return float(a.mean() / b.mean()) if a.size and b.size and b.mean() > 0 else math.nan
-
-
-def _finish(rows: list[dict[str, Any]], estimates: Sequence[tuple[Estimate, Estimate, Estimate, float]]) -> None:
-    """Correct the p values over the family and say each comparison in words."""
-    axes = [str(row["axis"]) for row in rows]
-    accuracy = _holm_by(axes, [row["accuracy_p"] for row in rows])
-    latency = _holm_by(axes, [found[0].p for found in estimates])
-    cost = _holm_by(axes, [found[1].p for found in estimates])
-    for i, (row, (fast, cheap, paper, length)) in enumerate(zip(rows, estimates, strict=True)):
-        for name, ratio, adjusted in (("latency", fast, latency[i]), ("cost", cheap, cost[i])):
-            row |= {f"{name}_ratio": ratio.value, f"{name}_ratio_lo": ratio.lo, f"{name}_ratio_hi": ratio.hi}
-            row |= {f"{name}_p": ratio.p, f"{name}_p_holm": adjusted}
-        row |= {
-            "accuracy_p_holm": accuracy[i],
-            "paper_cost_ratio": paper.value,
-            "paper_cost_ratio_lo": paper.lo,
-            "paper_cost_ratio_hi": paper.hi,
-            "length_ratio": length,
-            "speed_ratio": fast.value / length,
-            "doubts": [ONE_START] if fast.starts < 2 else [],
-        }
-        limits = (row["accuracy_diff_lo"], row["accuracy_diff_hi"])
-        n = row["n"]
-        row["accuracy_verdict"] = accuracy_verdict(
-            row["accuracy_diff"], limits, accuracy[i], problems=n, needed=row["required_n"]
-        )
-        adjusted = accuracy[i]
-        if adjusted is not None and adjusted < LEVEL:
-            row["required_n"] = None
-        row["latency_verdict"] = ratio_verdict(fast, latency[i], problems=n, better="faster", worse="slower")
-        row["cost_verdict"] = ratio_verdict(cheap, cost[i], problems=n, better="cheaper", worse="dearer")
-
-
-def _holm_by(axes: Sequence[str], p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's adjustment within each axis: speculation, parallelism and engine are questions of their own."""
-    adjusted: list[float | None] = [None] * len(p_values)
-    for axis in dict.fromkeys(axes):
-        own = [i for i, name in enumerate(axes) if name == axis]
-        for i, p in zip(own, holm([p_values[i] for i in own]), strict=True):
-            adjusted[i] = p
-    return adjusted
+def _codes(one: _Judged) -> list[str]:
+    """Codes of the warnings that stand beside a pair."""
+    found = [one.withheld.code] if one.withheld else []
+    if one.ratios.latency.starts < 2 and ONE_START not in found:
+        found.append(ONE_START)
+    if one.cube.load != "c1" and one.ratios.failures.uneven:
+        found.append("failures_lighten_load")
+    if one.accuracy.bounded:
+        found.append("ungraded")
+    return found
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     words = ("axis", "a", "b", "a_method", "b_method", "load", "policy")
-    whole = ("a_budget", "b_budget", "a_samples", "b_samples", "n", "required_n")
+    counts = ("n", "required_n", "starts", "rounds", "only_a_failed", "only_b_failed")
+    whole = ("a_budget", "b_budget", "a_samples", "b_samples", *counts)
     schema: dict[str, Any] = {}
     for name in PAIR_COLUMNS:
         if name in words or name.endswith("_verdict"):

@@ -2,48 +2,79 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
+from tts_compare.analysis.attempts import hosted_settings
 from tts_compare.analysis.samples import occupancy, walls
 
 _POINT_WORK = ("setting", "method", "record_budget", "load")
 
 
 def priced(outcomes: pl.DataFrame, measured: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:
-    """Outcomes with ``devices``, ``wall_s``, ``bill_gpu_s``, ``usd`` and ``flops``.
+    """Outcomes with ``devices``, ``wall_s``, ``bill_gpu_s``, ``least_gpu_s``, ``usd``, ``flops``, and what a failed one
+    is charged at most (``cap_*``).
 
-    measured: ``samples.measured_rows`` of the records. bill_gpu_s of a measured outcome is its share of devices x
-    wall time, by the seconds its problem's requests held the server; of a derived outcome devices x the seconds it
-    would hold the server alone, at concurrency 1, else null.
+    measured: ``samples.measured_rows`` of the records. bill_gpu_s of a
+    measured outcome is its share of devices x wall time, by the seconds its problem's requests held the server; of a
+    derived outcome, and of a vote of fewer samples than were sent, devices x the most seconds it would hold the server
+    alone, at concurrency 1, else null. least_gpu_s: the least, where that differs.
     """
-    wall = walls(measured)
-    held = occupancy(measured).join(wall, on=[*_POINT_WORK, "repeat"], how="left", maintain_order="left")
+    start = ("repeat", "round")
+    held = occupancy(measured).join(walls(measured), on=[*_POINT_WORK, *start], how="left", maintain_order="left")
     held = held.with_columns(
-        problem_wall_s=pl.col("wall_s") * pl.col("occupied_s") / pl.col("occupied_s").sum().over(*_POINT_WORK, "repeat")
+        problem_wall_s=pl.col("wall_s") * pl.col("occupied_s") / pl.col("occupied_s").sum().over(*_POINT_WORK, *start)
     ).drop("occupied_s")
-    cell = ["setting", "method", "budget", "load", "samples", "policy", "problem", "repeat"]
+    cell = ["setting", "method", "budget", "load", "samples", "policy", "problem", *start]
     devices = pl.col("devices").cast(pl.Float64)
-    measured_bill = devices * pl.col("problem_wall_s") * pl.col("work_share") / pl.len().over(cell)
-    return (
-        outcomes.join(held, on=[*_POINT_WORK, "problem", "repeat"], how="left", maintain_order="left")
+    whole = (pl.col("provenance") == "measured") & (pl.col("work_share") == 1.0)
+    is_measured = pl.col("ending") != "not_measured"
+    measured_bill = pl.when(is_measured).then(devices * pl.col("problem_wall_s") / is_measured.sum().over(cell))
+    is_part = pl.col("work_share") < 1.0
+    least = (
+        pl.when(pl.col("provenance") == "measured")
+        .then(measured_bill * pl.col("work_share"))
+        .otherwise(devices * pl.col("least_s"))
+    )
+    alone = pl.col("load") == "c1"
+    found = (
+        outcomes.join(held, on=[*_POINT_WORK, "problem", *start], how="left", maintain_order="left")
         .join(_setting_figures(manifest), on="setting", how="left")
         .with_columns(
-            bill_gpu_s=pl.when(pl.col("provenance") == "measured")
-            .then(measured_bill)
-            .when(pl.col("load") == "c1")
-            .then(devices * pl.col("held_s"))
+            least_gpu_s=pl.when(is_part & alone).then(least),
+            bill_gpu_s=pl.when(whole).then(measured_bill).when(alone).then(devices * pl.col("held_s")),
         )
-        .with_columns(usd=_usd(), flops=_flops())
-        .drop("problem_wall_s")
+        .with_columns(
+            bill_gpu_s=pl.when(pl.col("bill_gpu_s").is_not_null()).then(pl.max_horizontal("bill_gpu_s", "least_gpu_s"))
+        )
     )
+    return found.with_columns(usd=_usd(), flops=_flops()).with_columns(**_caps()).drop("problem_wall_s")
+
+
+def _caps() -> dict[str, pl.Expr]:
+    """What a failed outcome is charged where no setting answered its problem: the time limit, and the whole budget."""
+    tokens = (pl.col("budget") * pl.col("samples")).cast(pl.Float64)
+    bill = pl.col("devices") * pl.col("total_s")
+    hosted = tokens * pl.col("price_output") / 1e6
+    flops = 2.0 * pl.col("parameters") * tokens + pl.col("attention_flops") * tokens * pl.col("budget") / 2.0
+    return {
+        "cap_latency_s": pl.col("total_s"),
+        "cap_request_s": pl.col("total_s"),
+        "cap_tokens": tokens,
+        "cap_bill_gpu_s": bill,
+        "cap_usd": pl.coalesce(hosted, bill / 3600.0 * pl.col("gpu_hour_usd")),
+        "cap_flops": flops,
+    }
 
 
 def _setting_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
     """One row a setting: devices, prices and the sizes of its model; null where the manifest does not say."""
-    hourly = (manifest.get("experiment") or {}).get("gpu_hour_usd")
+    experiment = manifest.get("experiment") or {}
+    hourly = experiment.get("gpu_hour_usd")
+    hosted = hosted_settings(manifest)
     models = manifest.get("models") or {}
     rows = []
     for setting, facts in (manifest.get("settings") or {}).items():
@@ -53,22 +84,37 @@ def _setting_figures(manifest: Mapping[str, Any]) -> pl.DataFrame:
         rows.append(
             {
                 "setting": setting,
+                "model": facts.get("model"),
+                "hosted": setting in hosted,
+                **_rules(facts, experiment),
                 "devices": facts.get("devices"),
                 "gpu_hour_usd": None if facts.get("devices") is None else facts.get("gpu_hour_usd", hourly),
                 "price_input": price.get("input"),
                 "price_output": price.get("output"),
                 "price_cached": price.get("cached") if price.get("cached") is not None else price.get("input"),
-                "parameters": model.get("parameters"),
+                # Runs of older versions say the parameters alone.
+                "parameters": model.get("active_parameters", model.get("parameters")),
                 "attention_flops": None if layers is None or width is None else 4.0 * layers * width,
             }
         )
     schema = {
-        "setting": pl.String,
+        **dict.fromkeys(("setting", "model", "limits"), pl.String),
+        "hosted": pl.Boolean,
+        "total_s": pl.Float64,
         "devices": pl.Int64,
         **dict.fromkeys(("gpu_hour_usd", "price_input", "price_output", "price_cached"), pl.Float64),
         **dict.fromkeys(("parameters", "attention_flops"), pl.Float64),
     }
     return pl.DataFrame(rows, schema=schema, strict=False)
+
+
+def _rules(facts: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """``total_s``, and the limits and retry rules a setting was measured under as one text, None where unknown."""
+    limits = facts.get("limits") or experiment.get("limits")
+    retry = facts.get("retry") or experiment.get("retry")
+    stated = {"limits": limits, "retry": retry} if limits else None
+    total_s = (limits or {}).get("total_s")
+    return {"limits": json.dumps(stated, sort_keys=True) if stated else None, "total_s": total_s}
 
 
 def _attention_width(model: Mapping[str, Any]) -> float | None:
@@ -80,12 +126,12 @@ def _attention_width(model: Mapping[str, Any]) -> float | None:
 
 
 def _usd() -> pl.Expr:
-    """A hosted price per million tokens where there is one, else the hourly price of the devices."""
-    cached = pl.col("cached_tokens").fill_null(0)
+    """A hosted price per million tokens of every attempt where there is one, else the hourly price of the devices."""
+    cached = pl.col("paid_cached").fill_null(0)
     hosted = (
-        (pl.col("prompt_tokens") - cached) * pl.col("price_input")
+        (pl.col("paid_prompt") - cached) * pl.col("price_input")
         + cached * pl.col("price_cached")
-        + pl.col("tokens") * pl.col("price_output")
+        + pl.col("paid_output") * pl.col("price_output")
     ) / 1e6
     return pl.coalesce(hosted, pl.col("bill_gpu_s") / 3600.0 * pl.col("gpu_hour_usd"))
 

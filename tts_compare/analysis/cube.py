@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from tts_compare.analysis.charges import CHARGED, charged
 from tts_compare.analysis.schema import POINT_KEY
 
 if TYPE_CHECKING:
@@ -18,39 +19,74 @@ if TYPE_CHECKING:
 
 #: Figures of a cell (point, repeat, problem): the mean over its samples.
 FIGURES = ("correct", "latency_s", "tokens", "request_s", "bill_gpu_s", "usd", "flops")
-#: A point that completed less than this share of the problems takes no part in frontiers, so as not to empty them.
-LEAST_COMPLETE = 0.8
+#: A point measured on less than this share of the problems takes no part in frontiers, so as not to empty them.
+LEAST_MEASURED = 0.8
+_FACTS = ("provenance", "devices", "model", "limits", "hosted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cube:
     """Cells of one (load, policy) group.
 
-    keys: each point's POINT_KEY, provenance and devices. figures: name -> (points, repeats, problems), nan if unknown.
-    sent, answered, complete: (points, repeats, problems): problems sent; of them those answered in every sample; of
-    them those graded too (where nothing at all is graded, latencies are compared without). repeats:
-    server starts of each point. compared: problems completed in every point in ``included``; outcomes: how many
-    outcomes a problem has at most (1: accuracies are plain shares).
+    keys: each point's POINT_KEY, provenance, devices, ``model``, ``limits`` (the limits and retry rules it was measured
+    under, as one text; None where unknown) and ``hosted``. rounds: (problems,), the round each problem belongs to,
+    as codes from 0 in the order of their numbers.
+
+    All other arrays are (points, repeats, problems). sent: the cell was measured: answered, ungraded or failed.
+    failed, ungraded, failed_samples: shares of the cell's outcomes that failed or that the grader could not judge, and
+    of their samples that failed (a vote of which one sample failed has not failed).
+    figures: name -> means over the cell's outcomes in which one that failed is charged (``charges.charged``); nan where
+    unknown. Of ``correct`` it is the mean over outcomes that were graded or failed (0), nan where there is none; so
+    the bounds of an accuracy are ``correct * (1 - ungraded)`` and that plus ``ungraded``.
+    answered: name -> means over the answered outcomes alone, nan where there is none. own: name -> means over all of
+    the cell's outcomes, each with what it took itself: what a failed one took is less than an answer would have.
+
+    repeats: (points,), server starts of each point in a round. outcomes: (points,), how many outcomes a problem has at
+    most (1: accuracies are plain shares). included: (points,), measured on LEAST_MEASURED of the problems. compared:
+    (problems,), measured in every repeat of every included point. answers: each point's answers one by one.
     """
 
     load: str
     policy: str
     keys: tuple[dict[str, Any], ...]
     problems: tuple[str, ...]
+    rounds: NDArray[np.int64]
     figures: dict[str, Floats]
+    answered: dict[str, Floats]
+    own: dict[str, Floats]
     sent: Flags
-    answered: Flags
-    complete: Flags
+    failed: Floats
+    ungraded: Floats
+    failed_samples: Floats
     repeats: NDArray[np.int64]
     outcomes: NDArray[np.int64]
     included: Flags
     compared: Flags
+    answers: tuple[Answers, ...]
 
-    def values(self, point: int, figure: str, mask: Flags | None = None) -> Floats:
-        """(repeats of the point, problems of the mask); the compared problems where no mask is given."""
+    def values(self, point: int, figure: str, mask: Flags | None = None, *, answered: bool = False) -> Floats:
+        """(repeats of the point, problems of the mask); the compared problems where no mask is given.
+
+        answered: means over the answered outcomes alone, in place of those in which failed ones are charged.
+        """
+        return self._cells((self.answered if answered else self.figures)[figure], point, mask)
+
+    def own_values(self, point: int, figure: str, mask: Flags | None = None) -> Floats:
+        """As ``values``, each outcome with its own figure, those that failed too."""
+        return self._cells(self.own[figure], point, mask)
+
+    def _cells(self, figure: Floats, point: int, mask: Flags | None) -> Floats:
         started = self.sent[point].any(axis=1)
-        cells: Floats = self.figures[figure][point][started]
+        cells: Floats = figure[point][started]
         return cells[:, self.compared if mask is None else mask]
+
+    def accuracy(self, point: int, mask: Flags | None = None) -> Floats:
+        """As ``values`` of ``correct``, ungraded outcomes as wrong; nan where nothing of the point is graded."""
+        correct = self._cells(self.figures["correct"], point, mask)
+        if not np.isfinite(self.answered["correct"][point]).any() and self.ungraded[point].any():
+            return np.full_like(correct, np.nan)
+        wrong = self._cells(self.ungraded, point, mask)
+        return np.asarray(np.nan_to_num(correct) * (1.0 - wrong), dtype=np.float64)
 
     def devices(self, point: int) -> float:
         """Devices of the point's setting, nan where unknown."""
@@ -58,23 +94,31 @@ class Cube:
         return float("nan") if count is None else float(count)
 
     def own_mask(self, *points: int) -> Flags:
-        """Problems completed in every repeat of each of these points."""
+        """Problems measured in every repeat of each of these points."""
         fine = np.ones(len(self.problems), dtype=bool)
         for point in points:
-            fine &= self.complete[point][self.sent[point].any(axis=1)].all(axis=0)
+            fine &= self.measured(point)
         return fine
 
-    def answered_mask(self, point: int) -> Flags:
-        """Problems answered in every repeat of a point, graded or not."""
-        fine: Flags = self.answered[point][self.sent[point].any(axis=1)].all(axis=0)
-        return fine
+    def measured(self, point: int) -> Flags:
+        """(problems,): measured in every repeat of the point; none where it has none."""
+        started = self.sent[point].any(axis=1)
+        return np.asarray(self.sent[point][started].all(axis=0) & started.any(), dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The outcomes of one point one by one: ``problem`` (an index) and ``latency_s``, infinite where it failed."""
+
+    problem: NDArray[np.int64]
+    latency_s: Floats
 
 
 def cubes(outcomes: pl.DataFrame) -> list[Cube]:
-    """One cube a (load, policy), in order of appearance. outcomes: priced."""
+    """One cube a (load, policy), in order of appearance. outcomes: priced; those not measured may be among them."""
     return [
         _cube(str(key[0]), str(key[1]), part)
-        for key, part in outcomes.partition_by("load", "policy", maintain_order=True, as_dict=True).items()
+        for key, part in charged(outcomes).partition_by("load", "policy", maintain_order=True, as_dict=True).items()
     ]
 
 
@@ -85,46 +129,71 @@ def _codes(column: pl.Series) -> tuple[NDArray[np.int64], list[Any]]:
 
 
 def _cube(load: str, policy: str, rows: pl.DataFrame) -> Cube:
-    keyed = rows.select(*POINT_KEY, "provenance", "devices").unique().sort(POINT_KEY).with_row_index("point")
-    rows = rows.join(keyed.drop("provenance", "devices"), on=list(POINT_KEY), maintain_order="left")
+    keyed = rows.select(*POINT_KEY, *_FACTS).unique().sort(POINT_KEY).with_row_index("point")
+    rows = rows.join(keyed.select("point", *POINT_KEY), on=list(POINT_KEY), maintain_order="left")
     point = rows["point"].to_numpy().astype(np.int64)
     repeat, repeats = _codes(rows["repeat"])
     problem, problems = _codes(rows["problem"])
     shape = (keyed.height, len(repeats), len(problems))
     flat = np.ravel_multi_index((point, repeat, problem), shape)
-    size = int(np.prod(shape))
-    counts = np.bincount(flat, minlength=size).reshape(shape)
-    sent: Flags = np.array(counts > 0, dtype=np.bool_)
 
-    def without(bad: pl.Series) -> Flags:
-        lost = np.bincount(flat, weights=bad.to_numpy(), minlength=size).reshape(shape)
-        return np.array(sent & (lost == 0), dtype=np.bool_)
+    def total(values: Floats) -> Floats:
+        sums = np.bincount(flat, weights=values, minlength=int(np.prod(shape))).reshape(shape)
+        return np.asarray(sums, dtype=np.float64)
 
-    answered = without(rows["failed"])
-    complete = without(rows["failed"] | rows["ungraded"]) if rows["correct"].count() else answered
-    figures = {name: _cell_means(rows[name], flat, counts) for name in FIGURES}
+    def mean(column: pl.Series, among: pl.Series) -> Floats:
+        """Means over the outcomes of each cell that are ``among`` it, nan where there is none or one is unknown."""
+        kept = among.to_numpy()
+        values = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(total(np.where(kept, values, 0.0)) / total(kept.astype(np.float64)), dtype=np.float64)
+
+    is_measured = rows["ending"] != "not_measured"
+    sent: Flags = np.array(total(is_measured.to_numpy().astype(np.float64)) > 0, dtype=np.bool_)
+    judged = is_measured & rows["correct"].is_not_null()
+    figures = {name: mean(rows[f"charged_{name}"], is_measured) for name in CHARGED}
+    figures["correct"] = mean(rows["correct"], judged)
+    own = {name: mean(rows[name], is_measured) for name in CHARGED}
+    answered = {name: mean(rows[name], rows["ok"]) for name in CHARGED}
+    answered["correct"] = mean(rows["correct"], rows["ok"] & judged)
     started: Flags = np.array(sent.any(axis=2), dtype=np.bool_)
-    whole = np.array([complete[p][started[p]].all(axis=0) for p in range(shape[0])])
-    included = whole.mean(axis=1) >= LEAST_COMPLETE
+    whole = np.array([sent[p][started[p]].all(axis=0) & started[p].any() for p in range(shape[0])])
+    included = whole.mean(axis=1) >= LEAST_MEASURED
     return Cube(
         load=load,
         policy=policy,
         keys=tuple(keyed.drop("point").iter_rows(named=True)),
         problems=tuple(problems),
+        rounds=_rounds(rows["round"], problem),
         figures=figures,
-        sent=sent,
         answered=answered,
-        complete=complete,
+        own=own,
+        sent=sent,
+        failed=np.nan_to_num(mean(rows["failed"], is_measured)),
+        ungraded=np.nan_to_num(mean(rows["ungraded"], is_measured)),
+        failed_samples=np.nan_to_num(mean(rows["failed_samples"], is_measured)),
         repeats=started.sum(axis=1),
-        outcomes=counts.sum(axis=1).max(axis=1),
+        outcomes=total(is_measured.to_numpy().astype(np.float64)).sum(axis=1).max(axis=1).astype(np.int64),
         included=included,
         compared=whole[included].all(axis=0) if included.any() else np.zeros(len(problems), dtype=bool),
+        answers=_answers(rows, point, problem, shape[0], is_measured.to_numpy()),
     )
 
 
-def _cell_means(column: pl.Series, flat: NDArray[np.int64], counts: NDArray[np.int64]) -> Floats:
-    """Means over the samples of each cell, nan where any of them is unknown."""
-    values = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    sums = np.bincount(flat, weights=values, minlength=counts.size).reshape(counts.shape)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(sums / counts, dtype=np.float64)
+def _rounds(column: pl.Series, problem: NDArray[np.int64]) -> NDArray[np.int64]:
+    codes, _ = _codes(column.fill_null(0))
+    rounds = np.zeros(int(problem.max()) + 1, dtype=np.int64)
+    rounds[problem] = codes
+    return rounds
+
+
+def _answers(
+    rows: pl.DataFrame, point: NDArray[np.int64], problem: NDArray[np.int64], points: int, kept: Flags
+) -> tuple[Answers, ...]:
+    latency = rows["latency_s"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    latency = np.where(rows["failed"].to_numpy(), np.inf, latency)
+    known = kept & ~np.isnan(latency)
+    return tuple(
+        Answers(problem=problem[known & (point == number)], latency_s=latency[known & (point == number)])
+        for number in range(points)
+    )

@@ -12,33 +12,42 @@ from tts_compare.domain import Timeline
 class Cut:
     """The prefix of a response that a budget leaves.
 
-    tokens: tokens of it; chars: characters of reasoning + text; us: microseconds from ``sent_ns`` to its last
-    token. inside_chunk: the budget fell inside a chunk, so the prefix is shorter than the budget asked for.
+    tokens: tokens of it, the budget or all there were. us: microseconds from ``sent_ns`` to the entry that brought the
+    last of them. whole_tokens, chars: tokens, and characters of reasoning + text, of the whole chunks in it.
+    inside_chunk: the budget fell inside a chunk, whose ``chunk_chars`` characters are not in ``chars``.
     """
 
     tokens: int
-    chars: int
     us: int
-    inside_chunk: bool
+    whole_tokens: int
+    chars: int
+    chunk_chars: int
+
+    @property
+    def inside_chunk(self) -> bool:
+        """Whether the prefix ends inside a chunk."""
+        return self.whole_tokens < self.tokens
 
 
 def cut(timeline: Timeline, budget: int) -> Cut:
-    """Cut a timeline at the last whole chunk at or before ``budget`` tokens.
+    """Cut a timeline at the entry at which the count of tokens reaches ``budget``.
 
     Entries that bring text but no token belong to the tokens before them: their characters count, their
     instant does not, so ``us`` is always the instant of a token.
     """
-    tokens = chars = us = elapsed = 0
+    tokens = chars = us = elapsed = chunk_chars = 0
     for delta_us, delta_tokens, delta_chars in zip(timeline.us, timeline.tokens, timeline.chars, strict=True):
-        if tokens + delta_tokens > budget:
-            break
         elapsed += delta_us
+        if tokens + delta_tokens > budget:
+            if tokens < budget:
+                us, chunk_chars = elapsed, delta_chars
+            break
         tokens += delta_tokens
         chars += delta_chars
         if delta_tokens:
             us = elapsed
     total = sum(timeline.tokens)
-    return Cut(tokens=tokens, chars=chars, us=us, inside_chunk=tokens < min(budget, total))
+    return Cut(tokens=min(budget, total), us=us, whole_tokens=tokens, chars=chars, chunk_chars=chunk_chars)
 
 
 def cut_only_at(timeline: Timeline, budgets: Iterable[int]) -> Timeline:

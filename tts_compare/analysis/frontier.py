@@ -67,7 +67,7 @@ def resample(cube: Cube, devices: Floats, weights: Floats, seed: int) -> Resampl
 def _means(
     cube: Cube, points: tuple[int, ...], figure: str, weights: Floats, starts: dict[tuple[str, int], Floats]
 ) -> Floats:
-    values = [cube.values(point, figure) for point in points]
+    values = [cube.accuracy(point) if figure == "correct" else cube.values(point, figure) for point in points]
     problems = weights.shape[1]
     flat = weights @ np.concatenate(values).T / problems if values else np.empty((weights.shape[0], 0))
     found = np.empty((weights.shape[0] + 1, len(points)))

@@ -21,7 +21,10 @@ def gap_frame(measured: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("gap").list.len() > 0)
         .explode("gap")
         .group_by(_KEY)
-        .agg(icl_p50_s=pl.col("gap").quantile(0.5) * 1e-6, icl_p99_s=pl.col("gap").quantile(0.99) * 1e-6)
+        .agg(
+            icl_p50_s=pl.col("gap").quantile(0.5, "linear") * 1e-6,
+            icl_p99_s=pl.col("gap").quantile(0.99, "linear") * 1e-6,
+        )
         for part in measured.filter("ok").partition_by("setting")
     ]
     return pl.concat([empty, *parts])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: A penalty counts from here on: less is what two starts of one setting differ by.
 MATERIAL = 1.05
+#: Mean tokens within this factor of the least are a tie.
+TIE = 1.01
 _MOST_TARGETS = 12
 _DIFFERS_RESAMPLES = 2_000
 
@@ -30,7 +32,7 @@ _DIFFERS_RESAMPLES = 2_000
 class Choice:
     """What each axis chooses at one accuracy target (columns of a Resampled), and the penalties of choosing by tokens.
 
-    by_tokens: the token-cheapest, several where their tokens are equal.
+    by_tokens: the token-cheapest, several where their tokens are within 1 % of the least.
     """
 
     target: float
@@ -41,11 +43,6 @@ class Choice:
     latency: Estimate
     cost: Estimate | None
     differs_share: float
-
-
-def count_targets(drawn: Resampled) -> int:
-    """How many accuracies ``choices`` looks at."""
-    return len(_targets(drawn.accuracy[0], drawn.axes["tokens"][0])) if drawn.points else 0
 
 
 def choices(cube: Cube, drawn: Resampled, weights: Floats, *, confidence: float = 0.95) -> list[Choice]:
@@ -60,7 +57,7 @@ def choices(cube: Cube, drawn: Resampled, weights: Floats, *, confidence: float 
     for target in _targets(accuracy, tokens):
         able = np.flatnonzero((accuracy >= target - 1e-12) & np.isfinite(tokens))
         least = tokens[able].min()
-        by_tokens = tuple(int(i) for i in able[tokens[able] <= least * (1 + 1e-9)])
+        by_tokens = tuple(int(i) for i in able[tokens[able] <= least * TIE])
         by_latency = _cheapest(drawn.axes["latency"][0], able)
         if by_latency is None:
             continue
@@ -110,6 +107,7 @@ def _penalty(cube: Cube, drawn: Resampled, chosen: tuple[int, ...], best: int, f
             values=cube.values(drawn.points[column], figure),
             sign=sign,
             setting=str(cube.keys[drawn.points[column]]["setting"]),
+            rounds=cube.rounds[cube.compared],
         )
         for column, sign in signs.items()
     ]

@@ -8,12 +8,17 @@ import polars as pl
 
 from tts_compare.analysis import samples as of
 from tts_compare.analysis.schema import POINT_KEY
+from tts_compare.analysis.spent import SPENT
 
 _WORK = ("setting", "method", "record_budget", "load", "problem", "repeat")
 _FIGURES = (
     "latency_s",
     "latency_mth_s",
+    "request_latency_s",
+    "limit_wait_s",
+    "attempts",
     "request_s",
+    "least_s",
     "held_s",
     "ttft_s",
     "ttfot_s",
@@ -24,54 +29,56 @@ _FIGURES = (
     "attended",
     "tokens",
     "short_tokens",
+    "inside_chunk",
     "prompt_tokens",
     "cached_tokens",
+    *SPENT,
 )
-_SUMS = (
-    "request_s",
-    "decode_s",
-    "decode_tokens",
-    "processed",
-    "attended",
-    "tokens",
-    "short_tokens",
-    "prompt_tokens",
-    "cached_tokens",
-)
-#: Columns of the outcomes frame. correct is in [0, 1], null where failed or ungraded; a vote's sample is null.
+#: Sums over the samples of a vote, of which m of k samples have m/k.
+_SUMS = ("decode_s", "decode_tokens", "processed", "attended", "tokens", "short_tokens", "made_tokens", "paid_output")
+#: Sums over its requests: a prompt is charged where any of the choices of its request votes.
+_PROMPT_SUMS = ("prompt_processed", "prompt_attended", "prompt_tokens", "cached_tokens", "paid_prompt", "paid_cached")
+#: Columns of the outcomes frame. ending: answered | failed | not_measured. correct is in [0, 1], 0 where failed,
+#: null where ungraded; a vote's sample is null. failed_samples: the share of its samples that failed.
 #: work_share: which part of the problem's requests the outcome stands for, m / k for a vote of m among k.
-#: held_s: seconds for which the outcome alone would hold the server: samples side by side hold it once.
+#: held_s, least_s: the most and the least seconds for which the outcome alone holds the server; they differ for votes
+#: of fewer samples than were sent.
 OUTCOME_COLUMNS = (
     *POINT_KEY,
     "record_budget",
     "provenance",
     "problem",
     "repeat",
+    "round",
     "sample",
+    "ending",
     "correct",
     "pass_at",
     "ok",
     "failed",
     "ungraded",
+    "failed_samples",
     "truncated",
     "estimated",
+    "buffered",
+    "error_kind",
     "sent_ns",
     "work_share",
     *_FIGURES,
 )
 
 
-def outcomes(records: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: pl.DataFrame | None) -> pl.DataFrame:
-    """Every outcome of a run, OUTCOME_COLUMNS.
+def outcomes(rows: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: pl.DataFrame | None) -> pl.DataFrame:
+    """Every outcome of a run, OUTCOME_COLUMNS, those that were not measured included.
 
-    policy: what to call the points of a method without a single grade. cuts: ``cuts.cut_frame`` of the records for
-    the budgets graded as prefixes; without it such points get no row.
+    rows: ``samples.measured_rows``. policy: what to call the points of a method without a single grade.
+    cuts: ``cuts.cut_frame`` of the records for the budgets graded as prefixes; without it such points get no row.
     """
-    rows = of.measured_rows(records)
     calls = of.call_rows(rows)
     whole = of.whole_samples(calls).with_columns(
         cut_tokens=pl.lit(None, dtype=pl.Int64),
         short_tokens=pl.lit(0, dtype=pl.Int64),
+        inside_chunk=pl.lit(0.0),
         truncated=pl.col("truncated").cast(pl.Float64),
     )
     judged = last_grades(grades)
@@ -80,7 +87,7 @@ def outcomes(records: pl.DataFrame, grades: pl.DataFrame, *, policy: str, cuts: 
         budgets = judged.filter(pl.col("cut_tokens").is_not_null()).select(
             "setting", "method", pl.col("record_budget").alias("budget"), "load", "cut_tokens"
         )
-        prefix = of.cut_samples(calls, cuts, budgets.unique(maintain_order=True)).with_columns(
+        prefix = of.cut_samples(rows, cuts, budgets.unique(maintain_order=True)).with_columns(
             pl.col("truncated").cast(pl.Float64)
         )
         whole = _without_spot_checks(whole, judged)
@@ -132,75 +139,117 @@ def _single_outcomes(answers: pl.DataFrame, judged: pl.DataFrame, policy: str) -
     work = ["setting", "method", "record_budget", "load"]
     policies = judged.select(*work, "policy").unique()
     key = [*_WORK, "sample", "policy", "cut_tokens"]
-    return (
+    joined = (
         answers.join(policies, on=work, how="left")
         .with_columns(pl.col("policy").fill_null(policy))
         .join(judged.select(*key, "correct"), on=key, how="left", nulls_equal=True)
-        .with_columns(correct=pl.when("ok").then("correct"))
         .with_columns(
             samples=pl.lit(1, dtype=pl.Int64),
-            pass_at=pl.col("correct"),
             latency_mth_s=pl.col("latency_s"),
             held_s=pl.col("request_s"),
-            failed=~pl.col("ok"),
-            ungraded=pl.col("ok") & pl.col("correct").is_null(),
+            least_s=pl.col("request_s"),
+            failed_samples=(pl.col("ending") == "failed").cast(pl.Float64),
             work_share=pl.lit(1.0),
+            processed=pl.col("processed") + pl.col("prompt_processed"),
+            attended=pl.col("attended") + pl.col("prompt_attended"),
         )
     )
+    return _judged_endings(joined).with_columns(pass_at=pl.col("correct"))
+
+
+def _judged_endings(frame: pl.DataFrame) -> pl.DataFrame:
+    """With ok, failed, ungraded; a failed outcome is wrong, whatever was graded of it."""
+    failed = pl.col("ending") == "failed"
+    return frame.with_columns(
+        ok=pl.col("ending") == "answered",
+        failed=failed,
+        correct=pl.when(failed).then(0.0).when(pl.col("ending") == "answered").then("correct"),
+    ).with_columns(ungraded=pl.col("ok") & pl.col("correct").is_null())
 
 
 def _vote_outcomes(answers: pl.DataFrame, votes: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
     """One outcome a vote: what m of the k samples of a problem take on average over all subsets of m.
 
-    Samples run side by side, so the latency is that of the slowest of the m: with the k latencies in order, the i-th is
-    the largest of a subset with probability C(i-1, m-1) / C(k, m). Sums (tokens, request seconds) are m/k of the
-    total. latency_mth_s: when m of all k had come in. pass_at: 1 - C(k-c, m)/C(k, m) (Chen et al. 2021).
+    Samples run side by side, so the latency is that of the one among the m that ends last: with the k in the order of
+    their ends, the i-th is the last of a subset with probability C(i-1, m-1) / C(k, m). A sample that failed abstains,
+    and was waited for; a vote of failed samples only has failed. Tokens are m/k of the total; the prompt of a request
+    of c choices is charged with the probability that one of them votes, 1 - C(k-c, m) / C(k, m). latency_mth_s: when m
+    of all k had come in. pass_at: 1 - C(k-c, m)/C(k, m) (Chen et al. 2021).
     """
     key = [*_WORK, "cut_tokens"]
     right = judged.filter(pl.col("samples").is_null()).select(
         *key, "sample", "policy", sample_correct=pl.col("correct")
     )
-    ranked = answers.with_columns(
-        rank=pl.when("ok").then(pl.col("latency_s")).rank("ordinal").over(key), k=pl.col("ok").sum().over(key)
+    ranked = answers.with_columns(latency_s=pl.col("latency_s") + _offset_s(key)).with_columns(
+        rank=pl.col("latency_s").rank("ordinal").over(key).cast(pl.Int64),
+        k=pl.len().over(key).cast(pl.Int64),
     )
     sizes = votes.select("setting", "method", "record_budget", "load", "cut_tokens", "samples", "policy").unique()
     size = (
         ranked.select(key)
-        .unique()
+        .unique(maintain_order=True)
         .join(sizes, on=["setting", "method", "record_budget", "load", "cut_tokens"], nulls_equal=True)
         .join(votes.drop("sample"), on=[*key, "samples", "policy"], how="left", nulls_equal=True)
     )
     joined = (
         size.join(ranked, on=key, how="inner", nulls_equal=True)
         .join(right, on=[*key, "sample", "policy"], how="left", nulls_equal=True)
-        .with_columns(pl.col("rank").cast(pl.Int64), pl.col("k").cast(pl.Int64))
         .join(_subset_weights(votes, ranked), on=["k", "samples", "rank"], how="left")
+        .join(_charged_prompts(votes, ranked), on=["k", "samples", "choices"], how="left")
     )
     share = pl.col("samples").first() / pl.col("k").first()
-    enough = pl.col("k").first() >= pl.col("samples").first()
+    answered = pl.col("ending") == "answered"
     last = pl.col("slowest_weight").fill_null(0.0)
+    known = pl.col("latency_s").null_count() == 0
+    vote_ending = (
+        pl.when((pl.col("ending") == "not_measured").any() | (pl.len() < pl.col("samples").first()))
+        .then(pl.lit("not_measured"))
+        .when(answered.any())
+        .then(pl.lit("answered"))
+        .otherwise(pl.lit("failed"))
+    )
     grouped = joined.group_by(*key, "samples", "policy", maintain_order=True).agg(
-        pl.col("provenance").first(),
-        pl.col("budget").first(),
+        pl.col("provenance", "budget", "round", "k").first(),
         pl.col("sent_ns").min(),
-        pl.col("estimated").any(),
+        pl.col("estimated", "buffered").any(),
         pl.col("correct").first(),
-        ok=enough,
-        latency_s=(pl.col("latency_s") * last).sum(),
+        pl.col("attempts").mean(),
+        pl.col("limit_wait_s").max(),
+        ending=vote_ending,
+        error_kind=pl.col("error_kind").filter(pl.col("ending") == "failed").first(),
+        failed_samples=(pl.col("ending") == "failed").mean(),
+        latency_s=pl.when(known).then((pl.col("latency_s") * last).sum()),
         latency_mth_s=pl.col("latency_s").filter(pl.col("rank") == pl.col("samples")).first(),
-        **{name: pl.col(name).filter("ok").sum() * share for name in _SUMS},
-        **{name: pl.col(name).filter("ok").mean() for name in ("ttft_s", "ttfot_s", "tpot_s", "truncated")},
-        held_s=pl.col("latency_s").max() * pl.col("samples").first() / pl.len(),
-        work_share=pl.col("samples").first() / pl.len(),
-        k=pl.col("k").first(),
-        right=pl.col("sample_correct").sum().round().cast(pl.Int64),
+        slowest_s=pl.col("latency_s").max(),
+        **{name: pl.col(name).sum() * share for name in _SUMS},
+        **{name: (pl.col(name) * pl.col("prompt_weight")).sum() for name in _PROMPT_SUMS},
+        **{
+            name: pl.col(name).filter(answered).mean()
+            for name in ("ttft_s", "ttfot_s", "tpot_s", "request_latency_s", "truncated", "inside_chunk")
+        },
+        right=pl.col("sample_correct").filter(answered).sum().round().cast(pl.Int64),
     )
-    figures = [pl.when("ok").then(pl.col(name)).alias(name) for name in (*_FIGURES, "correct")]
-    return (
-        grouped.join(_pass_table(grouped), on=["k", "right", "samples"], how="left", nulls_equal=True)
-        .with_columns(*figures, sample=pl.lit(None, dtype=pl.Int64))
-        .with_columns(failed=~pl.col("ok"), ungraded=pl.col("ok") & pl.col("correct").is_null())
-    )
+    # Beside the other samples of its request a smaller vote shares the machine: its cost has bounds, at concurrency 1.
+    all_of_them = pl.col("samples") == pl.col("k")
+    alone = pl.when(all_of_them | (pl.col("load") == "c1"))
+    return _judged_endings(
+        grouped.join(_pass_table(grouped), on=["k", "right", "samples"], how="left", nulls_equal=True).with_columns(
+            sample=pl.lit(None, dtype=pl.Int64),
+            work_share=pl.col("samples") / pl.col("k"),
+            request_s=alone.then("latency_s"),
+            held_s=alone.then("latency_s"),
+            least_s=alone.then(pl.col("slowest_s") * pl.col("samples") / pl.col("k")),
+            processed=pl.col("processed") + pl.col("prompt_processed"),
+            attended=pl.col("attended") + pl.col("prompt_attended"),
+        )
+    ).with_columns(pass_at=pl.when(pl.col("ok") | pl.col("failed")).then("pass_at"))
+
+
+def _offset_s(key: list[str]) -> pl.Expr:
+    """Seconds by which a sample began after the first of its vote, in one session; waits for our limits left out."""
+    begun = pl.col("start_ns") - pl.col("start_ns").min().over(*key, "session")
+    own = pl.when(pl.col("load").str.starts_with("r")).then(0).otherwise(pl.col("limit_wait_ns"))
+    return (begun - own).clip(0).fill_null(0) * 1e-9
 
 
 def _subset_weights(votes: pl.DataFrame, ranked: pl.DataFrame) -> pl.DataFrame:
@@ -212,6 +261,18 @@ def _subset_weights(votes: pl.DataFrame, ranked: pl.DataFrame) -> pl.DataFrame:
         for rank in range(m, k + 1)
     ]
     columns = {"k": pl.Int64, "samples": pl.Int64, "rank": pl.Int64, "slowest_weight": pl.Float64}
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def _charged_prompts(votes: pl.DataFrame, ranked: pl.DataFrame) -> pl.DataFrame:
+    """(k, samples, choices) -> ``prompt_weight``: how much of a prompt shared by so many choices a vote is charged."""
+    rows = [
+        (k, m, c, 1.0 - math.comb(max(0, k - c), m) / math.comb(k, m))
+        for k, c in ranked.select("k", "choices").unique().rows()
+        for m in votes["samples"].unique().to_list()
+        if m <= k
+    ]
+    columns = {"k": pl.Int64, "samples": pl.Int64, "choices": pl.Int64, "prompt_weight": pl.Float64}
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from tts_compare.analysis.charges import charged
 from tts_compare.analysis.cost import server_figures
 from tts_compare.analysis.cube import Cube
 from tts_compare.analysis.intervals import (
@@ -19,6 +20,7 @@ from tts_compare.analysis.intervals import (
 )
 from tts_compare.analysis.resampling import Estimate, Term, draw_weights, log_contrasts
 from tts_compare.analysis.schema import POINT_KEY, point_schema
+from tts_compare.analysis.sums import point_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +32,7 @@ P99_OUTCOMES = 400
 #: The 2.5 % quantile of so many studentised resamples is known to 0.35 % in probability: a jitter of the limits by
 #: about 1.5 % of their distance. Shares on frontiers use all resamples.
 INTERVAL_RESAMPLES = 2_000
-_QUANTILES = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
+_QUANTILES = ((0.5, "p50"), (0.9, "p90"), (0.95, "p95"), (0.99, "p99"))
 _COMPARED = {
     "compared_accuracy": "correct",
     "compared_latency_s": "latency_s",
@@ -65,14 +67,26 @@ class Weights:
 def points_frame(
     outcomes: pl.DataFrame, measured: pl.DataFrame, cubes: list[Cube], manifest: Mapping[str, Any], weights: Weights
 ) -> pl.DataFrame:
-    """Every column of POINT_COLUMNS but those of the frontiers, which stay null. outcomes: priced."""
-    sums = _sums(outcomes, measured)
+    """Every column of POINT_COLUMNS but those of the frontiers, which stay null. outcomes: priced.
+
+    A point of which nothing was measured has its row, with ``not_measured`` and an ``n`` of 0.
+    """
+    key = list(POINT_KEY)
+    counted = charged(outcomes.filter(pl.col("ending") != "not_measured"))
     rows = [row for cube in cubes for row in _cube_rows(cube, weights)]
-    counted = [_outcome_row(key, part) for key, part in _by_point(outcomes).items()]
-    frame = pl.DataFrame(rows, infer_schema_length=None).join(
-        pl.DataFrame(counted, infer_schema_length=None), on=list(POINT_KEY)
+    ordered = [_outcome_row(point, part) for point, part in _by_point(counted).items()]
+    order_schema: dict[str, Any] = {name: outcomes.schema[name] for name in POINT_KEY}
+    frame = (
+        _all_points(outcomes)
+        .join(pl.DataFrame(rows, infer_schema_length=None), on=key, how="left")
+        .join(
+            pl.DataFrame(ordered, infer_schema_length=None) if ordered else pl.DataFrame(schema=order_schema),
+            on=key,
+            how="left",
+        )
+        .join(point_sums(counted).drop("devices"), on=key, how="left")
+        .with_columns(pl.col("n", "outcomes", "failed", "ungraded", "answered").fill_null(0))
     )
-    frame = frame.join(sums, on=list(POINT_KEY))
     frame = _with_server_figures(frame, server_figures(manifest, measured))
     schema = point_schema()
     missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
@@ -80,87 +94,25 @@ def points_frame(
     return whole.sort("load", "policy", *POINT_KEY[:3], "samples")
 
 
+def _all_points(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Each point, with what it is whatever became of it, and how many of its outcomes were not measured."""
+    return outcomes.group_by(POINT_KEY, maintain_order=True).agg(
+        pl.col("provenance", "record_budget", "work_share", "devices").first(),
+        biased=((pl.col("provenance") == "derived") & (pl.col("load") != "c1")).any(),
+        not_measured=(pl.col("ending") == "not_measured").sum(),
+        rounds=pl.col("round").n_unique(),
+    )
+
+
 def _by_point(outcomes: pl.DataFrame) -> dict[tuple[object, ...], pl.DataFrame]:
     return outcomes.partition_by(POINT_KEY, maintain_order=True, as_dict=True)
 
 
-def _sums(outcomes: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFrame:
-    """Shares, sums and means: what needs no interval. Denominators: every outcome sent, or the complete ones."""
-    right = pl.col("correct").fill_null(0.0)
-    fine = pl.col("ok")
-    graded = pl.col("correct").is_not_null().any()
-    bill = pl.col("bill_gpu_s").sum()
-    known_bill = pl.when(_is_known("bill_gpu_s")).then(bill)
-    known_usd = pl.when(_is_known("usd")).then(pl.col("usd").sum())
-    per_correct = pl.when(right.sum() > 0).then(1.0 / right.sum())
-    bounds_hi = (right + (pl.col("failed") | pl.col("ungraded")).cast(pl.Float64)).mean()
-    tokens = pl.col("tokens").sum()
-    spent = measured.group_by("setting", "method", "load", pl.col("budget").alias("record_budget")).agg(
-        spent_tokens=pl.col("completion_tokens").sum()
-    )
-    wall = outcomes.select(*POINT_KEY, "repeat", "wall_s").unique().group_by(POINT_KEY).agg(pl.col("wall_s").sum())
-    return (
-        outcomes.group_by(POINT_KEY, maintain_order=True)
-        .agg(
-            pl.col("provenance").first(),
-            pl.col("record_budget").first(),
-            pl.col("work_share").first(),
-            pl.col("devices").first(),
-            biased=((pl.col("provenance") == "derived") & (pl.col("load") != "c1")).any(),
-            prefix_short_share=pl.when(pl.col("provenance").first() == "derived").then(
-                pl.col("short_tokens").filter(fine).sum() / (pl.col("budget") * pl.col("samples")).filter(fine).sum()
-            ),
-            n=pl.col("problem").n_unique(),
-            outcomes=pl.len(),
-            failed=pl.col("failed").sum(),
-            ungraded=pl.col("ungraded").sum(),
-            failed_share=pl.col("failed").mean(),
-            ungraded_share=pl.col("ungraded").mean(),
-            truncated_share=pl.col("truncated").filter(fine).sum() / pl.len(),
-            accuracy=pl.when(graded).then(right.mean()),
-            accuracy_bound_lo=right.mean(),
-            accuracy_bound_hi=bounds_hi,
-            pass_at_samples=pl.when(graded).then(pl.col("pass_at").fill_null(0.0).mean()),
-            ttft_mean_s=pl.col("ttft_s").filter(fine).mean(),
-            tpot_mean_s=pl.col("tpot_s").filter(fine).mean(),
-            tpot_pooled_s=pl.col("decode_s").filter(fine).sum() / pl.col("decode_tokens").filter(fine).sum(),
-            latency_mth_mean_s=pl.col("latency_mth_s").filter(fine).mean(),
-            prompt_tokens_mean=pl.col("prompt_tokens").filter(fine).mean(),
-            cached_tokens_mean=pl.col("cached_tokens").filter(fine).mean(),
-            flops_mean=pl.col("flops").filter(fine).mean(),
-            gpu_s_per_token=known_bill / tokens,
-            gpu_s_per_problem=known_bill / pl.len(),
-            gpu_s_per_correct=known_bill * per_correct,
-            usd_per_problem=known_usd / pl.len(),
-            usd_per_correct=known_usd * per_correct,
-            right=right.sum(),
-            tokens_sum=tokens,
-            tokens_right=(pl.col("tokens") * right).sum(),
-        )
-        .join(wall, on=list(POINT_KEY))
-        .join(spent, on=["setting", "method", "load", "record_budget"], how="left")
-        .with_columns(
-            pl.when(pl.col("provenance") == "measured").then("wall_s").alias("wall_s"),
-            wasted_share=1.0
-            - pl.col("tokens_right")
-            / pl.when(pl.col("provenance") == "measured")
-            .then(pl.max_horizontal("tokens_sum", pl.col("spent_tokens") * pl.col("work_share")))
-            .otherwise("tokens_sum"),
-        )
-    )
-
-
-def _is_known(column: str) -> pl.Expr:
-    """Whether every complete outcome has the figure, and any outcome at all: a sum of nothing known is not 0."""
-    return (pl.col(column).filter("ok").null_count() == 0) & (pl.col(column).count() > 0)
-
-
 def _outcome_row(key: tuple[object, ...], part: pl.DataFrame) -> dict[str, Any]:
-    """Order statistics of the complete outcomes of one point, and the interval of its accuracy over all of them."""
-    fine = part.filter("ok")
+    """Order statistics of one point, a failed outcome later than all others, and the interval of its accuracy."""
     row: dict[str, Any] = dict(zip(POINT_KEY, key, strict=True)) | _accuracy_limits(part)
-    latency = fine["latency_s"].drop_nulls().to_numpy()
-    problems = fine.filter(pl.col("latency_s").is_not_null())["problem"]
+    known = part.filter(pl.col("failed") | pl.col("latency_s").is_not_null())
+    latency, problems = _reached(known, "latency_s"), known["problem"]
     single = problems.n_unique() == problems.len()
     codes = problems.rank("dense").to_numpy().astype(np.int64) - 1
     for q, name in _QUANTILES:
@@ -170,7 +122,7 @@ def _outcome_row(key: tuple[object, ...], part: pl.DataFrame) -> dict[str, Any]:
             value = quantile(latency, q)
             low, high = quantile_interval(latency, q) if single else clustered_quantile_interval(latency, codes, q)
         row |= {
-            f"latency_{name}_s": value,
+            f"latency_{name}_s": _finite(value),
             f"latency_{name}_lo_s": _finite(low),
             f"latency_{name}_hi_s": _finite(high),
         }
@@ -180,18 +132,30 @@ def _outcome_row(key: tuple[object, ...], part: pl.DataFrame) -> dict[str, Any]:
         ("ttfot_s", "ttfot_p50_s", 0.5),
         ("tpot_s", "tpot_p50_s", 0.5),
     ):
-        row[name] = _finite(quantile(fine[column].drop_nulls().to_numpy(), q))
+        row[name] = _finite(quantile(_reached(part.filter(pl.col("failed") | pl.col(column).is_not_null()), column), q))
     return row
 
 
+#: Stands for "not reached" among seconds: later than any instant, and finite, so that it can be interpolated.
+_NEVER_S = 1e200
+
+
+def _reached(part: pl.DataFrame, column: str) -> Floats:
+    """Seconds of the outcomes; those that failed were never reached, each a little later than the one before."""
+    values = part[column].cast(pl.Float64).fill_null(0.0).to_numpy()
+    failed = part["failed"].to_numpy()
+    return np.where(failed, _NEVER_S * (1e6 + np.cumsum(failed)), values)
+
+
 def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    """The value, None where it is not known or never reached."""
+    return value if value is not None and math.isfinite(value) and abs(value) < _NEVER_S else None
 
 
 def _cube_rows(cube: Cube, weights: Weights) -> list[dict[str, Any]]:
     """Means with intervals, and the compared_* figures, of each point of a cube."""
     by_mask: dict[bytes, list[int]] = {}
-    masks = [cube.answered_mask(point) for point in range(len(cube.keys))]
+    masks = [cube.own_mask(point) for point in range(len(cube.keys))]
     for point, mask in enumerate(masks):
         by_mask.setdefault(mask.tobytes(), []).append(point)
     rows: dict[int, dict[str, Any]] = {}
@@ -213,12 +177,12 @@ _FIGURES = ("latency", "cost_per_token", "bill", "tokens")
 def _mean_estimates(
     cube: Cube, group: list[int], mask: NDArray[np.bool_], weights: Weights
 ) -> dict[int, list[Estimate]]:
-    """Latency, cost per token, bill per problem and tokens of each point over the problems it answered."""
+    """Latency, cost per token, cost per problem and tokens of each point, of every outcome its own."""
     contrasts = []
     for point in group:
         setting = str(cube.keys[point]["setting"])
         latency, request, tokens, bill = (
-            Term(values=cube.values(point, name, mask), sign=sign, setting=setting)
+            Term(values=cube.own_values(point, name, mask), sign=sign, setting=setting)
             for name, sign in (("latency_s", 1), ("request_s", 1), ("tokens", -1), ("bill_gpu_s", 1))
         )
         length = Term(values=tokens.values, sign=1, setting=setting)
@@ -262,6 +226,7 @@ def _compared(cube: Cube, point: int) -> dict[str, Any]:
     if not cube.included[point] or not cube.compared.any():
         return dict.fromkeys((*_COMPARED, "compared_cost_ratio"))
     means = {name: _finite(float(cube.values(point, figure).mean())) for name, figure in _COMPARED.items()}
+    means["compared_accuracy"] = _finite(float(cube.accuracy(point).mean()))
     tokens = float(cube.values(point, "tokens").mean())
     ratio = float(cube.values(point, "request_s").mean()) / tokens if tokens > 0.0 else None
     return means | {"compared_cost_ratio": _finite(ratio)}
@@ -282,5 +247,5 @@ def _with_server_figures(frame: pl.DataFrame, counters: pl.DataFrame) -> pl.Data
         joules_per_token=pl.when(whole & (pl.col("tokens_sum") > 0)).then(pl.col("energy_j") / pl.col("tokens_sum")),
         joules_per_correct=pl.when(whole & (pl.col("right") > 0)).then(pl.col("energy_j") / pl.col("right")),
         acceptance_length=pl.when(pl.col("provenance") == "measured").then("acceptance_length"),
-        decode_s=pl.col("latency_mean_s") - pl.col("ttft_mean_s"),
+        decode_s=pl.col("request_latency_mean_s") - pl.col("ttft_mean_s"),
     )

@@ -1,8 +1,9 @@
-"""The bootstrap over problems, studentised, and what repeats across server starts add to it.
+"""Errors of means and their ratios: over rounds where there are three, else the studentised bootstrap over problems.
 
 Every figure with a skewed distribution (latency, cost, length) is a contrast of logarithms of means,
 ``theta = sum_j sign_j log(mean_j)``: one term is a mean, two are a ratio of means or of sums, four a ratio of ratios.
-Problems are resampled whole and in pairs: one draw of problems serves every column.
+Problems are resampled whole and in pairs: one draw of problems serves every column. With three rounds or more nothing
+is resampled: rounds are fresh starts, and the jackknife over them (``rounds``) holds all that can differ.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tts_compare.analysis.distributions import normal_quantile, t_quantile, t_two_sided_p
+from tts_compare.analysis.rounds import LEAST_ROUNDS, count_rounds, log_ratio_over_rounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,22 +34,37 @@ _FEW = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """``sign * log(mean of values)``. values: (repeats, problems); setting: whose server starts the repeats are."""
+    """``sign * log(mean of values)``.
+
+    values: (repeats, problems). setting: whose server starts the repeats are. rounds: (problems,), the round each
+    problem belongs to; None stands for one round.
+    """
 
     values: Floats
     sign: float
     setting: str = ""
+    rounds: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A figure with its 95 % interval. p: of theta = 0 (a ratio of 1); starts: the fewest starts behind it."""
+    """A figure with its interval.
+
+    lo, hi: nan where they are not known. p: of theta = 0 (a ratio of 1). starts: the fewest server starts behind it,
+    rounds times repeats. rounds: distinct rounds.
+    """
 
     value: float
     lo: float
     hi: float
     p: float
     starts: int
+    rounds: int = 1
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the interval knows what server starts differ by: three rounds, or two repeats of all problems."""
+        return self.rounds >= LEAST_ROUNDS or self.starts // self.rounds >= 2
 
 
 def draw_weights(problems: int, resamples: int, seed: int) -> Floats:
@@ -67,13 +84,17 @@ def log_contrasts(contrasts: Sequence[Sequence[Term]], weights: Floats, *, confi
     repeats of one setting differ by; the noise of single requests is in both and is taken out of the first. The two
     parts are independent, so their distances add in squares (MOVER, Zou & Donner 2008), widened by Student's t with
     Satterthwaite's degrees of freedom. nan where a mean is not positive. One start says nothing of the variance
-    between starts: the interval then is over problems alone. weights: (resamples, problems).
+    between starts: the interval then is over problems alone. From three rounds on the interval is the jackknife's over
+    rounds instead. weights: (resamples, problems).
     """
     found: dict[int, Estimate] = {}
     narrow: list[int] = []
     for i, terms in enumerate(contrasts):
+        rounds = terms[0].rounds
         if not _usable(terms):
             found[i] = _without_interval(terms)
+        elif rounds is not None and count_rounds(rounds) >= LEAST_ROUNDS:
+            found[i] = _over_rounds(terms, rounds, confidence)
         elif len(terms) > _NARROW:
             found[i] = _estimate(terms, *_wide_moments(terms, weights), confidence=confidence)
         else:
@@ -102,8 +123,24 @@ def _without_interval(terms: Sequence[Term]) -> Estimate:
     means = [float(term.values.mean()) if term.values.size else math.nan for term in terms]
     known = all(mean > 0.0 for mean in means)
     theta = sum(term.sign * math.log(mean) for term, mean in zip(terms, means, strict=True)) if known else math.nan
-    starts = min(term.values.shape[0] for term in terms)
-    return Estimate(value=math.exp(theta), lo=math.nan, hi=math.nan, p=math.nan, starts=starts)
+    return Estimate(value=math.exp(theta), lo=math.nan, hi=math.nan, p=math.nan, **_starts(terms))
+
+
+def _starts(terms: Sequence[Term]) -> dict[str, int]:
+    rounds = count_rounds(terms[0].rounds)
+    return {"starts": rounds * min(term.values.shape[0] for term in terms), "rounds": rounds}
+
+
+def _over_rounds(terms: Sequence[Term], rounds: NDArray[np.int64], confidence: float) -> Estimate:
+    values = np.stack([term.values.mean(axis=0) for term in terms])
+    found = log_ratio_over_rounds(values, _signs(terms), rounds)
+    value, factor = math.exp(found.value), _factor(found.limits(confidence)[1] - found.value)
+    return Estimate(value=value, lo=value / factor, hi=value * factor, p=found.p, **_starts(terms))
+
+
+def _factor(distance: float) -> float:
+    """A limit's distance as a factor, nan where the data do not bound it."""
+    return math.exp(distance) if distance < _WIDEST else math.nan
 
 
 def _usable(terms: Sequence[Term]) -> bool:
@@ -150,8 +187,8 @@ def _wide_moments(terms: Sequence[Term], weights: Floats) -> tuple[Floats, Float
     return means, variance
 
 
-#: With a handful of problems a resample can have next to no variance, and its t no bound: such an interval is
-#: shown as a factor of a million either way.
+#: With a handful of problems a resample can have next to no variance, and its t no bound: a limit that is a factor of
+#: a million away is not known.
 _WIDEST = math.log(1e6)
 
 
@@ -172,10 +209,10 @@ def _estimate(terms: Sequence[Term], means: Floats, variance: Floats, *, confide
     error = math.sqrt(problem_variance)
     return Estimate(
         value=math.exp(theta),
-        lo=math.exp(theta - min(_WIDEST, heavier * math.hypot(high_t * error, start_width))),
-        hi=math.exp(theta + min(_WIDEST, heavier * math.hypot(low_t * error, start_width))),
+        lo=math.exp(theta) / _factor(heavier * math.hypot(high_t * error, start_width)),
+        hi=math.exp(theta) * _factor(heavier * math.hypot(low_t * error, start_width)),
         p=_p_value(theta, problem_variance + starts.variance, dof),
-        starts=min(term.values.shape[0] for term in terms),
+        **_starts(terms),
     )
 
 

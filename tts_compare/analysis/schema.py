@@ -98,9 +98,12 @@ def grade_schema() -> dict[str, pl.DataType]:
 
 
 _TEXT_COLUMNS = ("setting", "method", "load", "policy", "provenance")
-_WHOLE_COLUMNS = ("budget", "samples", "n", "outcomes", "n_compared", "failed", "ungraded", "repeats", "devices")
-_FLAG_COLUMNS = ("biased", *(flag for _, flag in AXES.values()))
-_LIST_COLUMNS = ("doubts",)
+_WHOLE_COLUMNS = (
+    *("budget", "samples", "n", "outcomes", "answered", "not_measured", "n_compared"),
+    *("failed", "ungraded", "repeats", "rounds", "devices"),
+)
+_FLAG_COLUMNS = ("biased", "latency_is_lower_bound", "cost_is_upper_bound", *(flag for _, flag in AXES.values()))
+_LIST_COLUMNS = ("failed_by_kind", "doubts")
 
 
 def point_schema() -> dict[str, pl.DataType]:
@@ -125,15 +128,21 @@ POINT_COLUMNS: tuple[str, ...] = (
     "provenance",  # "measured" | "derived"
     "biased",  # a derived latency at concurrency above 1
     "prefix_short_share",
-    "n",  # problems sent
-    "outcomes",  # answers sent for: problems x samples x repeats; one vote is one
-    "n_compared",  # problems completed and graded in every point of the same load and policy, 0 where left out
+    "inside_chunk_share",
+    "n",  # problems measured
+    "outcomes",  # answers measured: problems x samples x repeats; one vote is one
+    "answered",  # outcomes that did not fail: what the times to tokens are over
+    "not_measured",  # outcomes that an interruption, a missing right or a quota left without a measurement
+    "n_compared",  # problems measured in every point of the same load and policy, 0 where the point takes no part
     "failed",  # outcomes that failed
+    "failed_by_kind",  # "timeout_total 3", the most frequent first
     "ungraded",  # outcomes that the grader could not judge
-    "repeats",  # server starts that took part
+    "repeats",  # server starts of each round
+    "rounds",  # shares of the problems, each with starts of its own
     "truncated_share",
     "failed_share",
     "ungraded_share",
+    "failed_samples_share",  # of the samples of the votes
     "wasted_share",
     "accuracy",
     "accuracy_lo",
@@ -141,7 +150,8 @@ POINT_COLUMNS: tuple[str, ...] = (
     "accuracy_bound_lo",  # failed and ungraded all wrong
     "accuracy_bound_hi",  # failed and ungraded all right
     "pass_at_samples",  # pass@samples, the unbiased estimator; accuracy itself for one sample
-    "latency_mean_s",
+    "latency_mean_s",  # a failed answer's own time is in it
+    "latency_is_lower_bound",  # an answer failed: it would have taken longer
     "latency_lo_s",
     "latency_hi_s",
     "latency_p50_s",
@@ -150,10 +160,19 @@ POINT_COLUMNS: tuple[str, ...] = (
     "latency_p90_s",
     "latency_p90_lo_s",
     "latency_p90_hi_s",
+    "latency_p95_s",
+    "latency_p95_lo_s",
+    "latency_p95_hi_s",
     "latency_p99_s",  # from 400 outcomes on, else null
     "latency_p99_lo_s",
     "latency_p99_hi_s",
+    "latency_max_s",  # null, not reached, where an answer failed
+    "latency_sd_s",
     "latency_mth_mean_s",  # votes: when the m-th of all k samples had come in
+    "request_latency_mean_s",  # of the attempts that succeeded, alone
+    "attempts_mean",  # attempts a call
+    "limit_wait_mean_s",  # waits for our own limits
+    "buffered_share",  # answers whose tokens came in one piece: their times to tokens are not known
     "ttft_mean_s",
     "ttft_p50_s",
     "ttft_p90_s",
@@ -163,7 +182,7 @@ POINT_COLUMNS: tuple[str, ...] = (
     "tpot_pooled_s",  # sum of decode seconds / sum of (tokens - 1): latency = ttft + (tokens - 1) x this
     "icl_p50_s",
     "icl_p99_s",
-    "decode_s",  # latency_mean_s - ttft_mean_s
+    "decode_s",  # request_latency_mean_s - ttft_mean_s
     "tokens_mean",
     "tokens_lo",
     "tokens_hi",
@@ -172,11 +191,17 @@ POINT_COLUMNS: tuple[str, ...] = (
     "flops_mean",
     "devices",
     "wall_s",
+    "requests_per_s",
+    "output_tokens_per_s",
+    "total_tokens_per_s",
+    "output_tokens_per_device_s",
     "cost_per_token_gpu_s",
     "cost_per_token_lo_gpu_s",
     "cost_per_token_hi_gpu_s",
     "gpu_s_per_token",
     "gpu_s_per_problem",
+    "gpu_s_per_problem_least",  # where it is an upper bound: the lower one
+    "cost_is_upper_bound",  # a vote of fewer samples than were sent
     "gpu_s_per_problem_lo",
     "gpu_s_per_problem_hi",
     "gpu_s_per_correct",
@@ -221,10 +246,10 @@ PAIR_COLUMNS: tuple[str, ...] = (
     "accuracy_diff_hi",
     "accuracy_p",  # exact McNemar; a paired t test over problems where there are several answers
     "accuracy_p_holm",
-    "latency_ratio",
+    "latency_ratio",  # with failures charged: max(own, the most that any compared point needed), else total_s
     "latency_ratio_lo",
     "latency_ratio_hi",
-    "latency_p",
+    "latency_p",  # of the verdict: over the answers both gave, or because one side fails more
     "latency_p_holm",
     "cost_ratio",  # of gpu_s_per_problem
     "cost_ratio_lo",
@@ -236,6 +261,19 @@ PAIR_COLUMNS: tuple[str, ...] = (
     "paper_cost_ratio_hi",
     "length_ratio",  # of tokens: tells a change of length from a change of speed
     "speed_ratio",  # latency ratio divided by length ratio
+    "latency_ratio_answered",  # over the answers both gave; its interval is of 96 % where one side failed more
+    "latency_ratio_answered_lo",
+    "latency_ratio_answered_hi",
+    "latency_ratio_typical",  # geometric mean over the problems both answered
+    "cost_ratio_answered",
+    "cost_ratio_answered_lo",
+    "cost_ratio_answered_hi",
+    "a_failed_share",  # of outcomes
+    "b_failed_share",
+    "only_a_failed",  # problems that a failed more often than b
+    "only_b_failed",
+    "starts",  # fewest server starts of the two: rounds x repeats
+    "rounds",
     "required_n",  # problems needed to separate the accuracies at 80 % power, null where separated
     "accuracy_verdict",  # a sentence
     "latency_verdict",
@@ -297,8 +335,10 @@ BAND_COLUMNS: tuple[str, ...] = ("load", "policy", "axis", "x", "accuracy", "acc
 class Claim:
     """One of the paper's claims, tried on the user's own data.
 
-    figure, lo, hi: the statistic and its 95 % interval in ``unit``; None where nothing in the run bears on it.
-    sentence: the verdict in words; evidence: labels of the points it rests on.
+    verdict: ``cannot be told`` both where it is not testable and where it is not confirmed. sentence: the verdict in
+    words, which tells the two apart, then the figure. figure, lo, hi: the statistic of the part that decides and its
+    interval in ``unit``; None where nothing in the run bears on it. evidence: labels of the points it rests on. doubts:
+    codes of warnings. source: who made the claim. measured: what the source measured. tested: what was tested here.
     """
 
     letter: str
@@ -311,6 +351,15 @@ class Claim:
     unit: str = ""
     evidence: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    source: str = ""
+    measured: str = ""
+    tested: str = ""
+
+    @property
+    def word(self) -> str:
+        """The verdict as reports say it: what the sentence begins with, where that is a verdict."""
+        begun = self.sentence.split(": ", 1)[0]
+        return begun if begun in ("not testable", "not confirmed") else self.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

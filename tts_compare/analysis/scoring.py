@@ -9,6 +9,7 @@ import polars as pl
 
 from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.samples import last_attempts, measured_rows
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt
 from tts_compare.scores import Score
 
@@ -48,44 +49,39 @@ def scoring_doubts(points: pl.DataFrame, records: pl.DataFrame, manifest: Mappin
         return []
     answered = last_attempts(measured_rows(records)).filter((pl.col("method") == _METHOD) & pl.col("ok"))
     found = [
-        Doubt(code=code, message=message, advice=advice, setting=setting, points=tuple(labels[setting]))
+        warn(code, message, setting=setting, points=labels[setting])
         for setting in sorted(labels.keys() & facts.keys())
-        for code, message, advice in _of_endpoint(facts[setting], answered.filter(setting=setting).height)
+        for code, message in _of_endpoint(facts[setting], answered.filter(setting=setting).height)
     ]
     if by_file := sorted(labels.keys() - facts.keys()):
         found.append(
-            Doubt(
-                code="scoring_untimed",
-                message="the scores came from a file: the time it took to make them is not known, and in no figure",
-                advice="let a reward model be asked (scores = URL), which is timed",
+            warn(
+                "scoring_untimed",
                 setting=by_file[0] if len(by_file) == 1 else None,
-                points=tuple(label for setting in by_file for label in labels[setting]),
+                points=(label for setting in by_file for label in labels[setting]),
             )
         )
     return found
 
 
-def _of_endpoint(facts: Mapping[str, Any], answered: int) -> Iterator[tuple[str, str, str]]:
-    """Code, message and advice of each doubt. answered: how many responses there were to score."""
+def _of_endpoint(facts: Mapping[str, Any], answered: int) -> Iterator[tuple[str, str]]:
+    """Code and message of each warning. answered: how many responses there were to score."""
     scored = facts["scored"]
     if scored:
         yield (
             "scoring_apart",
             f"scoring {scored} responses by {facts['model']} took {facts['busy_s']:.3g} s, which are in no latency "
             "and no cost",
-            "add them, and what the reward model runs on, where the choice is waited for",
         )
     if scored < answered:
         yield (
             "unscored",
             f"{answered - scored} of {answered} responses have no score; choices that need them are ungraded",
-            "see the errors in scores.jsonl; `tts-compare grade RUN --scores URL` asks for what is missing",
         )
     if facts["saturated"]:
         yield (
             "scores_saturated",
             f"for {facts['saturated']} problems several responses share a best score of exactly 1: the first is taken",
-            "ask for rewards without activation (scores_activation = false)",
         )
 
 

@@ -73,7 +73,8 @@ def parse_slo(text: str) -> Slo:
 def choose(cube: Cube, drawn: Resampled, points: pl.DataFrame, objectives: Sequence[Slo], weights: Floats) -> SloChoice:
     """The most accurate point of a cube that keeps every objective, the faster of equals.
 
-    Objectives on figures without resamples (ttft, tpot, truncated) are kept or not by the data alone.
+    Objectives on figures without resamples (ttft, tpot, truncated) are kept or not by the data alone. An answer that
+    failed was never reached: an objective on the mean latency is kept by points without one.
     """
     empty = SloChoice(
         load=cube.load,
@@ -115,23 +116,55 @@ def choose(cube: Cube, drawn: Resampled, points: pl.DataFrame, objectives: Seque
 
 
 def _resampled(cube: Cube, drawn: Resampled, column: str, observed: Floats, weights: Floats) -> Floats:
-    """(1 + resamples, points) of a column; row 0 is the data."""
+    """(1 + resamples, points) of a column; row 0 is the data. An answer that failed was never reached: infinite."""
     if column == "accuracy":
         return drawn.accuracy
+    if column == "latency_mean_s":
+        return _never_reached(cube, drawn, weights)
     if column in _RESAMPLED:
         return drawn.axes[_RESAMPLED[column]]  # type: ignore[index]
     values = np.repeat(observed[None, :], drawn.accuracy.shape[0], axis=0)
     if column in _QUANTILE:
         for i, point in enumerate(drawn.points):
-            values[1:, i] = _weighted_quantile(cube.values(point, "latency_s").mean(axis=0), weights, _QUANTILE[column])
+            latency, times = _compared_answers(cube, point, weights)
+            values[1:, i] = _weighted_quantile(latency, times, _QUANTILE[column])
     return values
 
 
+def _never_reached(cube: Cube, drawn: Resampled, weights: Floats) -> Floats:
+    """Mean latencies, infinite in each resample that draws a problem of which an answer failed."""
+    values = drawn.axes["latency"].copy()
+    for i, point in enumerate(drawn.points):
+        failed = cube.failed[point][:, cube.compared].sum(axis=0) > 0
+        values[0, i] = np.inf if failed.any() else values[0, i]
+        values[1:, i] = np.where((weights[:, failed] > 0).any(axis=1), np.inf, values[1:, i])
+    return values
+
+
+def _compared_answers(cube: Cube, point: int, weights: Floats) -> tuple[Floats, Floats]:
+    """Latencies (answers,) of the compared problems, and how often each resample draws them, (resamples, answers)."""
+    column = np.cumsum(cube.compared) - 1
+    own = cube.answers[point]
+    kept = cube.compared[own.problem]
+    return own.latency_s[kept], weights[:, column[own.problem[kept]]]
+
+
 def _weighted_quantile(x: Floats, weights: Floats, q: float) -> Floats:
-    """The q quantile of each resample of x. Block by block: the sorted weights of all would double the memory."""
+    """The q quantile (type 7) of each resample of x, every value taken as often as its weight says; nan of nothing.
+
+    Block by block: the sorted weights of all would double the memory.
+    """
     order = np.argsort(x)
-    found = np.empty(weights.shape[0])
+    ordered, found = x[order], np.full(weights.shape[0], np.nan)
+    if x.size == 0:
+        return found
     for first in range(0, weights.shape[0], 1000):
-        reached = np.cumsum(weights[first : first + 1000][:, order], axis=1) >= q * x.size
-        found[first : first + 1000] = x[order][reached.argmax(axis=1)]
+        reached = np.cumsum(weights[first : first + 1000][:, order], axis=1)
+        at = (reached[:, -1] - 1.0) * q
+        low, high = (ordered[(reached > rank[:, None]).argmax(axis=1)] for rank in (np.floor(at), np.ceil(at)))
+        part = at - np.floor(at)
+        with np.errstate(invalid="ignore"):
+            between = np.where(part > 0.0, low + part * (high - low), low)
+        between = np.where((part > 0.0) & np.isinf(high), np.inf, between)
+        found[first : first + 1000] = np.where(reached[:, -1] > 0.0, between, np.nan)
     return found

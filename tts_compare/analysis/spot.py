@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from tts_compare.analysis.samples import call_rows, is_ok
+from tts_compare.analysis.samples import call_rows, timed_rows
 
 #: A derived latency further off than this is doubted.
 TOLERANCE = 0.05
@@ -30,13 +30,13 @@ def spot_frame(records: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
     Rows of phase ``spot_check`` are such requests, and so are measured ones at a budget that is also derived.
 
     latency_ratio_p50: median over problems of derived over measured latency. prefix_equal_share is null where the
-    records hold no text. A prefix that ends short of the budget, inside a chunk, is compared as far as it goes.
+    records hold no text. A prefix that ends inside a chunk is compared as far as its whole chunks go.
     """
     schema: dict[str, Any] = dict.fromkeys(SPOT_COLUMNS, pl.Float64)
     schema |= dict.fromkeys(("setting", "method", "load"), pl.String) | dict.fromkeys(("budget", "n"), pl.Int64)
     if cuts.height == 0:
         return pl.DataFrame(schema=schema)
-    rows = records.filter(pl.col("phase") != "warmup").with_columns(ok=is_ok())
+    rows = timed_rows(records.filter(pl.col("phase") != "warmup"))
     calls = call_rows(rows).filter((pl.col("call") == 0) & pl.col("ok"))
     texts = "text" in calls.columns
     text = (pl.col("reasoning").fill_null("") + pl.col("text").fill_null("")) if texts else pl.lit("")
@@ -50,14 +50,13 @@ def spot_frame(records: pl.DataFrame, cuts: pl.DataFrame) -> pl.DataFrame:
     both = derived.filter(pl.col("cut_tokens") < pl.col("budget")).join(real, on=[*_KEY, "cut_tokens"])
     compared = pl.when("inside_chunk").then(pl.col("whole").str.slice(0, pl.col("cut_chars"))).otherwise("whole")
     prefix = pl.col("long_text").str.slice(0, pl.col("cut_chars")) == compared
-    tokens = pl.when("inside_chunk").then("cut_tokens").otherwise("cut_length")
     return (
         both.group_by("setting", "method", pl.col("cut_tokens").alias("budget"), "load", maintain_order=True)
         .agg(
             n=pl.len(),
             prefix_equal_share=prefix.mean() if texts else pl.lit(None, dtype=pl.Float64),
             latency_ratio_p50=(pl.col("cut_us") * 1e-6 / pl.col("latency_s")).median(),
-            tokens_equal_share=(tokens == pl.col("real_tokens")).mean(),
+            tokens_equal_share=(pl.col("cut_length") == pl.col("real_tokens")).mean(),
         )
         .select(pl.col(name).cast(schema[name]) for name in SPOT_COLUMNS)
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tts_compare.backends.limits import cpu_dtype, threads_per_rank
 from tts_compare.backends.registry import BACKENDS
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, Setting
 
 
@@ -15,54 +16,38 @@ def differences(settings: Sequence[Setting]) -> tuple[Doubt, ...]:
     Hosted endpoints are left out: of their dtype, threads and limits nothing is known.
     """
     ours = [setting for setting in settings if not setting.hosted]
-    found = [_unequal(ours, code=code, what=what, of=of, advice=advice) for code, what, of, advice in _QUANTITIES]
+    found = [_unequal(ours, code=code, what=what, of=of) for code, what, of in _QUANTITIES]
     return (*(doubt for doubt in (*found, _cores(ours), _tries(ours)) if doubt is not None), *_not_stated(ours))
 
 
 def _not_stated(settings: Sequence[Setting]) -> tuple[Doubt, ...]:
-    """A doubt for each engine that cannot be told all that others are told."""
+    """A warning for each engine that cannot be told all that others are told."""
     engines = {s.backend: BACKENDS[s.backend].not_stated for s in settings if s.backend in BACKENDS}
     return tuple(
-        Doubt(
-            code="setting_not_stated",
-            message=f"{engine} cannot be told {', '.join(fields)}: its own values hold",
-            advice="compare it with care; what the other engines are told is in the settings",
-        )
+        warn("setting_not_stated", f"{engine} cannot be told {', '.join(fields)}: its own values hold")
         for engine, fields in engines.items()
         if fields and len(settings) > 1
     )
 
 
-_Quantity = tuple[str, str, Callable[[Setting], object], str]
+_Quantity = tuple[str, str, Callable[[Setting], object]]
 _QUANTITIES: tuple[_Quantity, ...] = (
-    ("device_differs", "the device", lambda s: s.device, "run all settings on one kind of device"),
-    ("dtype_differs", "dtype", cpu_dtype, "give all settings one --dtype"),
-    (
-        "threads_per_rank_differ",
-        "threads per rank",
-        lambda s: threads_per_rank(s) if s.device == "cpu" else None,
-        "give all settings one threads_per_rank",
-    ),
-    ("max_model_len_differs", "max_model_len", lambda s: s.max_model_len, "give all settings one --max-model-len"),
-    (
-        "prefix_caching_differs",
-        "prefix caching",
-        lambda s: "on" if s.prefix_caching else "off",
-        "turn it on or off for all settings",
-    ),
-    ("batch_limit_differs", "the batch limit", lambda s: s.max_num_seqs, "give all settings one max_num_seqs"),
+    ("device_differs", "the device", lambda s: s.device),
+    ("dtype_differs", "dtype", cpu_dtype),
+    ("threads_per_rank_differ", "threads per rank", lambda s: threads_per_rank(s) if s.device == "cpu" else None),
+    ("max_model_len_differs", "max_model_len", lambda s: s.max_model_len),
+    ("prefix_caching_differs", "prefix caching", lambda s: "on" if s.prefix_caching else "off"),
+    ("batch_limit_differs", "the batch limit", lambda s: s.max_num_seqs),
 )
 
 
-def _unequal(
-    settings: Sequence[Setting], *, code: str, what: str, of: Callable[[Setting], object], advice: str
-) -> Doubt | None:
+def _unequal(settings: Sequence[Setting], *, code: str, what: str, of: Callable[[Setting], object]) -> Doubt | None:
     values = {str(of(setting)) for setting in settings if of(setting) is not None}
     unknown = any(of(setting) is None for setting in settings) and bool(values) and code == "max_model_len_differs"
     if len(values) < 2 and not unknown:
         return None
     shown = ", ".join(sorted(values | ({"the model's own"} if unknown else set())))
-    return Doubt(code=code, message=f"{what} differs between settings: {shown}", advice=advice)
+    return warn(code, f"{what} differs between settings: {shown}")
 
 
 def _cores(settings: Sequence[Setting]) -> Doubt | None:
@@ -70,10 +55,9 @@ def _cores(settings: Sequence[Setting]) -> Doubt | None:
     if len(cores) < 2:
         return None
     counts = ", ".join(str(count) for count in sorted(cores))
-    return Doubt(
-        code="total_cores_differ",
-        message=f"settings use different numbers of CPU cores ({counts}): on a CPU more ranks are more cores",
-        advice="compare cost (device-seconds) besides latency, or raise threads_per_rank of the smaller settings",
+    return warn(
+        "total_cores_differ",
+        f"settings use different numbers of CPU cores ({counts}): on a CPU more ranks are more cores",
     )
 
 
@@ -82,8 +66,7 @@ def _tries(settings: Sequence[Setting]) -> Doubt | None:
     known = sorted(way for way in ways if way is not None)
     if len(known) < 2:
         return None
-    return Doubt(
-        code="ngram_is_not_one_method",
-        message=f"{', '.join(known)}: they share a name and the number of draft tokens, not the method",
-        advice="compare each with its own engine's setting without speculation",
+    return warn(
+        "ngram_is_not_one_method",
+        f"{', '.join(known)}: they share a name and the number of draft tokens, not the method",
     )

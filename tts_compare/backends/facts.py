@@ -34,7 +34,11 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """A model's shape. ``parameters`` is a count; ``max_position`` is in tokens; None where unknown."""
+    """A model's shape. ``parameters`` is a count; ``max_position`` is in tokens; None where unknown.
+
+    active_parameters: those that one token passes through. None where the size of the weight files does not tell them:
+    for quantised weights, which take fewer bytes than their dtype says, and for mixtures of experts.
+    """
 
     architecture: str = ""
     hidden_size: int | None = None
@@ -44,6 +48,7 @@ class ModelFacts:
     head_dim: int | None = None
     max_position: int | None = None
     parameters: int | None = None
+    active_parameters: int | None = None
     dtype: str | None = None
     vocab: int | None = None
 
@@ -69,6 +74,7 @@ def model_facts(config: Mapping[str, Any], weight_bytes: int | None = None) -> M
     dtype = next((v for v in (config.get("dtype"), config.get("torch_dtype"), shape.get("dtype")) if v), None)
     dtype = str(dtype).removeprefix("torch.") if dtype else None
     architectures = config.get("architectures") or ("",)
+    parameters = weight_bytes // BYTES_PER_WEIGHT.get(dtype or "", 2) if weight_bytes else None
     return ModelFacts(
         architecture=str(architectures[0]),
         hidden_size=hidden,
@@ -77,10 +83,20 @@ def model_facts(config: Mapping[str, Any], weight_bytes: int | None = None) -> M
         kv_heads=_count(shape, "num_key_value_heads") or heads,
         head_dim=head_dim,
         max_position=_max_position(shape),
-        parameters=weight_bytes // BYTES_PER_WEIGHT.get(dtype or "", 2) if weight_bytes else None,
+        parameters=parameters,
+        active_parameters=None if _is_partly_used(config, shape) else parameters,
         dtype=dtype,
         vocab=_count(shape, "vocab_size"),
     )
+
+
+def _is_partly_used(config: Mapping[str, Any], shape: Mapping[str, Any]) -> bool:
+    """Whether weights are quantised, or a token passes through some of the experts only."""
+    quantised = any(
+        part.get(name) for part in (config, shape) for name in ("quantization_config", "compression_config")
+    )
+    experts = any(_count(shape, name) for name in ("num_experts", "num_local_experts", "n_routed_experts"))
+    return quantised or experts
 
 
 def _count(shape: Mapping[str, Any], *names: str) -> int | None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
+from tts_compare.cli.report import analysed
+from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
+from tts_compare.errors import RunError
 from tts_compare.reports.plain import one_line
 
 if TYPE_CHECKING:
@@ -17,28 +20,77 @@ if TYPE_CHECKING:
     from tts_compare.analysis.diff import RunDiff
 
 _SHOWN_CHANGES = 40
+#: The exit status where a gate has nothing to go by.
+CANNOT_TELL = 2
+_NO_PARTNER = (
+    "no point has a partner in the other run: settings of different models are paired by --map A=B alone, "
+    "and so are several settings whose ids differ by more than the engine's version"
+)
+_WORDS = {
+    "exceeded": "exceeded",
+    "within": "kept",
+    "not_shown": "not shown",
+    "not_judged": "cannot be judged",
+}
 
 
 def diff_command(arguments: Namespace) -> int:
-    """Print what changed and by how much; 1 where an interval excludes a tolerance."""
+    """Print what changed and by how much; the exit status is the gate's (``analysis.gate.gate_status``)."""
     from tts_compare.analysis.diff import compare_runs
+    from tts_compare.analysis.partners import parse_map
     from tts_compare.analysis.tolerance import parse_tolerance
     from tts_compare.experiment.join import run_frames
 
     tolerances = [parse_tolerance(text) for text in arguments.fail_on]
+    mapped = dict(parse_map(text) for text in arguments.map)
     runs = [store.open_run(Path(path)) for path in (arguments.a, arguments.b)]
-    found = compare_runs(run_frames(runs[0]), run_frames(runs[1]), fail_on=tolerances)
+    try:
+        found = compare_runs(run_frames(runs[0]), run_frames(runs[1]), fail_on=tolerances, match=mapped)
+    except RunError as error:
+        talk(f"nothing to compare: {error}")
+        return CANNOT_TELL
     for line in change_lines(found):
         print(line)
     console(no_color=arguments.no_color).print(pair_table(found) if found.pairs.height else "No point is in both runs")
     for side, labels in ((arguments.a, found.only_a), (arguments.b, found.only_b)):
         for label in labels:
             print(f"only in {side}: {one_line(label)}")
-    for breach in found.breaches:
-        talk(f"--fail-on '{breach.tolerance.text}': {breach.sentence}")
-    if tolerances and not found.breaches:
-        talk("no tolerance is exceeded: no interval lies wholly beyond one")
-    return 1 if found.breaches else 0
+    status = _judged(found, arguments) if tolerances else _compared(found)
+    strict = arguments.strict and refuse(
+        (warning for path in (arguments.a, arguments.b) for warning in analysed([Path(path)])[0].doubts),
+        arguments.strict,
+    )
+    return 1 if strict else status
+
+
+def _compared(found: RunDiff) -> int:
+    if found.pairs.height:
+        return 0
+    talk(_NO_PARTNER)
+    return CANNOT_TELL
+
+
+def _judged(found: RunDiff, arguments: Namespace) -> int:
+    """Say what became of each tolerance, the exceeded ones last; return the gate's exit status."""
+    from tts_compare.analysis.gate import gate_status
+
+    for verdict in ("within", "not_shown", "not_judged", "exceeded"):
+        for one in found.checks:
+            if one.verdict == verdict:
+                talk(f"--fail-on '{one.tolerance.text}': {_WORDS[verdict]}: {one.sentence}")
+    alone = len(found.only_a) + len(found.only_b)
+    status = gate_status(
+        found.checks, alone=alone, require_proof=arguments.require_proof, allow_missing=arguments.allow_missing
+    )
+    if not found.checks:
+        talk(_NO_PARTNER)
+    elif alone and not arguments.allow_missing:
+        talk(f"{alone} points are in one run only and cannot be judged; --allow-missing takes no account of them")
+    if status == 0 and all(one.verdict == "within" for one in found.checks):
+        talk("no tolerance is exceeded, and every one is shown to be kept")
+    elif status == 0:
+        talk("no tolerance is exceeded, and not all are shown to be kept (--require-proof makes that exit status 2)")
+    return status
 
 
 def change_lines(found: RunDiff) -> Iterator[str]:
@@ -64,7 +116,7 @@ def pair_table(found: RunDiff) -> Table:
     shared = f", all settings: {one_line(labels.shared)}" if labels.shared else ""
     table = Table(box=box.SIMPLE_HEAD, title=f"b against a{shared}", show_edge=False, pad_edge=False)
     table.add_column("setting", overflow="fold")
-    for head in ("budget", "n", "accuracy, points", "latency, %", "bill, %"):
+    for head in ("budget", "n", "accuracy, points", "latency, %", "cost, %"):
         table.add_column(head, justify="right", overflow="fold")
     for row in rows:
         table.add_row(

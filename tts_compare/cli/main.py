@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         talk(f"tts-compare: this run cannot be read ({what}); TTS_COMPARE_DEBUG=1 shows where")
-        return 1
+        return 2 if arguments.command == "diff" else 1  # a gate's 1 says that a tolerance is exceeded
     return status
 
 

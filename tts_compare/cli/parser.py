@@ -106,6 +106,13 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 def _plan(parser: argparse.ArgumentParser) -> None:
     _run(parser)
+    parser.add_argument(
+        "--fail-on",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="say whether this run could show that a tolerance of diff is kept; repeatable",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="text (the default) or json")
 
 
@@ -131,6 +138,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
         help="p90_latency=10, accuracy>=0.8, cost<=X; repeatable",
     )
     add("--output", metavar="FILE", help="write there instead of to standard output")
+    repeat_knob(parser, "strict")
     repeat_knob(parser, "no_color")
 
 
@@ -165,8 +173,13 @@ def _diff(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="EXPR",
-        help="exit 1 where the interval excludes the tolerance; repeatable",
+        help="exit 1 where the one-sided 95 %% limit is beyond the tolerance: accuracy, latency, cost, cost_per_token, "
+        "failed; repeatable",
     )
+    add("--require-proof", action="store_true", help="exit 2 where a tolerance is not shown to be kept")
+    add("--map", action="append", default=[], metavar="A=B", help="pair setting A with setting B; repeatable")
+    add("--allow-missing", action="store_true", help="points that are in one run only are no reason to fail")
+    repeat_knob(parser, "strict")
     repeat_knob(parser, "no_color")
 
 
@@ -227,7 +240,10 @@ _COMMANDS = (
     _Command(
         name="diff",
         what="compare two runs, paired by problem",
-        epilog="example:\n  tts-compare diff runs/old runs/new --fail-on 'accuracy < -2pp' --fail-on 'latency > +5%'",
+        epilog="example:\n  tts-compare diff runs/old runs/new --fail-on 'accuracy < -2pp' --fail-on 'latency > +5%' "
+        "--fail-on 'failed > 1%'\n\n"
+        "exit status: 0 no tolerance is exceeded; 1 one is; 2 one cannot be judged, or is not shown to be kept with "
+        "--require-proof",
         add=_diff,
     ),
     _Command(

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from tts_compare.cli.overrides import asked_by
 
 if TYPE_CHECKING:
+    from tts_compare.analysis.proof import Provable
+    from tts_compare.analysis.tolerance import Tolerance
     from tts_compare.domain import Setting
     from tts_compare.experiment.estimate import Estimate
     from tts_compare.experiment.foresight import Foresight
@@ -23,22 +25,36 @@ if TYPE_CHECKING:
 def plan_command(arguments: Namespace) -> int:
     """Print the plan."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client: a plan asks nobody
+    from tts_compare.analysis.tolerance import parse_tolerance
     from tts_compare.experiment.estimate import estimate
     from tts_compare.experiment.foresight import foresee, foresight_lines
     from tts_compare.experiment.prepare import prepare
 
+    tolerances = [parse_tolerance(text) for text in arguments.fail_on]
     prepared = prepare(asked_by(arguments).experiment(), fetch=False)
     guess, seen = estimate(prepared, Path("runs")), foresee(prepared)
+    proofs = find_proofs(tolerances, prepared)
     if arguments.format == "json":
         prepared.require_settings()
-        print(json.dumps(plan_facts(prepared, guess, seen), indent=1, ensure_ascii=False))
+        facts = plan_facts(prepared, guess, seen) | {"fail_on": [asdict(proof) for proof in proofs]}
+        print(json.dumps(facts, indent=1, ensure_ascii=False))
         return 0
     for line in plan_lines(prepared):
         print(line)
     prepared.require_settings()
     print(f"\nat most {guess.tokens:,} generated tokens; about {guess.hours:.1f} hours ({guess.source})")
     print("\n".join(["", *foresight_lines(seen)]))
+    for proof in proofs:
+        print(f"--fail-on {proof.sentence}")
     return 0
+
+
+def find_proofs(tolerances: Sequence[Tolerance], prepared: Prepared) -> list[Provable]:
+    """What the planned run can show of each tolerance of ``diff --fail-on``, if nothing truly changes."""
+    from tts_compare.analysis.proof import provable
+
+    starts = prepared.experiment.rounds * prepared.experiment.repeats
+    return [provable(tolerance, problems=prepared.problem_count, starts=starts) for tolerance in tolerances]
 
 
 def plan_facts(prepared: Prepared, guess: Estimate, seen: Foresight | None) -> dict[str, Any]:

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
+from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 from tts_compare.errors import UsageError
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
-    from tts_compare.domain import RequestRecord
+    from tts_compare.domain import Doubt, RequestRecord
     from tts_compare.reports import Look, RunView
 
 FIGURE_FORMATS = ("png", "svg", "pdf")
 
 
 def report_command(arguments: Namespace) -> int:
-    """Write what was asked for: the console's report, another format, a page, figures."""
+    """Write what was asked for: the console's report, another format, a page, figures; 1 where ``--strict`` fails."""
     from tts_compare.reports import REPORTS
 
     form = arguments.format or ("png" if arguments.figures else "console")
@@ -40,16 +41,16 @@ def report_command(arguments: Namespace) -> int:
     elif not (arguments.html or arguments.figures) or arguments.format in REPORTS:
         document = REPORTS[form].render(analysis, view, look=_look(no_color=arguments.no_color))
         _emit(document, arguments.output)
-    return 0
+    return 1 if refuse(analysis.doubts, arguments.strict) else 0
 
 
-def print_report(paths: Sequence[Path], *, no_color: bool = False) -> int:
-    """Print the console's report of runs; returns how many doubts it carries."""
+def print_report(paths: Sequence[Path], *, no_color: bool = False) -> tuple[Doubt, ...]:
+    """Print the console's report of runs; returns its warnings."""
     from tts_compare.reports import REPORTS
 
     analysis, view = analysed(paths)
     _emit(REPORTS["console"].render(analysis, view, look=_look(no_color=no_color)), None)
-    return len(analysis.doubts)
+    return analysis.doubts
 
 
 def analysed(paths: Sequence[Path], *, slo: Sequence[str] = ()) -> tuple[Analysis, RunView]:
@@ -124,5 +125,5 @@ def claim_lines(analysis: Analysis) -> Iterator[str]:
     from tts_compare.reports.plain import plain
 
     for claim in analysis.claims:
-        yield plain(f"({claim.letter}) {claim.title}: {claim.verdict}")
-        yield plain(f"    {claim.sentence.removeprefix(f'{claim.verdict}: ')}")
+        yield plain(f"({claim.letter}) {claim.title}: {claim.word}")
+        yield plain(f"    {claim.sentence.removeprefix(f'{claim.word}: ')}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts_compare.cli.overrides import Asked, asked_by
+from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 
 if TYPE_CHECKING:
@@ -42,15 +43,16 @@ def run_asked(asked: Asked) -> int:
     except KeyboardInterrupt:
         talk(f"interrupted; what was done is kept: tts-compare run --resume {shlex.quote(str(path))}")
         raise
-    doubts = print_report([outcome.run.path], no_color=experiment.no_color) if outcome.measured else 0
-    return _status(outcome, strict=experiment.strict, doubts=doubts)
+    warnings = print_report([outcome.run.path], no_color=experiment.no_color) if outcome.measured else ()
+    status = _status(outcome)
+    return 1 if refuse(warnings, experiment.strict) else status
 
 
 def _default_path(name: str) -> Path:
     return Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
 
 
-def _status(outcome: Outcome, *, strict: bool, doubts: int) -> int:
+def _status(outcome: Outcome) -> int:
     again = f"tts-compare run --resume {shlex.quote(str(outcome.run.path))}"
     talk(f"run directory: {outcome.run.path}")
     if outcome.stopped:
@@ -59,6 +61,4 @@ def _status(outcome: Outcome, *, strict: bool, doubts: int) -> int:
         talk(f"failed: {setting}: {cause}")
     for setting, error in outcome.barren.items():
         talk(f"no successful request: {setting}{f': {error}' if error else ''}")
-    if strict and doubts:
-        talk(f"--strict: {doubts} doubts")
-    return 0 if outcome.done and not (strict and doubts) else 1
+    return 0 if outcome.done else 1

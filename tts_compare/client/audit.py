@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord
 
 SAMPLE_S = 0.02
@@ -23,8 +24,6 @@ MAX_CPU_SHARE = 0.85
 MAX_SEND_LAG_P99_MS = 50.0
 MAX_TRAIL_P50_MS = 10.0
 MAX_STILL_S = 1.0
-_STILL_ADVICE = "let the machine neither sleep nor stop the process (systemd-inhibit), and measure the point again"
-_ADVICE = "spread the load over more client processes: --workers N"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +198,8 @@ def doubts_of(audit: Audit, *, setting: str | None = None) -> tuple[Doubt, ...]:
             what = f"arrivals trail the engine's own figures by {trail:.0f} ms"
             found.append(("client_trails_server", f"{what}: the client, or what lies between, is in them"))
             break
-    doubts = [Doubt(code=code, message=message, advice=_ADVICE, setting=setting) for code, message in found]
+    doubts = [warn(code, message, setting=setting) for code, message in found]
     if (still_s := audit.still_s) is not None and still_s > MAX_STILL_S:
         message = f"the client stood still for {still_s:.1f} s: what arrived meanwhile is stamped with the end of it"
-        doubts.append(Doubt(code="client_stood_still", message=message, advice=_STILL_ADVICE, setting=setting))
+        doubts.append(warn("client_stood_still", message, setting=setting))
     return tuple(doubts)

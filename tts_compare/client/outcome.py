@@ -7,8 +7,9 @@ tokens marked estimated). Everything else is an error kind, with the server's ow
 from __future__ import annotations
 
 import base64
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,10 +18,11 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from tts_compare.client.bursts import is_buffered
 from tts_compare.client.delta import Usage, error_of, parse_chunk
 from tts_compare.client.limits import Stamps
 from tts_compare.client.reducer import Reducer, preview
-from tts_compare.client.timeline import Choice, first_answer_ns, resolve, shares
+from tts_compare.client.timeline import Choice, Resolved, first_answer_ns, resolve, shares
 from tts_compare.domain import ErrorKind, Phase, RequestError, RequestRecord, RowKey
 
 FINISHED = ("stop", "length")
@@ -58,9 +60,13 @@ def rows(
     """
     reducer = reducer or Reducer(status=0)
     failure = judge(attempt, reducer, headers=headers, status=status, broken=broken)
+    reducer.close()
     choices = [reducer.choices.get(i, _NOTHING) for i in range(attempt.choices)]
-    usage = reducer.final_usage or (reducer.running_usage if attempt.choices == 1 else None)
-    totals = shares(choices, usage.generated if usage else None)
+    usage = reducer.final_usage
+    if usage is None and attempt.choices == 1 and not reducer.extra_choices and reducer.running_usage is not None:
+        usage = reducer.believed(reducer.running_usage)
+    # The sum of an answer with choices that nobody asked for is no sum of the rows.
+    totals = shares(choices, usage.generated if usage and not reducer.extra_choices else None)
     server = reducer.metrics
     doubts = _doubts(attempt, reducer, stamps, complete=failure is None and broken is None, surplus=surplus)
     if failure is None and broken is not None:
@@ -72,6 +78,8 @@ def rows(
 
 
 _NOTHING = Choice()
+_CHARS_A_TOKEN = 4
+"""What a chunk that nobody counted holds, to tell a whole answer in one chunk from a token; English text has 4."""
 
 
 def _row(
@@ -95,7 +103,14 @@ def _row(
     counted = resolved.completion_tokens or total is not None
     ids = choice.ids if choice.many_a_chunk and choice.ids and len(choice.ids) == resolved.completion_tokens else None
     over = attempt.max_tokens is not None and resolved.completion_tokens > attempt.max_tokens
-    own_doubts = (*resolved.doubts, *(("past_max_tokens",) if over else ()), *doubts)
+    silent = failure is None and choice.finish_reason == "stop" and not choice.text
+    found = {
+        "past_max_tokens": over,
+        "stream_buffered": is_buffered(resolved.at, _weights(resolved), sent or 0),
+        "surrogates_replaced": choice.replaced,
+        "stop_without_text": silent,
+    }
+    own_doubts = (*resolved.doubts, *(name for name, holds in found.items() if holds), *doubts)
     return RequestRecord(
         setting=key.setting,
         method=key.method,
@@ -130,6 +145,13 @@ def _row(
         doubts=own_doubts,
         error=failure,
     )
+
+
+def _weights(resolved: Resolved) -> Sequence[int]:
+    """Tokens of each entry; of those that nobody counted, as many as their characters make likely."""
+    if resolved.source != "estimated":
+        return resolved.gains
+    return [max(gain, n // _CHARS_A_TOKEN) for gain, n in zip(resolved.gains, resolved.chars, strict=True)]
 
 
 def judge(
@@ -191,11 +213,11 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds a server asks to wait: ``Retry-After`` in seconds or as a date (against its own clock), or ``-ms``."""
     try:
         if (stated_ms := headers.get("retry-after-ms")) is not None:
-            return max(0.0, float(stated_ms) / 1000)
+            return max(0.0, float(stated_ms) / 1000) if math.isfinite(float(stated_ms)) else None
         stated = headers.get("retry-after")
         if stated is None:
             return None
-        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", stated):
+        if re.fullmatch(r"\s*\d{1,12}(\.\d+)?\s*", stated):
             return float(stated)
         own = headers.get("date")
         now = parsedate_to_datetime(own) if own else datetime.now(UTC)
@@ -210,6 +232,10 @@ def _doubts(attempt: Attempt, reducer: Reducer, stamps: Stamps, *, complete: boo
         "bytes_after_answer": surplus or reducer.after_done,
         "not_stamped_on_arrival": not stamps.on_arrival and stamps.sent_ns is not None,
         "not_streamed": not attempt.stream,
+        "usage_absurd": reducer.absurd_usage,
+        "more_choices": reducer.extra_choices,
+        "other_model": reducer.other_model,
+        "oversized": reducer.oversized,
     }
     return tuple(name for name, holds in found.items() if holds)
 

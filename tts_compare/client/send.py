@@ -18,6 +18,7 @@ from tts_compare.client.reducer import Reducer
 from tts_compare.client.transport import StampingTransport
 from tts_compare.client.wire import Exchange, FirstByteTimeout, IdleTimeout, Read, TotalTimeout
 from tts_compare.domain import Endpoint, ErrorKind, Phase, RequestError, RequestRecord, RowKey
+from tts_compare.unreachable import why_unreachable
 from tts_compare.untimed import is_proxied, tls_context
 
 REDUCE_BYTES = 256 * 1024
@@ -101,7 +102,10 @@ async def send(
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the attempt must end in its rows
         return flight.rows(_error_of(error, flight))
-    return flight.rows(None)
+    try:
+        return flight.rows(None)
+    except Exception as error:  # noqa: BLE001 - the same: what a server says must not stop a run
+        return flight.rows(_error_of(error, flight))
 
 
 class _Flight:
@@ -147,6 +151,8 @@ class _Flight:
             status=response.status_code,
             encoding=response.headers.get("content-encoding", "").strip().lower(),
             max_tokens=self.attempt.max_tokens,
+            n=self.attempt.choices,
+            model=model if isinstance(model := self._body.get("model"), str) else None,
         )
         batches = self.exchange.batches(REDUCE_BYTES) if self.exchange else self._batches(response)
         try:
@@ -178,6 +184,11 @@ class _Flight:
             broken=broken,
             surplus=self.exchange is not None and self.exchange.surplus,
         )
+
+    def why_unreachable(self, error: Exception) -> str:
+        """Why httpx's own transport found no way to the endpoint."""
+        address = str(self._client.base_url).rstrip("/")
+        return str(why_unreachable(error, address, proxied=is_proxied(address)))
 
     async def _head(self, request: httpx.Request) -> httpx.Response:
         """Send and wait for the head. Our transport keeps the limits itself; httpx's has none like them."""
@@ -243,6 +254,8 @@ def _error_of(error: Exception, flight: _Flight) -> RequestError:
         # httpx's own transport tells a lost connection as a protocol error.
         lost = isinstance(error, httpx.NetworkError) or "disconnected" in message or "closed" in message
         kind = ("connect" if flight.status is None else "truncated_stream") if lost else "malformed"
+    if kind == "connect" and not flight.stamps.on_arrival:  # our own transport has said it
+        message = flight.why_unreachable(error)
     if kind is None:
         kind, message = "malformed", f"{type(error).__name__}: {message}"
     return RequestError(kind=kind, status=flight.status, message=message)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from operator import methodcaller
 
-MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""A longer event is refused: it is no answer, and would fill the memory."""
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+"""A longer event is refused: it is no answer, and what its JSON unfolds to would fill the memory."""
 
 _BOM = b"\xef\xbb\xbf"
 _LF_COUNT = methodcaller("count", b"\n")

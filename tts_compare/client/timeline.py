@@ -8,6 +8,7 @@ otherwise, which is an estimate and says so.
 
 from __future__ import annotations
 
+import re
 from array import array
 from dataclasses import dataclass, field
 from itertools import compress, pairwise
@@ -20,6 +21,13 @@ _MAX_COUNT = 2**31 - 1
 _STOPS = {"eos": "stop", "eos_token": "stop"}
 """What Together and others call the end of the sequence, where OpenAI says ``stop``."""
 _THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
+_MAX_REASON_CHARS = 80
+_HALF = re.compile("[\ud800-\udfff]")
+REPLACEMENT = "\ufffd"
+"""What stands where half of a surrogate pair had no other half."""
+
+
+_WHOLE = ("", "")
 
 
 @dataclass(slots=True)
@@ -28,6 +36,8 @@ class Choice:
 
     at: instants (ns); counts: the server's running count of tokens after the chunk, UNKNOWN where it gave none;
     chars: characters of reasoning + text it brought. own_total: tokens by a usage event right behind its last chunk.
+    held_chars: characters so far. replaced: halves of surrogate pairs had no other half. overflown: token ids past
+    what a row's numbers hold.
     """
 
     at: array[int] = field(default_factory=lambda: array("q"))
@@ -35,7 +45,7 @@ class Choice:
     chars: array[int] = field(default_factory=lambda: array("i"))
     count: int = 0
     counted_by_ids: bool = False
-    ids: array[int] | None = field(default_factory=lambda: array("Q"))
+    ids: array[int] | None = field(default_factory=lambda: array("q"))
     many_a_chunk: bool = False
     text: str = ""
     reasoning: str = ""
@@ -43,13 +53,17 @@ class Choice:
     own_total: int | None = None
     first_content_ns: int | None = None
     repeated: bool = False
+    held_chars: int = 0
+    replaced: bool = False
+    overflown: bool = False
+    _halves: tuple[str, str] = ("", "")
     _answers: list[str] = field(default_factory=list)
     _thoughts: list[str] = field(default_factory=list)
     _last: tuple[str, str] | None = None
 
     def add(self, now: int, chunk: ChunkChoice, running_count: int | None) -> None:
         """Take one chunk; ``running_count`` is the choice's completion_tokens so far as its usage says."""
-        answer, thought = chunk.texts()
+        answer, thought = self._texts(chunk)
         if answer:
             self._answers.append(answer)
             if self.first_content_ns is None:
@@ -71,11 +85,52 @@ class Choice:
             self.counts.append(count if known else UNKNOWN)
             self.chars.append(chars)
         if chars:
+            self.held_chars += chars
             if count == before and running_count is not None:
                 self.repeated = self.repeated or self._last == (answer, thought)
             self._last = (answer, thought)
         if chunk.finish_reason:
-            self.finish_reason = _STOPS.get(chunk.finish_reason, chunk.finish_reason)
+            self.finish_reason = _STOPS.get(chunk.finish_reason, chunk.finish_reason)[:_MAX_REASON_CHARS]
+
+    def close(self, *, forget: bool = False) -> None:
+        """Replace what still waits for its other half when no more can come, and gather the text, or forget it."""
+        ends = tuple(REPLACEMENT if half else "" for half in self._halves)
+        self._halves = _WHOLE
+        if any(ends) and self.at:
+            self.replaced = True
+            self._answers.append(ends[0])
+            self._thoughts.append(ends[1])
+            self.chars[-1] += len("".join(ends))
+        self.compact()
+        if forget:
+            self.text = self.reasoning = ""
+            self.chars = array("i", bytes(self.chars.itemsize * len(self.chars)))
+
+    def _texts(self, chunk: ChunkChoice) -> tuple[str, str]:
+        answer, thought = chunk.texts()
+        if self._halves == _WHOLE and answer.isascii() and thought.isascii():
+            return answer, thought
+        return self._joined(answer, thought)
+
+    def _joined(self, answer: str, thought: str) -> tuple[str, str]:
+        """Join halves of surrogate pairs with what was held back of the chunk before, and hold back a last one."""
+        texts, halves = [], []
+        for held, text in zip(self._halves, (answer, thought), strict=True):
+            if not text:
+                texts.append("")
+                halves.append(held)
+                continue
+            whole = held + text
+            half = whole[-1] if "\ud800" <= whole[-1] <= "\udbff" else ""
+            whole = whole[: len(whole) - len(half)]
+            if _HALF.search(whole):
+                stated = whole.count(REPLACEMENT)
+                whole = whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+                self.replaced = self.replaced or whole.count(REPLACEMENT) > stated
+            texts.append(whole)
+            halves.append(half)
+        self._halves = (halves[0], halves[1])
+        return texts[0], texts[1]
 
     def compact(self) -> None:
         """Join the pieces of text gathered since the last time: a short string costs ten times its characters."""
@@ -95,7 +150,7 @@ class Choice:
             try:
                 self.ids.extend(token_ids)
             except (OverflowError, TypeError):
-                self.ids = None
+                self.ids, self.overflown = None, True
         if running_count is not None and 0 <= running_count <= _MAX_COUNT:
             raised = max(self.count, running_count)
         elif token_ids is not None:

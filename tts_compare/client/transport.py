@@ -11,6 +11,7 @@ import httpx
 
 from tts_compare.client.limits import Limits, Stamps
 from tts_compare.client.wire import Connection, Exchange
+from tts_compare.unreachable import why_unreachable
 
 STALE_S = 1.0
 """A pooled connection that the server had closed shows so within a round trip of sending; one that is lost later was
@@ -103,7 +104,7 @@ class StampingTransport(httpx.AsyncBaseTransport):
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection to {host}:{port} within {limits.connect_s:g} s") from error
         except (OSError, UnicodeError) as error:
-            raise httpx.ConnectError(f"cannot connect to {host}:{port}: {error}") from error
+            raise httpx.ConnectError(str(why_unreachable(error, f"{scheme}://{host}:{port}"))) from error
         finally:
             if not connected:
                 connection.abort()  # it may have come about just as the time ran out

@@ -26,12 +26,13 @@ from tts_compare.config.values import (
     path,
     positive,
     probability,
+    strictness,
     table,
     text,
     url,
     whole,
 )
-from tts_compare.domain import AnswerKind, Device, Policy, Sampling
+from tts_compare.domain import AnswerKind, Device, Policy, Sampling, Strictness
 
 Curve = Literal["single-pass", "per-budget"]
 Grader = Literal["layered", "math-verify", "both"]
@@ -332,7 +333,14 @@ class Experiment:
     retry_failed: bool = knob(flag, "invocation", "with `--resume`: also send again what failed", default=False)
     quiet: bool = knob(flag, "invocation", "no progress, only the report", default=False)
     no_color: bool = knob(flag, "invocation", "no color (also NO_COLOR)", default=False)
-    strict: bool = knob(flag, "invocation", "exit 1 when any figure carries a warning", default=False)
+    strict: Strictness | None = knob(
+        strictness,
+        "invocation",
+        "exit 1 on warnings",
+        levels={"error": "exit 1 on a warning of severity error", "warning": "exit 1 on any warning but a note"},
+        more="see [warnings](metrics.md#warnings)",
+        default=None,
+    )
     insecure: bool = knob(flag, "run", "do not verify TLS certificates; every report says so", default=False)
 
 

@@ -7,8 +7,10 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from urllib.parse import urlsplit
+
+from tts_compare.domain import Strictness
 
 T = TypeVar("T")
 Parse = Callable[[Any], T]
@@ -147,6 +149,16 @@ def url(value: Any) -> str:
     except ValueError as error:
         raise BadValueError(f"{result!r} is not a URL: {error}") from None
     return result
+
+
+def strictness(value: Any) -> str | None:
+    """``error`` or ``warning``; ``true`` is ``error``, ``false`` is not asked for."""
+    if value in (False, "false"):
+        return None
+    known = "error" if value in (True, "true") else value
+    if known not in get_args(Strictness):
+        raise BadValueError(f"{value!r} is neither error nor warning")
+    return str(known)
 
 
 def one_of(*known: str) -> Parse[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tts_compare.backends.protocol import MetricNames
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord
 from tts_compare.scrape import Counters, change, change_by, total
 
@@ -93,28 +94,24 @@ def contradictions(seen: ServerFigures, rows: Sequence[RequestRecord], setting: 
     doubts: list[Doubt] = []
     if seen.requests is not None and seen.requests > len(rows):
         doubts.append(
-            Doubt(
-                code="foreign_requests",
-                message=f"the server ended {seen.requests:.0f} requests while we sent {len(rows)}",
-                advice="somebody else used the server: measure on one that is yours alone",
+            warn(
+                "foreign_requests",
+                f"the server ended {seen.requests:.0f} requests while we sent {len(rows)}",
                 setting=setting,
             )
         )
     elif (seen.running_before or 0) + (seen.waiting_before or 0) > 0:
         doubts.append(
-            Doubt(
-                code="busy_before",
-                message="the server was running requests that are not ours when the point began",
-                advice="measure on a server that is yours alone",
+            warn(
+                "busy_before",
                 setting=setting,
             )
         )
     if seen.preemptions:
         doubts.append(
-            Doubt(
-                code="preempted",
-                message=f"the engine preempted {seen.preemptions:.0f} times: its KV cache was full",
-                advice="lower the concurrency or give the engine more KV cache",
+            warn(
+                "preempted",
+                f"the engine preempted {seen.preemptions:.0f} times: its KV cache was full",
                 setting=setting,
             )
         )

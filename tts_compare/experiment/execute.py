@@ -15,6 +15,7 @@ from typing import Any
 
 from tts_compare import store
 from tts_compare.admission import Purse
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord
 from tts_compare.errors import TTSCompareError
 from tts_compare.experiment.join import write_points
@@ -26,7 +27,7 @@ from tts_compare.experiment.prepare import Prepared
 from tts_compare.experiment.run import Run
 from tts_compare.experiment.score import is_asked_with_key, score_run
 from tts_compare.experiment.servers import Fleet, find_pythons
-from tts_compare.reports.progress import Emit, LeftOut
+from tts_compare.reports.progress import Doubted, Emit, LeftOut
 
 #: What a run leaves behind in the manifest and that goes on when it is taken up.
 _KEPT = ("created", "clock", "server_metrics", "deaths", "command")
@@ -72,8 +73,13 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         before = store.read_manifest(run) if resumed else None
         if before:
             take_up(manifest, before)
+        asides: list[store.Aside] = []
         session = len(manifest["sessions"]) - 1
-        journal = Journal(run, manifest, rows, tell, private=private, session=session, records=list(_light_rows(run)))
+        kept = _light_rows(run, asides)
+        journal = Journal(run, manifest, rows, tell, private=private, session=session, records=kept)
+        if asides:  # told, and not kept: whoever reads the rows finds the same lines
+            unread = warn("rows_set_aside", store.told(asides))
+            tell(Doubted(doubt=unread, at_s=monotonic()))
         journal.save()
         fleet = Fleet(prepared=prepared, pythons=pythons)
         purse = Purse(prepared.experiment.budget_usd) if prepared.experiment.budget_usd else None
@@ -141,16 +147,15 @@ def machine_doubts(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Doub
     if not changed:
         return ()
     return (
-        Doubt(
-            code="machine_changed",
-            message=f"the run was taken up on a machine that differs in {', '.join(changed)}",
-            advice="compare what was measured on one machine: start a new run there",
+        warn(
+            "machine_changed",
+            f"the run was taken up on a machine that differs in {', '.join(changed)}",
         ),
     )
 
 
-def _light_rows(run: store.RunDir) -> list[RequestRecord]:
-    return [light(row) for row in store.read_rows(run.records, RequestRecord)]
+def _light_rows(run: store.RunDir, asides: list[store.Aside]) -> list[RequestRecord]:
+    return [light(row) for row in store.read_rows(run.records, RequestRecord, aside=asides.append)]
 
 
 def _loop(state: Run, tell: Emit) -> None:

@@ -4,34 +4,69 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
+from tts_compare.codes import warn
+from tts_compare.domain import Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
-from tts_compare.experiment.judge import endpoint_options
+from tts_compare.experiment.judge import Judge, endpoint_options, write_grades
 
 if TYPE_CHECKING:
     import polars as pl
 
     from tts_compare.analysis.schema import Analysis
+    from tts_compare.grading.judgement import Grader
 
 
-def frames(run: store.RunDir) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Records, with texts and timelines, and grades of a run as the analysis reads them."""
+def frames(run: store.RunDir, manifest: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Records, with texts and timelines, and grades of a run as the analysis reads them.
+
+    Rows that cannot be read are set aside, and grades that cannot be read are made anew; the manifest is given the
+    warnings that say so.
+    """
     from tts_compare.analysis.schema import grade_schema, record_schema
 
-    return (
-        store.read_frame(run.records, record_schema(optional=True)),
-        store.read_frame(run.grades, grade_schema()),
-    )
+    asides: list[store.Aside] = []
+    kept, damaged = asides.append, list[store.Aside]()
+    records = store.read_frame(run.records, record_schema(optional=True), kind=RequestRecord, aside=kept)
+    grades = store.read_frame(run.grades, grade_schema(), kind=Grade, aside=damaged.append)
+    if asides:
+        advice = "--resume sends again what these rows were of; mend or delete the lines to be rid of the warning"
+        _warn(manifest, "rows_set_aside", store.told(asides), advice)
+    if damaged:
+        _warn(manifest, "grades_unreadable", f"{store.told(damaged)}; the run was graded anew", "")
+        grades = _graded_anew(run, manifest)
+    return records, grades
+
+
+def _warn(manifest: dict[str, Any], code: str, message: str, advice: str) -> None:
+    warning: dict[str, Any] = {"code": code, "message": message, "advice": advice, "setting": None, "points": []}
+    manifest["doubts"] = [*(manifest.get("doubts") or ()), warning]
+
+
+def _graded_anew(run: store.RunDir, manifest: Mapping[str, Any]) -> pl.DataFrame:
+    """Grade a run whose grades are damaged, and replace them where the directory can be written."""
+    import polars as pl
+
+    from tts_compare.analysis.schema import grade_schema
+
+    asked = manifest["experiment"]["grader"]
+    grader: Grader = "layered" if asked == "both" else asked
+    with Judge(run, manifest, policy=manifest["experiment"]["policy"], grader=grader) as judge:
+        grades = list(judge.grade_all())
+    with suppress(OSError, RunError):
+        write_grades(run, grades)
+    return pl.DataFrame([asdict(grade) for grade in grades], schema=grade_schema())
 
 
 def run_frames(run: store.RunDir) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Records, grades and manifest of one run."""
     manifest = with_scoring(run, store.read_manifest(run))
-    return (*frames(run), manifest)
+    return (*frames(run, manifest), manifest)
 
 
 def with_scoring(run: store.RunDir, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,8 +101,8 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
 
     names = run_names([run.path for run in runs])
     manifests = [with_scoring(run, store.read_manifest(run)) for run in runs]
+    parts = [frames(run, manifest) for run, manifest in zip(runs, manifests, strict=True)]
     manifest = manifests[0] if len(runs) == 1 else joined_manifest(list(zip(names, manifests, strict=True)))
-    parts = [frames(run) for run in runs]
     if len(runs) > 1:
         parts = [(_renamed(r, name), _renamed(g, name)) for name, (r, g) in zip(names, parts, strict=True)]
     records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))
@@ -127,13 +162,12 @@ def joined_manifest(manifests: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[
     texts = {(row["id"], row["problem"]) for row in known}
     if others := len(texts) - len({ident for ident, _ in texts}):
         renamed["doubts"].append(
-            {
-                "code": "problems_differ",
-                "message": f"{others} ids of problems name other problems in another run: "
-                "what is compared is not the same",
-                "advice": "report runs of different data sets apart, or give their problems ids",
-                "setting": None,
-            }
+            asdict(
+                warn(
+                    "problems_differ",
+                    f"{others} ids of problems name other problems in another run: what is compared is not the same",
+                )
+            )
         )
     models = {model: facts for _, manifest in manifests for model, facts in manifest["models"].items()}
     dataset = {**first["dataset"], "problems": list(problems.values())}
@@ -144,7 +178,8 @@ def write_points(run: store.RunDir, manifest: Mapping[str, Any]) -> None:
     """Replace ``points.json``; nothing where no request was measured."""
     from tts_compare.analysis.analyse import points
 
-    records, grades = frames(run)
+    known = with_scoring(run, manifest)
+    records, grades = frames(run, known)
     if records.filter(phase="measured").height:
-        rows = points(records, grades, with_scoring(run, manifest)).to_dicts()
+        rows = points(records, grades, known).to_dicts()
         store.write_json(run.points, rows, private=run.private)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tts_compare import store
-from tts_compare.analysis.cut import cut_only_at
+from tts_compare.analysis.cut import cut, cut_only_at
 from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey
 from tts_compare.ending import ending
 from tts_compare.errors import RunError, UsageError
@@ -21,6 +21,8 @@ from tts_compare.grading.records import grade_records
 from tts_compare.grading.votes import best_of_n_grades, grouped, row_key, vote_grades, with_failed
 from tts_compare.methods import METHODS
 from tts_compare.methods.best_of_n import is_endpoint
+from tts_compare.methods.method import Tokens
+from tts_compare.methods.model_files import model_dir, tokens_of
 from tts_compare.reports.progress import Emit, Graded
 from tts_compare.scores import Score
 
@@ -46,6 +48,7 @@ class Judge:
         self._pool = GraderPool(limit_s=limit_s)
         self._problems = problems_of(manifest)
         self._told: set[RowKey] = set()
+        self._tokenizers: dict[str, Tokens | None] = {}
 
     def __enter__(self) -> Judge:
         return self
@@ -69,12 +72,23 @@ class Judge:
                 budgets=budgets,
                 grader=self._grader,
                 stop_at=self._manifest["prompt"].get("stop_at"),
+                decode=self._decode,
             )
         )
         if tell is not None:
             self._tell_new(grades, tell)
         hosted = self._manifest["settings"].get(setting, {}).get("base_url") is not None
         return [*self._with_votes(grades, failed_samples(rows, hosted=hosted))]
+
+    def _decode(self, setting: str, ids: Sequence[int]) -> str | None:
+        """Text of tokens, where the files of the setting's model are at hand: nothing is fetched to grade."""
+        facts = self._manifest["settings"].get(setting) or {}
+        model = str(facts.get("model") or "")
+        if model not in self._tokenizers:
+            directory = model_dir(model, revision=facts.get("revision"), fetch=False)
+            self._tokenizers[model] = tokens_of(directory) if directory else None
+        tokens = self._tokenizers[model]
+        return tokens.decode(tuple(ids)) if tokens else None
 
     def _tell_new(self, grades: Sequence[Grade], tell: Emit) -> None:
         """Tell each whole response's grade once, however often its setting is graded."""
@@ -145,8 +159,14 @@ def write_grades(run: store.RunDir, grades: Iterable[Grade]) -> None:
 
 
 def _without_instants(row: RequestRecord, budgets: Mapping[str, Sequence[int]]) -> RequestRecord:
-    """A row as grading reads it: whole timelines of a setting would take 56 bytes a token in memory."""
-    return replace(row, timeline=cut_only_at(row.timeline, budgets.get(row.method, ())), token_ids=None)
+    """A row as grading reads it: whole timelines of a setting would take 56 bytes a token in memory.
+
+    Token ids are kept where a budget cuts inside a chunk.
+    """
+    mine = budgets.get(row.method, ())
+    timeline = cut_only_at(row.timeline, mine)
+    inside = row.token_ids is not None and any(cut(timeline, budget).inside_chunk for budget in mine)
+    return replace(row, timeline=timeline, token_ids=row.token_ids if inside else None)
 
 
 def problems_of(manifest: Mapping[str, Any]) -> dict[str, Problem]:

@@ -7,6 +7,7 @@ import random
 from dataclasses import asdict, replace
 
 from tts_compare.backends import Dialect, OpenAI, dialect_for
+from tts_compare.codes import warn
 from tts_compare.domain import Call, Doubt, RequestRecord, RowKey
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.refusal import check_access
@@ -78,19 +79,16 @@ def _in_one_piece(row: RequestRecord) -> bool:
 
 def _unstated(dialect: Dialect, setting: str) -> tuple[Doubt, ...]:
     doubts = [
-        Doubt(
-            code="sampling_not_stated",
-            message=f"requests do not state {', '.join(dialect.left_out())}: the endpoint's own values hold",
-            advice="compare accuracy with care; OpenAI's API has no field for them, or the model refuses it",
+        warn(
+            "sampling_not_stated",
+            f"requests do not state {', '.join(dialect.left_out())}: the endpoint's own values hold",
             setting=setting,
         )
     ]
     if not dialect.stream_options:
         doubts.append(
-            Doubt(
-                code="usage_not_asked",
-                message="the endpoint refuses stream_options: token counts are estimated from chunks",
-                advice="take its token counts and costs as rough",
+            warn(
+                "usage_not_asked",
                 setting=setting,
             )
         )

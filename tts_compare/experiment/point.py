@@ -10,7 +10,8 @@ from typing import Any
 
 from tts_compare import client as timed
 from tts_compare.backends import BACKENDS
-from tts_compare.domain import Call, Doubt, RequestError, RequestRecord, RowKey
+from tts_compare.codes import warn
+from tts_compare.domain import Call, RequestError, RequestRecord, RowKey
 from tts_compare.experiment.counters import ServerFigures, contradictions, figures, ttft_growth
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.negotiate import negotiated
@@ -197,10 +198,8 @@ async def _flush(stage: Stage, journal: Journal) -> bool:
     if not done:
         journal.doubt(
             [
-                Doubt(
-                    code="prefix_cache_not_flushed",
-                    message="the prefix cache could not be emptied before a point: it may hold earlier prompts",
-                    advice="turn prefix caching off, or give each point a server start of its own (--repeats)",
+                warn(
+                    "prefix_cache_not_flushed",
                     setting=stage.setting.id,
                 )
             ]

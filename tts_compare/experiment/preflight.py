@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from tts_compare.bounded import bound
 from tts_compare.domain import Setting
 from tts_compare.errors import UsageError
 from tts_compare.launchers.attach import base_url_of
 from tts_compare.launchers.model_names import name_to_send
 from tts_compare.launchers.probe import cards_in
+from tts_compare.unreachable import proxy_wants_key, why_unreachable
 from tts_compare.untimed import is_proxied, tls_context
 
 TIMEOUT_S = 15.0
@@ -39,7 +41,10 @@ def _check(setting: Setting, *, insecure: bool) -> None:
     unsigned = {} if key else {"Authorization": openai.Omit()}
     with (
         openai.DefaultHttpxClient(
-            verify=tls_context(insecure=insecure), trust_env=is_proxied(address), follow_redirects=False
+            verify=tls_context(insecure=insecure),
+            trust_env=is_proxied(address),
+            follow_redirects=False,
+            event_hooks={"response": [bound]},
         ) as transport,
         openai.OpenAI(
             base_url=str(url.copy_with(query=None)),
@@ -56,12 +61,14 @@ def _check(setting: Setting, *, insecure: bool) -> None:
             listed = client.models.with_raw_response.list(extra_headers=unsigned)
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
-            raise UsageError(f"nothing answers at {address} ({cause}): check the address and that it runs") from None
+            raise UsageError(str(why_unreachable(cause, address, proxied=is_proxied(address)))) from None
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             state = "refused" if key else "missing"
             advice = f"set {setting.api_key_env}" if setting.api_key_env else "name its variable: api_key_env = ..."
             raise UsageError(f"{address} answers {error.status_code}: the key is {state}; {advice}") from None
-        except openai.APIStatusError:
+        except openai.APIStatusError as error:
+            if error.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+                raise UsageError(str(proxy_wants_key(address))) from None
             return
     names = [card["id"] for card in cards_in(listed.content)]
     if name_to_send(setting, names) is None:

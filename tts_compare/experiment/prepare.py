@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tts_compare.backends import BACKENDS, Machine, ModelFacts, differences
+from tts_compare.codes import warn
 from tts_compare.config import Experiment
 from tts_compare.dataset import Dataset, load_problems
 from tts_compare.domain import Doubt, Setting, Work
@@ -183,23 +184,18 @@ def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
     lanes = launcher.lanes(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
     at_once = min(lanes, len(prepared.settings))  # repeats of one setting take turns
     if at_once > 1:
-        yield Doubt(
-            code="parallel_servers",
-            message=f"{at_once} servers ran at once and shared the machine's processor and memory",
-            advice="measure with one server at a time",
+        yield warn(
+            "parallel_servers",
+            f"{at_once} servers ran at once and shared the machine's processor and memory",
         )
     weak = _weak_rounds(prepared.dataset, experiment)
     if weak:
-        yield Doubt(code="small_rounds", message=weak, advice="measure a larger data set, or fewer rounds")
+        yield warn("small_rounds", weak)
     if experiment.grade_live:
-        yield Doubt(
-            code="graded_live",
-            message="answers were graded while requests ran, on the same processor",
-            advice="leave --grade-live out when latency matters",
+        yield warn(
+            "graded_live",
         )
     if experiment.insecure:
-        yield Doubt(
-            code="insecure",
-            message="TLS certificates were not verified",
-            advice="leave --insecure out",
+        yield warn(
+            "insecure",
         )

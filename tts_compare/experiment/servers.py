@@ -10,6 +10,7 @@ from functools import partial
 from tts_compare import client as timed
 from tts_compare.admission import Gate
 from tts_compare.backends import BACKENDS
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, Setting
 from tts_compare.engines.registry import EnginePython, find_python
 from tts_compare.experiment.journal import Journal
@@ -115,10 +116,9 @@ def _version_doubts(setting: Setting, told: str | None) -> tuple[Doubt, ...]:
     if setting.version is None or told is None or told.split("+")[0] == setting.version:
         return ()
     return (
-        Doubt(
-            code="version_differs",
-            message=f"the setting asks for {setting.backend} {setting.version}, the server says {told}",
-            advice="name the version that runs",
+        warn(
+            "version_differs",
+            f"the setting asks for {setting.backend} {setting.version}, the server says {told}",
             setting=setting.id,
         ),
     )
@@ -129,10 +129,9 @@ def change_doubts(setting: Setting, before: str | None, now: str | None) -> tupl
     if before is None or now is None or before == now:
         return ()
     return (
-        Doubt(
-            code="version_changed",
-            message=f"some requests were answered by {setting.backend} {before} and later ones by {now}",
-            advice="start a new run",
+        warn(
+            "version_changed",
+            f"some requests were answered by {setting.backend} {before} and later ones by {now}",
             setting=setting.id,
         ),
     )

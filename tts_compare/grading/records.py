@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tts_compare.analysis.cut import cut
+from tts_compare.analysis.cut import Cut, cut
 from tts_compare.domain import Grade, Policy, Problem, RequestRecord
 from tts_compare.errors import UsageError
 from tts_compare.grading.answer import Item, grader_version
@@ -14,6 +15,8 @@ from tts_compare.grading.extract import THINK_CLOSE, Response
 from tts_compare.grading.judgement import Grader, Judgement
 from tts_compare.grading.pool import GraderPool
 
+#: (setting, token ids) -> their text; None where the setting's tokenizer is not at hand.
+Decode = Callable[[str, Sequence[int]], str | None]
 NO_BUDGETS: Mapping[str, Sequence[int]] = {}
 
 
@@ -35,13 +38,14 @@ def grade_records(
     budgets: Mapping[str, Sequence[int]] = NO_BUDGETS,
     grader: Grader = "layered",
     stop_at: str | None = None,
+    decode: Decode | None = None,
 ) -> Iterator[Grade]:
     """One grade a target of ``targets``, in order; records are only read. Raises UsageError for an unknown problem."""
     version = grader_version(grader)
     under_way: deque[Target] = deque()
 
     def items() -> Iterator[Item]:
-        for target in targets(records, problems, policy=policy, budgets=budgets, stop_at=stop_at):
+        for target in targets(records, problems, policy=policy, budgets=budgets, stop_at=stop_at, decode=decode):
             under_way.append(target)
             yield target.item
 
@@ -56,41 +60,64 @@ def targets(
     policy: Policy = "any",
     budgets: Mapping[str, Sequence[int]] = NO_BUDGETS,
     stop_at: str | None = None,
+    decode: Decode | None = None,
 ) -> Iterator[Target]:
-    """What there is to grade: the last call of every measured sample, if it succeeded.
+    """What there is to grade: the last call of every measured sample, if all its calls succeeded, and prefixes.
 
     budgets: by method, the budgets a single pass also stands for. Prefixes are made of one-call samples only, and
-    only of those sent with the largest budget of their (setting, method, load): the others are spot checks.
+    only of those sent with the largest budget of their (setting, method, load): the others are spot checks. The prefix
+    at a budget is that of the first attempt that reached it, however it ended, or that succeeded within it.
+    decode: see ``response_of``.
     A problem without an answer (what another tool asked) has nothing to be graded against: its rows stay ungraded.
     Raises UsageError where a record's problem is not among ``problems``.
     """
     samples = _samples(records)
     largest: dict[tuple[str, str, str], int] = {}
     for calls in samples:
-        point = _point(calls[-1])
-        largest[point] = max(largest.get(point, 0), calls[-1].budget)
+        first = calls[0][0]
+        largest[_point(first)] = max(largest.get(_point(first), 0), first.budget)
     for calls in samples:
-        record = calls[-1]
-        if not all(call.ok for call in calls):
-            continue
-        if record.problem not in problems:
-            raise UsageError(
-                f"problem {record.problem!r} of the records is not in the data set; grade with the one it ran"
-            )
-        if not problems[record.problem].answer:
-            continue
-        wanted = budgets.get(record.method, ()) if len(calls) == 1 and record.budget == largest[_point(record)] else ()
-        before = "".join(call.full_text for call in calls[:-1])
-        for budget in (None, *sorted(each for each in wanted if each < record.budget)):
-            response = response_of(record, budget, before=before)
-            if response is not None:
+        whole = [_answer(attempts) for attempts in calls]
+        found: list[tuple[RequestRecord, int | None]] = [(whole[-1], None)] if all(call.ok for call in whole) else []
+        last = whole[-1]
+        if len(calls) == 1 and last.budget == largest[_point(last)]:
+            found += _prefixes(calls[0], budgets.get(last.method, ()))
+        before = "".join(call.full_text for call in whole[:-1])
+        for record, budget in found:
+            if record.problem not in problems:
+                raise UsageError(
+                    f"problem {record.problem!r} of the records is not in the data set; grade with the one it ran"
+                )
+            response = response_of(record, budget, before=before, decode=decode)
+            if response is not None and problems[record.problem].answer:
                 problem = problems[record.problem]
                 item = Item(gold=problem.answer, response=response, kind=problem.kind, policy=policy, stop_at=stop_at)
                 yield Target(record=record, cut_tokens=budget, item=item)
 
 
-def response_of(record: RequestRecord, budget: int | None = None, *, before: str = "") -> Response | None:
-    """The response of a record, or its prefix within a budget of tokens; None for a prefix without a timeline."""
+def _answer(attempts: Sequence[RequestRecord]) -> RequestRecord:
+    """Of the attempts at one call the first that succeeded, else the last."""
+    return next((record for record in attempts if record.ok), attempts[-1])
+
+
+def _prefixes(attempts: Sequence[RequestRecord], budgets: Iterable[int]) -> list[tuple[RequestRecord, int | None]]:
+    """Which attempt answers each smaller budget; none where all failed before they reached it."""
+    reach = [math.inf if record.ok else sum(record.timeline.tokens) for record in attempts]
+    return [
+        (record, budget)
+        for budget in sorted(each for each in budgets if each < attempts[0].budget)
+        if (record := next((r for r, tokens in zip(attempts, reach, strict=True) if tokens >= budget), None))
+    ]
+
+
+def response_of(
+    record: RequestRecord, budget: int | None = None, *, before: str = "", decode: Decode | None = None
+) -> Response | None:
+    """The response of a record, or its prefix within a budget of tokens; None for a prefix without a timeline.
+
+    decode: (setting, token ids) -> text. A budget inside a chunk is cut there by the record's ``token_ids``; without
+    them, or without a tokenizer for the setting, at the last whole chunk.
+    """
     finished, thinks = record.finish_reason == "stop", THINK_CLOSE in record.full_text
     text, reasoning, shorter = record.text, record.reasoning, False
     if budget is not None:
@@ -99,23 +126,36 @@ def response_of(record: RequestRecord, budget: int | None = None, *, before: str
         kept = cut(record.timeline, budget)
         shorter = kept.tokens < sum(record.timeline.tokens)
         if shorter:
-            reasoning = record.reasoning[: kept.chars]
-            text = record.text[: max(0, kept.chars - len(record.reasoning))]
+            chars = kept.chars + _chars_of_part(record, kept, decode)
+            reasoning = record.reasoning[:chars]
+            text = record.text[: max(0, chars - len(record.reasoning))]
     return Response(text=text, reasoning=reasoning, before=before, cut=shorter, finished=finished, thinks=thinks)
 
 
-def _samples(records: Iterable[RequestRecord]) -> list[list[RequestRecord]]:
-    """The measured calls of every sample in order; of the attempts at one call the successful one, else the last."""
-    samples: dict[tuple[object, ...], dict[int, RequestRecord]] = {}
+def _chars_of_part(record: RequestRecord, kept: Cut, decode: Decode | None) -> int:
+    """Characters of a chunk's tokens that are within the budget; 0 where ids, tokenizer and text do not agree."""
+    ids = record.token_ids
+    if decode is None or ids is None or not kept.inside_chunk or len(ids) != sum(record.timeline.tokens):
+        return 0
+    whole, part = (decode(record.setting, ids[:count]) for count in (kept.whole_tokens, kept.tokens))
+    if whole is None or part is None or not part.startswith(whole):
+        return 0
+    gained = part[len(whole) :].rstrip("\N{REPLACEMENT CHARACTER}")  # half a character is none
+    chunk = record.full_text[kept.chars : kept.chars + kept.chunk_chars]
+    return len(gained) if chunk.startswith(gained) else 0
+
+
+def _samples(records: Iterable[RequestRecord]) -> list[list[list[RequestRecord]]]:
+    """The measured calls of every sample in order, each with its attempts in order."""
+    samples: dict[tuple[object, ...], dict[int, list[RequestRecord]]] = {}
     for record in records:
-        if record.phase != "measured":
-            continue
-        key = (*_point(record), record.budget, record.problem, record.sample, record.repeat)
-        calls = samples.setdefault(key, {})
-        known = calls.get(record.call)
-        if known is None or not known.ok:
-            calls[record.call] = record
-    return [[calls[number] for number in sorted(calls)] for calls in samples.values()]
+        if record.phase == "measured":
+            key = (*_point(record), record.budget, record.problem, record.sample, record.repeat)
+            samples.setdefault(key, {}).setdefault(record.call, []).append(record)
+    return [
+        [sorted(calls[number], key=lambda record: record.attempt) for number in sorted(calls)]
+        for calls in samples.values()
+    ]
 
 
 def _point(record: RequestRecord) -> tuple[str, str, str]:

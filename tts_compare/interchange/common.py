@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, Problem, RequestRecord
 
 Json: TypeAlias = Mapping[str, Any]
@@ -37,46 +38,8 @@ class Given:
     budget: int | None = None
 
 
-DOUBTS = {
-    "imported": (
-        "measured by another tool, whose rules for tokens and instants are its own",
-        "compare it with settings measured here only where the difference is large",
-    ),
-    "devices_unknown": (
-        "the file does not say how many devices served the requests: no cost is computed",
-        "measure the setting with tts-compare to have its cost",
-    ),
-    "finish_reason_unknown": (
-        "the file does not say why generation ended: a truncated response counts as a whole one",
-        "pass --budget with the max_tokens of the run",
-    ),
-    "order_on_trust": (
-        "responses are matched to problems by their order",
-        "make sure that the tool neither shuffled nor sampled the problems",
-    ),
-    "problems_unknown": (
-        "no response could be matched to a problem: nothing can be graded",
-        "pass --dataset with the problems in the order sent",
-    ),
-    "texts_missing": ("the file holds no response texts: nothing can be graded", "export the raw records of that tool"),
-    "timeline_missing": ("no instants of single tokens: smaller budgets cannot be derived", "measure them here"),
-    "wall_clock": ("instants are of the wall clock, which may have been set while the run went on", ""),
-    "ttft_role_chunk": (
-        "vLLM's benchmark takes a role-only chunk for the first token: time to first token is too short",
-        "compare mean latency, not time to first token",
-    ),
-    "tokens_estimated": (
-        "token counts come from the tool's own tokenizer, not from the server",
-        "have the tool ask the server for usage",
-    ),
-}
-
-
 def doubts_of(setting: str, *codes: str) -> tuple[Doubt, ...]:
-    return tuple(
-        Doubt(code=code, message=DOUBTS[code][0], advice=DOUBTS[code][1], setting=setting)
-        for code in dict.fromkeys(codes)
-    )
+    return tuple(warn(code, setting=setting) for code in dict.fromkeys(codes))
 
 
 def blank_record(setting: str, load: str, budget: int, index: int, problem: str) -> RequestRecord:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tts_compare.backends import BACKENDS, Machine
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, Endpoint, Setting
 from tts_compare.errors import StartError
 from tts_compare.launchers import probe
@@ -16,7 +17,11 @@ from tts_compare.launchers.energy import Reading
 from tts_compare.launchers.machine import probe_machine
 from tts_compare.launchers.model_names import name_to_send, unlisted
 from tts_compare.launchers.protocol import Place
-from tts_compare.untimed import open_client
+from tts_compare.unreachable import proxy_wants_key, why_unreachable
+from tts_compare.untimed import is_proxied, open_client
+
+if TYPE_CHECKING:
+    import httpx
 
 NO_LOG = "none: the server is not ours"
 CHECKABLE = (
@@ -88,12 +93,12 @@ class AttachLauncher:
         async with open_client(
             base_url, timeout=probe.TIMEOUT_S, api_key=key, headers=setting.headers, insecure=place.insecure
         ) as client:
-            models = await probe.models_of(client, base_url)
+            models = await _models_of(client, base_url)
             model = _served(models, base_url, setting)
             url = root_of(base_url) + backend.version_path if backend.version_path else None
             info = await probe.json_of(client, url) if url else {}
         told = dict(backend.reported(info))
-        if models and models.max_model_len and model in models.max_model_len:
+        if models.max_model_len and model in models.max_model_len:
             told["max_model_len"] = models.max_model_len[model]
         trusted = () if setting.hosted else tuple(name for name in CHECKABLE if name not in told)
         version = info.get("version")
@@ -102,7 +107,7 @@ class AttachLauncher:
             setting=setting,
             trusted=trusted,
             engine_version=version if isinstance(version, str) else None,
-            doubts=(*doubts_of(setting, told, trusted), *unlisted(setting, models.names if models else ())),
+            doubts=(*doubts_of(setting, told, trusted), *unlisted(setting, models.names)),
         )
 
 
@@ -118,10 +123,22 @@ def root_of(base_url: str) -> str:
     return base_url.removesuffix("/v1")
 
 
-def _served(models: probe.Models | None, base_url: str, setting: Setting) -> str:
+async def _models_of(client: httpx.AsyncClient, base_url: str) -> probe.Models:
+    import httpx
+
+    try:
+        models = await probe.ask_models(client, base_url)
+    except httpx.HTTPError as error:
+        why = why_unreachable(error, base_url, proxied=is_proxied(base_url))
+        raise StartError(why.said, log=NO_LOG, advice=why.advice) from None
+    if models.status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        why = proxy_wants_key(base_url)
+        raise StartError(why.said, log=NO_LOG, advice=why.advice)
+    return models
+
+
+def _served(models: probe.Models, base_url: str, setting: Setting) -> str:
     """The name to send."""
-    if models is None:
-        raise StartError(f"nothing answers at {base_url}", log=NO_LOG, advice="check the address and that it runs")
     if models.status in (401, 403):
         advice = f"set {setting.api_key_env or 'an API key'}"
         raise StartError(f"{base_url} answers {models.status}: the key is missing or wrong", log=NO_LOG, advice=advice)
@@ -139,10 +156,9 @@ def doubts_of(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...
     doubts = []
     if trusted:
         doubts.append(
-            Doubt(
-                code="attached_on_trust",
-                message=f"the server was attached to; taken on trust: {', '.join(trusted)}",
-                advice="let tts-compare start the server, or compare its command line with the setting by hand",
+            warn(
+                "attached_on_trust",
+                f"the server was attached to; taken on trust: {', '.join(trusted)}",
                 setting=setting.id,
             )
         )
@@ -150,10 +166,9 @@ def doubts_of(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...
         asked = getattr(setting, name)
         if asked is not None and asked not in (value, "auto"):
             doubts.append(
-                Doubt(
-                    code="attached_differs",
-                    message=f"the attached server says {name} is {value}, the setting says {asked}",
-                    advice="make the setting say what runs",
+                warn(
+                    "attached_differs",
+                    f"the attached server says {name} is {value}, the setting says {asked}",
                     setting=setting.id,
                 )
             )

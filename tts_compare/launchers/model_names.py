@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from tts_compare.codes import warn
 from tts_compare.domain import Doubt, Setting, model_slug
 
 
@@ -38,10 +39,9 @@ def unlisted(setting: Setting, listed: Collection[str]) -> tuple[Doubt, ...]:
     if part is None or name_to_send(setting, listed) in listed or _lists_what_it_could_serve(setting):
         return ()
     return (
-        Doubt(
-            code="model_not_listed",
-            message=f"the endpoint lists {part}, not {setting.model}: what it makes of the rest is its own",
-            advice="see its documentation for names of that form; a name it does not know fails every request",
+        warn(
+            "model_not_listed",
+            f"the endpoint lists {part}, not {setting.model}: what it makes of the rest is its own",
             setting=setting.id,
         ),
     )

@@ -50,9 +50,14 @@ async def models_of(client: httpx.AsyncClient, base_url: str) -> Models | None:
     import httpx
 
     try:
-        answer = await client.get(under(base_url, "/models"))
+        return await ask_models(client, base_url)
     except httpx.HTTPError:
         return None
+
+
+async def ask_models(client: httpx.AsyncClient, base_url: str) -> Models:
+    """What ``base_url`` serves. Raises httpx.HTTPError where nothing answers."""
+    answer = await client.get(under(base_url, "/models"))
     cards = cards_in(answer.content)
     return Models(
         status=answer.status_code,

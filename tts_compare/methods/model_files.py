@@ -12,10 +12,10 @@ from tts_compare.methods.method import Tokens
 _FILES = ("tokenizer_config.json", "chat_template.jinja", "tokenizer.json", "config.json")
 
 
-def model_dir(model: str, *, revision: str | None = None) -> Path | None:
+def model_dir(model: str, *, revision: str | None = None, fetch: bool = True) -> Path | None:
     """The model's directory: itself, or where the hub's client keeps its small files; None if they are not to be had.
 
-    Only configuration and tokenizer are fetched, never weights.
+    Only configuration and tokenizer are fetched, never weights, and nothing where ``fetch`` is false.
     """
     if Path(model).is_dir():
         return Path(model)
@@ -24,8 +24,11 @@ def model_dir(model: str, *, revision: str | None = None) -> Path | None:
     from huggingface_hub import snapshot_download
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    patterns = list(_FILES)
     try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=list(_FILES)))
+        if not fetch:
+            return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=True))
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (OSError, ValueError):  # not there, not reachable, not allowed: all are kinds of these
         return None
 

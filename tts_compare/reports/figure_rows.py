@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tts_compare.reports.bounds import bound_sign
 from tts_compare.reports.labels import Labels, split_setting
 from tts_compare.reports.numbers import Kind, Scale, budget, scale
 from tts_compare.reports.sheets import Group, name_point, varied_keys
@@ -213,7 +214,7 @@ def _ends(row: Mapping[str, Any], lo: str, hi: str) -> tuple[float | None, float
 
 def _said(row: Mapping[str, Any], name: str, lo: str, hi: str, unit: Scale) -> str:
     span = unit.span(*_ends(row, lo, hi))
-    return f"{unit.write(row[name])} {unit.unit}" + (f" [{span}]" if span else "")
+    return f"{bound_sign(row, name)}{unit.write(row[name])} {unit.unit}" + (f" [{span}]" if span else "")
 
 
 def _share(share: float | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tts_compare.reports.bounds import NOT_REACHED, bound_sign, not_reached
 from tts_compare.reports.labels import Labels, label_settings, shorten
 from tts_compare.reports.numbers import DASH, Kind, Scale, budget, scale
 from tts_compare.reports.plain import one_line
@@ -24,7 +25,7 @@ FRONTIERS: Mapping[str, tuple[str, str]] = {
 FRONTIERS_TOLD = (
     f"on: the frontiers the point is on: {', '.join(f'{mark} {axis}' for mark, axis in FRONTIERS.values())}."
 )
-_FAILED_TOLD = "failed of n: answers that did not complete, of those sent; u: ungraded."
+_FAILED_TOLD = "failed of n: answers that did not complete, of those measured; u: ungraded; >=, <=: a bound."
 WIDE_TOLD = f"figure [95 % interval]; {_FAILED_TOLD}"
 NARROW_TOLD = f"figure ± the longer arm of its 95 % interval; {_FAILED_TOLD}"
 
@@ -244,12 +245,16 @@ def cost_columns(group: Group) -> tuple[Column, ...]:
 
 
 def _bounds(group: Group, labels: Labels, varied: frozenset[str]) -> Iterator[str]:
-    """How far failures could move an accuracy, at the point where it is most."""
+    """What was not measured, and how far failures could move an accuracy, at the point where it is most."""
     spans = [
         (hi - lo, i)
         for i, row in enumerate(group.rows)
         if (lo := row.get("accuracy_bound_lo")) is not None and (hi := row.get("accuracy_bound_hi")) is not None
     ]
+    for row in group.rows:
+        if row.get("not_measured"):
+            where = f"{name_point(row, labels, varied)}, {budget(row['budget'])}"
+            yield f"not measured, and in no figure: {row['not_measured']} of the answers of {where}."
     width, at = max(spans, default=(0.0, 0))
     if width > 0:
         row = group.rows[at]
@@ -270,7 +275,9 @@ def _said(column: Column, unit: Scale) -> str:
 
 def _figure(row: Mapping[str, Any], column: Column, unit: Scale, *, narrow: bool) -> str:
     value, lo, hi = (row.get(name) for name in (column.name, column.lo, column.hi))
-    figure = unit.write(value)
+    if not_reached(row, column.name):
+        return NOT_REACHED
+    figure = bound_sign(row, column.name) + unit.write(value)
     if value is None or lo is None or hi is None:
         return figure
     return f"{figure} ±{unit.like(value, max(hi - value, value - lo))}" if narrow else f"{figure} [{unit.span(lo, hi)}]"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Rows of the comparisons table in the terminal; all of them are in the page and in the JSON.
 MAX_PAIRS = 16
-ONE_START = " with one server start: two starts may differ by as much"
+_UNCONFIRMED, _ONE_START = "not confirmed: ", " in this one start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +82,19 @@ def _rank(axis: str) -> tuple[int, str]:
 
 
 def _starred(sheet: Sheet) -> Sheet:
-    """A remark that most verdicts end with is said once, below."""
-    if not any(ONE_START in cell for row in sheet.rows for cell in row):
+    """A remark that most verdicts carry is said once, below."""
+    if not any(_ONE_START in cell for row in sheet.rows for cell in row):
         return sheet
     return replace(
         sheet,
-        rows=tuple(tuple(cell.replace(ONE_START, "*") for cell in row) for row in sheet.rows),
-        sentences=tuple(sentence.replace(ONE_START, "*") for sentence in sheet.sentences),
-        notes=(f"*:{ONE_START}.", *sheet.notes),
+        rows=tuple(tuple(_star(cell) for cell in row) for row in sheet.rows),
+        sentences=tuple(_star(sentence) for sentence in sheet.sentences),
+        notes=("*: not confirmed, in one server start each: two starts may differ by as much.", *sheet.notes),
     )
+
+
+def _star(cell: str) -> str:
+    return cell.replace(_UNCONFIRMED, "").replace(_ONE_START, "*") if _ONE_START in cell else cell
 
 
 def varied_parts(rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
@@ -131,8 +135,8 @@ def claims_sheet(analysis: Analysis, labels: Labels) -> Sheet:
         (
             f"({claim.letter})",
             one_line(claim.title),
-            claim.verdict,
-            shorten(claim.sentence, labels).removeprefix(f"{claim.verdict}: "),
+            claim.word,
+            shorten(claim.sentence, labels).removeprefix(f"{claim.word}: "),
         )
         for claim in analysis.claims
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tts_compare.selftest import tokens
@@ -155,6 +155,11 @@ class Renderer:
         kind = "chat.completion.chunk" if ask.chat else "text_completion"
         start = {"id": self.id, "object": kind, "created": self.created, "model": ask.model}
         self._start = json.dumps(start, separators=(",", ":"))[:-1] + ',"choices":['
+
+    def named(self, model: str) -> Renderer:
+        """The same answer by a model of another name."""
+        ask = replace(self.ask, model=model)
+        return Renderer(ask, self.said, style=self.style, cached_tokens=self.cached_tokens)
 
     def role(self, index: int) -> bytes:
         """The first chunk of a chat's choice: a role, no token."""

@@ -23,6 +23,7 @@ WIDE = "Größe ≈ 3 µm → 😀 ∑ é \\boxed{9} " * 4
 PLANTED: tuple[dict[str, Any], ...] = (
     {"match": "think", "text": ANSWER, "reasoning": THOUGHT},
     {"match": "wide", "text": WIDE},
+    {"match": "silent", "text": ""},
     {"match": "short", "text": ANSWER},
 )
 SERVERS: dict[str, tuple[str, ...]] = {
@@ -135,6 +136,30 @@ def succeeds(*, text: str, count: int, doubt: str | None = None, source: str = "
     return check
 
 
+def marked(code: str, check: Callable[[Seen], Verdict], *, is_there: bool = True) -> Callable[[Seen], Verdict]:
+    """What ``check`` says, and the row carries the mark (or, with ``is_there`` false, does not)."""
+
+    def both(seen: Seen) -> Verdict:
+        truth, measured, passed = check(seen)
+        found = code in seen.last.doubts
+        wanted = code if is_there else f"not {code}"
+        return f"{truth}, {wanted}", f"{measured}, {code if found else f'not {code}'}", passed and found is is_there
+
+    return both
+
+
+def unmarked(code: str, check: Callable[[Seen], Verdict]) -> Callable[[Seen], Verdict]:
+    """What ``check`` says, and the row does not carry the mark."""
+    return marked(code, check, is_there=False)
+
+
+def one_row(seen: Seen) -> Verdict:
+    """There is one row, of the choice that was asked for, and its tokens are its own."""
+    row = seen.last
+    right = len(seen.rows) == 1 and row.ok and row.text == ANSWER and row.completion_tokens == _SHORT
+    return f"1 row, {_SHORT} tokens", f"{len(seen.rows)} rows, {row.completion_tokens} tokens", right
+
+
 def reasoned(seen: Seen) -> Verdict:
     """Reasoning and answer are told apart, and both are counted once."""
     row, counts = seen.last, (len(tokens.pieces(THOUGHT)), len(tokens.pieces(ANSWER)) + 1)
@@ -184,6 +209,13 @@ _QUICK = Limits(first_byte_s=0.5, idle_s=0.5, total_s=3.0)
 _right = succeeds(text=ANSWER, count=_SHORT)
 
 
+def _with_a_half(text: str) -> str:
+    """The text with the replacement character where the server puts half of another character: behind its middle."""
+    pieces = tokens.pieces(text)
+    middle = (len(pieces) + 1) // 2 + 1
+    return "".join(pieces[:middle]) + "\ufffd" + "".join(pieces[middle:])
+
+
 def _fault(name: str) -> dict[str, Any]:
     return {"x_fault": name}
 
@@ -229,6 +261,52 @@ CASES: tuple[Case, ...] = (
     ),
     Case(name="lines that end in CRLF", body=_fault("crlf"), check=_right),
     Case(name="a stream compressed unasked", body=_fault("gzip"), check=_right),
+    Case(
+        name="a compressed stream that unfolds without end",
+        body=_fault("gzip_bomb"),
+        check=marked("oversized", fails("malformed", "an event of more than")),
+    ),
+    Case(
+        name="a stream held back to its end",
+        prompt="wide",
+        body=_fault("buffered"),
+        check=marked("stream_buffered", succeeds(text=WIDE, count=_counted(WIDE))),
+    ),
+    Case(
+        name="a stream held back a few kilobytes at a time",
+        prompt="wide",
+        body=_fault("buffered=8192"),
+        check=marked("stream_buffered", succeeds(text=WIDE, count=_counted(WIDE))),
+    ),
+    Case(
+        name="5 tokens a chunk are not held back",
+        server="chunky",
+        prompt="wide",
+        check=unmarked("stream_buffered", succeeds(text=WIDE, count=_counted(WIDE))),
+    ),
+    Case(
+        name="usage that cannot be",
+        body=_fault("absurd_usage"),
+        check=marked("usage_absurd", _right),
+    ),
+    Case(
+        name="a character in halves, one a chunk",
+        prompt="wide",
+        body=_fault("surrogates"),
+        check=unmarked("surrogates_replaced", succeeds(text=WIDE, count=_counted(WIDE))),
+    ),
+    Case(
+        name="half a character, and never the other",
+        body=_fault("lone_surrogate"),
+        check=marked("surrogates_replaced", succeeds(text=_with_a_half(ANSWER), count=_SHORT)),
+    ),
+    Case(name="a choice that nobody asked for", body=_fault("extra_choice"), check=marked("more_choices", one_row)),
+    Case(name="another model's name", body=_fault("other_model"), check=marked("other_model", _right)),
+    Case(
+        name="a normal stop without text",
+        prompt="silent",
+        check=marked("stop_without_text", succeeds(text="", count=1)),
+    ),
     Case(name="a body that ends with its connection", body=_fault("close_delimited"), check=_right),
     Case(name="an informational answer first", body=_fault("early_hints"), check=_right),
     Case(name="a stall in mid-stream", body=_fault("stall=0.3"), check=gap),

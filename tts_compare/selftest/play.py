@@ -7,6 +7,7 @@ noted as it is written.
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from tts_compare.selftest.answer import Renderer, Truth
 from tts_compare.selftest.faults import Fault
 
 End = Literal["keep", "close", "reset"]
+_ABSURD = re.compile(rb'("prompt_tokens":)\d+(.*"completion_tokens":)\d+')
+_PAIR = re.compile(rb"(\\ud[89ab][0-9a-f]{2})(\\ud[c-f][0-9a-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,38 @@ def stream(
     """Play a streamed answer, its head included."""
     if fault.is_("early_hints"):
         yield b"HTTP/1.1 103 Early Hints\r\nLink: </style>\r\n\r\n"
+    if fault.is_("other_model"):
+        renderer = renderer.named("another-model")
+    steps = _stream(renderer, pace, truth, fault, stamp=stamp, metrics=metrics)
+    yield from _held_back(steps, fault.value) if fault.is_("buffered") else steps
+
+
+def _held_back(steps: Iterator[Step], hold_bytes: float | None) -> Iterator[Step]:
+    """Gather what is to be written, to the end or until so many bytes are there, while time goes on."""
+    held = b""
+    for step in steps:
+        if isinstance(step, bytes):
+            held += step
+        if isinstance(step, str) or (hold_bytes and len(held) >= hold_bytes):
+            yield held
+            held = b""
+        if not isinstance(step, bytes):
+            yield step
+
+
+def _bomb(megabytes: float | None) -> Iterator[bytes]:
+    """Blocks of a compressed stream, of 16 MB of nothing each in 16 KB."""
+    deflate = zlib.compressobj(wbits=-15)
+    block = deflate.compress(bytes(2**24)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    for _ in range(int(megabytes or 1024) // 16):
+        yield block
+
+
+def _stream(
+    renderer: Renderer, pace: Pace, truth: Truth, fault: Fault, *, stamp: bool, metrics: bool
+) -> Iterator[Step]:
     yield _head(fault)
-    zipped = zlib.compressobj(wbits=31) if fault.is_("gzip") else None
+    zipped = zlib.compressobj(wbits=31) if fault.is_("gzip", "gzip_bomb") else None
     middle = max(1, sum(-(-len(s.pieces) // pace.tokens_per_chunk) for s in renderer.said) // 2)
     end: End = "close" if fault.is_("close_delimited") else "keep"
     line_end = b"\r\n" if fault.is_("crlf") else b"\n"
@@ -78,6 +111,9 @@ def stream(
         yield from _written(_framed(data, fault), data, fault)
         if at == middle and fault.is_("stall"):
             yield Pause(fault.value or 30.0)
+        if at == middle and zipped is not None and fault.is_("gzip_bomb"):
+            yield _framed(zipped.flush(zlib.Z_FULL_FLUSH), fault)
+            yield from (_framed(block, fault) for block in _bomb(fault.value))
     if zipped is not None:
         yield _framed(zipped.flush(), fault)
     second = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" if fault.is_("two_responses") else b""
@@ -104,7 +140,7 @@ _REASONS = {
 
 def _head(fault: Fault) -> bytes:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
-    if fault.is_("gzip"):
+    if fault.is_("gzip", "gzip_bomb"):
         head += b"Content-Encoding: gzip\r\n"
     if fault.is_("close_delimited"):
         return head + b"Connection: close\r\n\r\n"
@@ -161,7 +197,8 @@ def _events(
     if fault.is_("cut", "in_band"):
         return
     if ask.include_usage and not fault.is_("no_usage"):
-        yield renderer.last(_metrics(renderer, pace, truth, begun_ns) if metrics else None)
+        last = renderer.last(_metrics(renderer, pace, truth, begun_ns) if metrics else None)
+        yield _ABSURD.sub(rb"\g<1>-1\g<2>1" + b"0" * 30, last) if fault.is_("absurd_usage") else last
     if not fault.is_("no_done"):
         yield b"[DONE]"
 
@@ -191,6 +228,10 @@ def _oddities(renderer: Renderer, count: int, fault: Fault) -> Iterator[bytes]:
     if fault.is_("comments"):
         yield b": keep-alive"
         yield renderer.chunk(0, "", count=min(count, renderer.said[0].count))
+    if fault.is_("lone_surrogate"):
+        yield renderer.chunk(0, "\ud83d", count=min(count, renderer.said[0].count))
+    if fault.is_("extra_choice"):
+        yield renderer.chunk(renderer.ask.n, "unasked", count=1, finish="stop")
     if fault.is_("bad_utf8"):
         yield renderer.chunk(0, "X", count=count).replace(b"X", b"\xff\xfe")
     if fault.is_("bad_json"):
@@ -235,14 +276,22 @@ def _chunks(
         )
         if stamp:
             one = b'%s,"sent_ns":%d}' % (one[:-1], now)
-        yield one
-        if fault.is_("duplicate"):
-            yield one
+        yield from _as_written(one, fault)
     if is_last and sglang:
         if index == 0 and said.eos:
             truth.sent_ns.append(monotonic_ns())
             truth.tokens.append(1)
         yield renderer.chunk(index, "", count=0, finish=finish, counted=False)
+
+
+def _as_written(chunk: bytes, fault: Fault) -> Iterator[bytes]:
+    """A chunk as the fault has it: once, twice, or a character's halves apart."""
+    if fault.is_("surrogates") and _PAIR.search(chunk):
+        yield _PAIR.sub(rb"\1", chunk)
+        chunk = _PAIR.sub(rb"\2", chunk)
+    yield chunk
+    if fault.is_("duplicate"):
+        yield chunk
 
 
 def _metrics(renderer: Renderer, pace: Pace, truth: Truth, begun_ns: int) -> dict[str, float] | None:

@@ -1,0 +1,208 @@
+"""Runs of known truth for ``benchmarks.coverage``: outcomes drawn from a small model, as the product's cube takes them.
+
+Lengths are lognormal (median 2,000 tokens, sigma 1.2: the longest tenth about 100 times the shortest) and cut at the
+budget. A server start multiplies all latencies of its round, a request its own; both have mean 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from tts_compare.analysis.cube import Cube, cubes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+MEDIAN, SIGMA = 2000.0, 1.2
+BUDGET = 16_384
+TTFT_S, TPOT_S = 0.05, 0.01
+TOTAL_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One point: what each problem took. All arrays are (problems,).
+
+    facts: of the setting in the manifest. failed: the outcome is a failure, and latency_s what it took until then.
+    died: its server did, in some round.
+    """
+
+    name: str
+    latency_s: Floats
+    tokens: Floats
+    correct: Floats
+    failed: Flags | None = None
+    budget: int = BUDGET
+    limits: str = "total_s 600"
+    facts: Mapping[str, Any] | None = None
+    died: bool = False
+
+
+def lengths(
+    rng: np.random.Generator, problems: int, *, correlation: float = 1.0, sides: int = 2, sigma: float = SIGMA
+) -> list[Floats]:
+    """What each side's responses want to be long, (problems,), with this correlation of their logarithms."""
+    shared = rng.normal(size=problems)
+    found = []
+    for _ in range(sides):
+        own = rng.normal(size=problems) if correlation < 1.0 else shared
+        logs = math.sqrt(correlation) * shared + math.sqrt(1.0 - correlation) * own if correlation < 1.0 else shared
+        found.append(np.maximum(1.0, np.round(MEDIAN * np.exp(sigma * logs))))
+    return found
+
+
+def starts(rng: np.random.Generator, rounds: int, deviation: float, *, kind: str = "normal") -> Floats:
+    """(rounds,) effects of the starts of one setting.
+
+    kind: normal; slow, where one in 20 takes half as long again; modes, where every other one takes a tenth longer.
+    """
+    effects = np.exp(rng.normal(-(deviation**2) / 2, deviation, rounds))
+    if kind == "slow":
+        effects = effects * np.where(rng.random(rounds) < 0.05, 1.5, 1.0)
+    if kind == "modes":
+        effects = effects * np.where(rng.random(rounds) < 0.5, 1.1, 1.0)
+    return np.asarray(effects, dtype=np.float64)
+
+
+def by_level(rng: np.random.Generator, wants: Sequence[Floats]) -> list[Floats]:
+    """Lengths laid out as a data set of five levels deals them to rounds: by level, in any order within one.
+
+    A level says a quarter of the variance of the logarithm of a length.
+    """
+    logs = np.log(wants[0])
+    score = (logs - logs.mean()) / logs.std() + math.sqrt(3.0) * rng.normal(size=logs.size)
+    level = np.argsort(np.argsort(score)) * 5 // logs.size
+    order = np.argsort(level, kind="stable")
+    return [own[order] for own in wants]
+
+
+def seconds(rng: np.random.Generator, tokens: Floats, effects: Floats, *, noise: float, concurrency: int = 1) -> Floats:
+    """(problems,) latencies; at a concurrency above 1 the requests of a batch, of one round, share their noise."""
+    number = round_of(tokens.size, effects.size)
+    # The place of a problem in its round says its batch.
+    batch = np.arange(tokens.size) // effects.size // concurrency * effects.size + number
+    shaken = np.exp(rng.normal(-(noise**2) / 2, noise, int(batch.max()) + 1))[batch]
+    return np.asarray((TTFT_S + (tokens - 1) * TPOT_S) * effects[number] * shaken, dtype=np.float64)
+
+
+def round_of(problems: int, rounds: int) -> NDArray[np.int64]:
+    """(problems,) the round of each, shares equal but for one."""
+    return np.arange(problems) % rounds
+
+
+def cubes_of(runs: Sequence[Sequence[Side]], rounds: int, *, load: str = "c1") -> list[Cube]:
+    """The product's cube of each run.
+
+    All runs go through the product as one whose problems are those of all, which is what they would give one by one
+    (cells, and what failures are charged, are a matter of single problems) and many times as fast.
+    """
+    problems = runs[0][0].tokens.size
+    number = np.tile(round_of(problems, rounds), len(runs))
+    names = [f"{i:07d}" for i in range(number.size)]
+    whole = [_joined([run[point] for run in runs]) for point in range(len(runs[0]))]
+    (cube,) = cubes(pl.concat([_outcomes(side, names, number, load) for side in whole]))
+    return [_part(cube, slice(run * problems, (run + 1) * problems)) for run in range(len(runs))]
+
+
+def _joined(sides: Sequence[Side]) -> Side:
+    """One point of several runs as one."""
+    failed = [np.zeros(side.tokens.size, dtype=bool) if side.failed is None else side.failed for side in sides]
+    return replace(
+        sides[0],
+        latency_s=np.concatenate([side.latency_s for side in sides]),
+        tokens=np.concatenate([side.tokens for side in sides]),
+        correct=np.concatenate([side.correct for side in sides]),
+        failed=np.concatenate(failed),
+    )
+
+
+def _part(cube: Cube, own: slice) -> Cube:
+    """The problems of one run."""
+
+    def cells(figures: Mapping[str, Floats]) -> dict[str, Floats]:
+        return {name: values[..., own] for name, values in figures.items()}
+
+    return replace(
+        cube,
+        problems=cube.problems[own],
+        rounds=cube.rounds[own],
+        figures=cells(cube.figures),
+        answered=cells(cube.answered),
+        own=cells(cube.own),
+        sent=cube.sent[..., own],
+        failed=cube.failed[..., own],
+        ungraded=cube.ungraded[..., own],
+        failed_samples=cube.failed_samples[..., own],
+        compared=cube.compared[own],
+        answers=(),
+    )
+
+
+def _outcomes(side: Side, names: list[str], number: NDArray[np.int64], load: str) -> pl.DataFrame:
+    facts = side.facts or {}
+    failed = np.zeros(len(names), dtype=bool) if side.failed is None else side.failed
+    devices = int(facts.get("devices", 1))
+    bill = side.latency_s * devices / (int(load[1:]) if load != "c1" else 1)
+    figures = {
+        "latency_s": side.latency_s,
+        "request_s": side.latency_s,
+        "tokens": np.where(failed, 0.0, side.tokens),
+        "bill_gpu_s": bill,
+        "usd": bill,
+        "flops": side.tokens,
+    }
+    caps = {"latency_s": TOTAL_S, "request_s": TOTAL_S, "tokens": float(side.budget)}
+    caps |= {"bill_gpu_s": TOTAL_S * devices, "usd": TOTAL_S * devices, "flops": float(side.budget)}
+    return pl.DataFrame(
+        {
+            "problem": names,
+            "round": number,
+            "failed": failed,
+            "ok": ~failed,
+            "ending": np.where(failed, "failed", "answered"),
+            "failed_samples": failed.astype(np.float64),
+            "correct": np.where(failed, 0.0, side.correct),
+            **figures,
+        }
+    ).with_columns(
+        setting=pl.lit(side.name),
+        method=pl.lit("truncate"),
+        budget=pl.lit(side.budget, dtype=pl.Int64),
+        load=pl.lit(load),
+        samples=pl.lit(1, dtype=pl.Int64),
+        policy=pl.lit("any"),
+        provenance=pl.lit("measured"),
+        devices=pl.lit(devices, dtype=pl.Int64),
+        model=pl.lit(str(facts.get("model", "m"))),
+        limits=pl.lit(side.limits),
+        hosted=pl.lit(value=False),
+        repeat=pl.lit(0, dtype=pl.Int64),
+        ungraded=pl.lit(value=False),
+        **{f"cap_{name}": pl.lit(cap) for name, cap in caps.items()},
+    )
+
+
+def setting(*, model: str = "m", drafts: bool = False, ranks: int = 1) -> dict[str, Any]:
+    """The manifest's entry of a setting."""
+    speculation = {"kind": "ngram"} if drafts else {"kind": "none"}
+    return {
+        "backend": "vllm",
+        "model": model,
+        "tensor_parallel": ranks,
+        "devices": ranks,
+        "speculation": speculation,
+    }
+
+
+def manifest_of(sides: Sequence[Side]) -> dict[str, Any]:
+    """A manifest with what pairs read."""
+    return {"settings": {side.name: dict(side.facts or {}) for side in sides}}

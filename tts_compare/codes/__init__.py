@@ -1,0 +1,68 @@
+"""The one table of warning codes. Pure; every room takes a warning's severity and fix from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, get_args
+
+from tts_compare.codes.code import Code
+from tts_compare.codes.figures import FIGURE_CODES
+from tts_compare.codes.rows import ROW_CODES
+from tts_compare.codes.runs import RUN_CODES
+from tts_compare.domain import Doubt, Severity, Strictness
+
+#: code -> its row of the table.
+CODES: Mapping[str, Code] = MappingProxyType({**FIGURE_CODES, **ROW_CODES, **RUN_CODES})
+_LATER = "a warning that this version does not know"
+#: What ``--strict`` takes -> the severities it fails on.
+STRICT: Mapping[Strictness, tuple[Severity, ...]] = MappingProxyType(
+    {"error": ("error",), "warning": ("error", "warning")}
+)
+
+
+def warn(code: str, message: str = "", *, setting: str | None = None, points: Iterable[str] = ()) -> Doubt:
+    """A warning with the severity, fix and advice of its code; without a message, with the table's text.
+
+    Raises KeyError for a code that is not in the table.
+    """
+    row = CODES[code]
+    return Doubt(
+        code=code,
+        message=message or row.text,
+        advice=row.advice or row.fix,
+        severity=row.severity,
+        fix=row.fix,
+        setting=setting,
+        points=tuple(points),
+    )
+
+
+def stated(row: Mapping[str, Any]) -> Doubt:
+    """A warning as a manifest holds it.
+
+    Severity and fix are the table's, also for format 1, which states neither; a code of a later version keeps its own.
+    """
+    known = CODES.get(str(row.get("code"))) or Code(severity=_severity(row), text=_LATER)
+    return Doubt(
+        code=str(row.get("code")),
+        message=str(row.get("message") or known.text),
+        advice=str(row.get("advice") or known.advice or known.fix),
+        severity=known.severity,
+        fix=str(row.get("fix") or known.fix),
+        setting=row.get("setting"),
+        points=tuple(row.get("points") or ()),
+    )
+
+
+def _severity(row: Mapping[str, Any]) -> Severity:
+    return next((known for known in get_args(Severity) if known == row.get("severity")), "warning")
+
+
+def failing(warnings: Iterable[Doubt], strict: Strictness | None) -> tuple[Doubt, ...]:
+    """The warnings that ``--strict`` (``error`` or ``warning``; None: not asked for) fails on, errors first."""
+    severities = STRICT[strict] if strict else ()
+    return tuple(w for severity in severities for w in warnings if w.severity == severity)
+
+
+__all__ = ["CODES", "STRICT", "Code", "failing", "stated", "warn"]

@@ -1,0 +1,266 @@
+"""Codes of what is found before and while a run is measured, and of what other tools' files leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tts_compare.codes.code import Code
+
+_NEW = "tts-compare run --out NEW"
+_ALONE = "nvidia-smi; ss -tn state established"
+_WORKERS = "tts-compare run --workers 4"
+_CLIENT = "spread the load over more client processes: --workers N"
+
+RUN_CODES: Mapping[str, Code] = {
+    # What the settings are.
+    "device_differs": Code(
+        severity="warning",
+        text="the device differs between settings",
+        fix="tts-compare run --device cuda",
+        advice="run all settings on one kind of device",
+    ),
+    "dtype_differs": Code(
+        severity="warning",
+        text="dtype differs between settings",
+        fix="tts-compare run --dtype bfloat16",
+        advice="give all settings one --dtype",
+    ),
+    "threads_per_rank_differ": Code(
+        severity="warning",
+        text="threads per rank differ between settings",
+        fix="tts-compare run --config FILE  # with one threads_per_rank",
+        advice="give all settings one threads_per_rank",
+    ),
+    "max_model_len_differs": Code(
+        severity="warning",
+        text="max_model_len differs between settings",
+        fix="tts-compare run --max-model-len N",
+        advice="give all settings one --max-model-len",
+    ),
+    "prefix_caching_differs": Code(
+        severity="warning",
+        text="prefix caching differs between settings",
+        fix="tts-compare run --config FILE  # with prefix_caching on or off for all",
+        advice="turn it on or off for all settings",
+    ),
+    "batch_limit_differs": Code(
+        severity="warning",
+        text="the batch limit differs between settings",
+        fix="tts-compare run --config FILE  # with one max_num_seqs",
+        advice="give all settings one max_num_seqs",
+    ),
+    "total_cores_differ": Code(
+        severity="warning",
+        text="settings use different numbers of CPU cores: on a CPU more ranks are more cores",
+        fix="tts-compare run --config FILE  # with threads_per_rank raised for the smaller settings",
+        advice="compare cost (device-seconds) besides latency, or raise threads_per_rank of the smaller settings",
+    ),
+    "setting_not_stated": Code(
+        severity="warning",
+        text="an engine cannot be told all that the others are told: its own values hold",
+        fix="tts-compare plan --config FILE --commands",
+        advice="compare it with care; what the other engines are told is in the settings",
+    ),
+    "ngram_is_not_one_method": Code(
+        severity="note",
+        text="SGLang's NGRAM proposes from a trie of text generated so far, vLLM's ngram looks up the prompt's and "
+        "answer's own last tokens: the two share a name and the number of draft tokens, not the method",
+        fix="tts-compare run --spec none,ngram",
+        advice="compare each with its own engine's setting without speculation",
+    ),
+    "parallel_servers": Code(
+        severity="note",
+        text="several servers ran at once and shared the machine's processor and memory",
+        fix="tts-compare run --parallel-servers 1",
+        advice="measure with one server at a time",
+    ),
+    "graded_live": Code(
+        severity="note",
+        text="answers were graded while requests ran, on the same processor",
+        fix=_NEW,
+        advice="leave --grade-live out when latency matters",
+    ),
+    "insecure": Code(
+        severity="note",
+        text="TLS certificates were not verified",
+        fix="SSL_CERT_FILE=CA.pem tts-compare run",
+        advice="leave --insecure out",
+    ),
+    # What the servers say.
+    "version_differs": Code(
+        severity="error",
+        text="the server is of another version than the setting asks for",
+        fix="tts-compare run --backend B==VERSION",
+        advice="name the version that runs",
+    ),
+    "version_changed": Code(
+        severity="error",
+        text="requests of one setting were answered by two versions of its engine",
+        fix=_NEW,
+        advice="start a new run",
+    ),
+    "machine_changed": Code(
+        severity="error",
+        text="the run was resumed on another machine: its rows are of two",
+        fix=_NEW,
+        advice="compare what was measured on one machine: start a new run there",
+    ),
+    "resumed_other_model": Code(
+        severity="warning",
+        text="the run was resumed with another model: the settings of both are in it",
+        fix=_NEW,
+    ),
+    "retried_failed": Code(
+        severity="note",
+        text="requests that had failed were sent again by --retry-failed: the failures stay counted",
+        fix="tts-compare report RUN",
+    ),
+    "attached_on_trust": Code(
+        severity="note",
+        text="the server was attached to, and what it does not say is taken on trust",
+        fix="tts-compare plan --config FILE",
+        advice="let tts-compare start the server, or compare its command line with the setting by hand",
+    ),
+    "attached_differs": Code(
+        severity="error",
+        text="the attached server says otherwise than the setting",
+        fix="tts-compare run --attach B=URL",
+        advice="make the setting say what runs",
+    ),
+    "model_not_listed": Code(
+        severity="note",
+        text="the endpoint lists only a part of the model's name: what it makes of the rest is its own",
+        fix="curl URL/models",
+        advice="see its documentation for names of that form; a name it does not know fails every request",
+    ),
+    "sampling_not_stated": Code(
+        severity="note",
+        text="requests do not state every sampling parameter: the endpoint's own values hold",
+        advice="compare accuracy with care; OpenAI's API has no field for them, or the model refuses it",
+    ),
+    "usage_not_asked": Code(
+        severity="warning",
+        text="the endpoint refuses stream_options: token counts are estimated from chunks",
+        fix="tts-compare run --backend openai --base-url URL",
+        advice="take its token counts and costs as rough",
+    ),
+    # What was seen while it ran.
+    "server_failed": Code(
+        severity="error",
+        text="the setting's server did not start, or died for good",
+        fix="tail -n 50 RUN/servers/SETTING.log",
+        advice="see the server's log for the cause",
+    ),
+    "foreign_requests": Code(
+        severity="error",
+        text="the server ended more requests than were sent to it",
+        fix=_ALONE,
+        advice="somebody else used the server: measure on one that is yours alone",
+    ),
+    "busy_before": Code(
+        severity="warning",
+        text="the server was running requests that are not ours when a point began",
+        fix=_ALONE,
+        advice="measure on a server that is yours alone",
+    ),
+    "preempted": Code(
+        severity="warning",
+        text="the engine preempted requests: its KV cache was full",
+        fix="tts-compare run --concurrency LOWER",
+        advice="lower the concurrency or give the engine more KV cache",
+    ),
+    "prefix_cache_not_flushed": Code(
+        severity="warning",
+        text="the prefix cache could not be emptied before a point: it may hold earlier prompts",
+        fix="tts-compare run --repeats 3",
+        advice="turn prefix caching off, or give each point a server start of its own (--repeats)",
+    ),
+    "client_lag": Code(
+        severity="warning",
+        text="the client's event loop ran late: arrivals are stamped late",
+        fix=_WORKERS,
+        advice=_CLIENT,
+    ),
+    "client_saturated": Code(
+        severity="warning",
+        text="the client used most of a core: it may be what was timed",
+        fix=_WORKERS,
+        advice=_CLIENT,
+    ),
+    "client_send_lag": Code(
+        severity="warning",
+        text="requests went out after their time: the load was lower",
+        fix=_WORKERS,
+        advice=_CLIENT,
+    ),
+    "client_trails_server": Code(
+        severity="warning",
+        text="arrivals trail the engine's own figures: the client, or what lies between, is in them",
+        fix=_WORKERS,
+        advice=_CLIENT,
+    ),
+    "client_stood_still": Code(
+        severity="error",
+        text="the client did not run for seconds: what arrived meanwhile is stamped with the end of the pause",
+        fix="systemd-inhibit tts-compare run --out NEW",
+        advice="let the machine neither sleep nor stop the process (systemd-inhibit), and measure the point again",
+    ),
+    # What other files leave open.
+    "problems_differ": Code(
+        severity="error",
+        text="ids of problems name other problems in another run: what is compared is not the same",
+        fix="tts-compare report RUN",
+        advice="report runs of different data sets apart, or give their problems ids",
+    ),
+    "imported": Code(
+        severity="note",
+        text="measured by another tool, whose rules for tokens and instants are its own",
+        fix="tts-compare run --attach B=URL",
+        advice="compare it with settings measured here only where the difference is large",
+    ),
+    "devices_unknown": Code(
+        severity="note",
+        text="the file does not say how many devices served the requests: no cost is computed",
+        fix="tts-compare run --attach B=URL",
+        advice="measure the setting with tts-compare to have its cost",
+    ),
+    "finish_reason_unknown": Code(
+        severity="warning",
+        text="the file does not say why generation ended: a truncated response counts as a whole one",
+        fix="tts-compare import FILE --budget N",
+        advice="pass --budget with the max_tokens of the run",
+    ),
+    "order_on_trust": Code(
+        severity="warning",
+        text="responses are matched to problems by their order",
+        fix="tts-compare import FILE --dataset NAME",
+        advice="make sure that the tool neither shuffled nor sampled the problems",
+    ),
+    "problems_unknown": Code(
+        severity="warning",
+        text="no response could be matched to a problem: nothing can be graded",
+        fix="tts-compare import FILE --dataset NAME",
+        advice="pass --dataset with the problems in the order sent",
+    ),
+    "texts_missing": Code(
+        severity="warning",
+        text="the file holds no response texts: nothing can be graded",
+        fix="tts-compare import RAW_FILE",
+        advice="export the raw records of that tool",
+    ),
+    "timeline_missing": Code(
+        severity="note",
+        text="no instants of single tokens: smaller budgets cannot be derived",
+        fix="tts-compare run --attach B=URL",
+        advice="measure them here",
+    ),
+    "wall_clock": Code(
+        severity="note", text="instants are of the wall clock, which may have been set while the run went on"
+    ),
+    "ttft_role_chunk": Code(
+        severity="error",
+        text="vLLM's benchmark takes a role-only chunk for the first token: time to first token is too short",
+        fix="tts-compare run --attach B=URL",
+        advice="compare mean latency, not time to first token",
+    ),
+}
