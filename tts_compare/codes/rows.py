@@ -15,8 +15,7 @@ ROW_CODES: Mapping[str, Code] = {
         text="tokens share the instant they arrived at: something buffers the stream, or the client stood still; the "
         "times of its tokens are not known",
         fix="curl --no-buffer URL/chat/completions",
-        advice="measure without the proxy, or switch its buffering off (proxy_buffering off); on a machine that is busy, "
-        "free it",
+        advice="measure without the proxy, or switch its buffering off (proxy_buffering off), or free a busy machine",
     ),
     "not_streamed": Code(
         severity="warning",
