@@ -106,7 +106,7 @@ STATEMENTS: tuple[Statement, ...] = (
         source=_PAPER,
         measured="accuracy against tokens, and against latency and cost, over settings that take the same tokens",
         tested="latency or cost of a token-cheapest point / that of one no less accurate, above 1.05 somewhere",
-        sentence="the largest that is certain: {cell} is {figure}",
+        sentence="of the ratios, the one with the largest lower limit is {cell}: {figure}",
         statistic=tokens_choose_wrongly,
     ),
     Statement(

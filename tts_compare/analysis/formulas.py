@@ -130,7 +130,7 @@ FORMULAS: Mapping[str, str] = {
     "2 / difference more, at least 6 / difference",
     "latency_penalty": f"latency of the token-cheapest (ties: geometric mean) / least at the target; {_BOOTSTRAP}",
     "cost_penalty": f"device-seconds of the token-cheapest / the least at the target; {_BOOTSTRAP}",
-    "differs_share": "share of resamples in which the token-cheapest takes over 5 % more latency or bill",
+    "differs_share": "share of resamples in which the token-cheapest takes over 5 % more latency or cost per problem",
     "identical_share": "pairs of responses with equal text / pairs; Wilson interval",
     "first_difference_tokens_p50": "median tokens before the first difference, among pairs that differ",
 }

@@ -17,6 +17,8 @@ from tts_compare.domain import Doubt
 _SLOW = ("timeout_first_byte", "timeout_idle", "timeout_total")
 _ONE_AT_A_TIME = "c1"
 _MESSAGE_CHARS = 200
+_REFUSED = 300
+"""HTTP statuses from here on say why a request failed."""
 
 Row = dict[str, Any]
 
@@ -91,9 +93,9 @@ def _never_sent(row: Row) -> bool:
 
 
 def _cause(row: Row) -> str:
-    """The kind of failure as it is told, with its HTTP status."""
-    kind = str(row["error_kind"] or "no finish_reason")
-    return f"{kind} {row['error_status']}" if row["error_status"] else kind
+    """The kind of failure as it is told, with the HTTP status of a refusal."""
+    kind, status = str(row["error_kind"] or "no finish_reason"), row["error_status"] or 0
+    return f"{kind} {status}" if status >= _REFUSED else kind
 
 
 def _grouped(code: str, rows: list[Row], sent: Mapping[str, int], labels: _Labels, what: str) -> Iterator[Doubt]:

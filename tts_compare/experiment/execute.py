@@ -30,6 +30,8 @@ from tts_compare.experiment.servers import Fleet, find_pythons
 from tts_compare.reports.progress import Doubted, Emit, LeftOut
 
 #: What a run leaves behind in the manifest and that goes on when it is taken up.
+_REFUSED = 300
+"""HTTP statuses from here on say why a request failed."""
 _KEPT = ("created", "clock", "server_metrics", "deaths", "command")
 
 
@@ -112,7 +114,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
 def _commonest_error(rows: Iterable[RequestRecord]) -> str:
     """The error of most rows, as it is told; empty where nothing was sent."""
     errors = Counter(
-        f"{row.error.kind}{f' {row.error.status}' if row.error.status else ''}: {row.error.message}"
+        f"{row.error.kind}{f' {row.error.status}' if (row.error.status or 0) >= _REFUSED else ''}: {row.error.message}"
         for row in rows
         if row.error
     )

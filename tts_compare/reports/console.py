@@ -27,7 +27,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _OTHER = "+"
 _PLOTS = {
     "latency": "Accuracy against mean latency",
-    "cost": "Accuracy against the bill per problem",
+    "cost": "Accuracy against cost per problem",
     "paper_cost": "Accuracy against cost per token",
     "usd": "Accuracy against dollars per problem",
 }
@@ -249,10 +249,10 @@ def _doubts(analysis: Analysis, labels: Labels) -> Iterator[RenderableType]:
     doubts = verdicts.gather_doubts(analysis.doubts, labels)
     if not doubts:
         return
-    yield Text("\nDoubts", style="bold")
+    yield Text("\nWarnings", style="bold")
     for doubt in doubts:
         where = f" [{', '.join(doubt.settings)}]" if doubt.settings else ""
-        advice = f" To mend it: {doubt.advice}." if doubt.advice else ""
+        advice = f" To fix it: {doubt.advice}." if doubt.advice else ""
         yield from _bullet(f"{doubt.code}: {doubt.message}{where}.{advice}")
 
 

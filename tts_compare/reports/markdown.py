@@ -76,10 +76,10 @@ def _table(sheet: sheets.Sheet) -> Iterator[str]:
 def _doubts(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
     doubts = verdicts.gather_doubts(analysis.doubts, labels)
     if doubts:
-        yield "\n### Doubts\n"
+        yield "\n### Warnings\n"
     for doubt in doubts:
         where = f" ({escape(', '.join(doubt.settings))})" if doubt.settings else ""
-        advice = f" To mend it: {escape(doubt.advice)}." if doubt.advice else ""
+        advice = f" To fix it: {escape(doubt.advice)}." if doubt.advice else ""
         yield f"- **{escape(doubt.code)}**{where}: {escape(doubt.message)}.{advice}"
     missing = verdicts.absences(run)
     if missing:

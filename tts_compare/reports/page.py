@@ -193,11 +193,11 @@ def _side(column: int, sheet: sheets.Sheet) -> str:
 def _doubts(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
     doubts = verdicts.gather_doubts(analysis.doubts, labels)
     if doubts:
-        yield '<section><h2>Doubts</h2><ul class="doubts">'
+        yield '<section><h2>Warnings</h2><ul class="doubts">'
         for doubt in doubts:
             where = f'<span class="where">{_text(", ".join(doubt.settings))}</span>' if doubt.settings else ""
             yield f"<li><code>{_text(doubt.code)}</code> {_text(doubt.message)}{where}"
-            yield f"<p>To mend it: {_text(doubt.advice)}.</p></li>" if doubt.advice else "</li>"
+            yield f"<p>To fix it: {_text(doubt.advice)}.</p></li>" if doubt.advice else "</li>"
         yield "</ul></section>"
     missing = verdicts.absences(run)
     if missing:

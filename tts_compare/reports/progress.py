@@ -187,7 +187,7 @@ class Progress:
                 return _with_words(self, event.text)
             case Doubted():
                 doubted = replace(self, doubts=(*self.doubts, event.doubt))
-                return _with_words(doubted, f"doubt: {event.doubt.message}")
+                return _with_words(doubted, f"warning: {event.doubt.message}")
             case _:
                 return _with_words(_with_row(self, event), _words(event))
 

@@ -19,7 +19,7 @@ FRONTIERS: Mapping[str, tuple[str, str]] = {
     "on_compute_frontier": ("T", "accuracy against tokens (compute)"),
     "on_latency_frontier": ("L", "accuracy against mean latency"),
     "on_paper_cost_frontier": ("P", "accuracy against cost per token (the paper's cost)"),
-    "on_cost_frontier": ("C", "accuracy against the bill per problem"),
+    "on_cost_frontier": ("C", "accuracy against cost per problem"),
 }
 #: What the marks and the signs of a points table mean.
 FRONTIERS_TOLD = (
@@ -289,7 +289,7 @@ def _failures(row: Mapping[str, Any]) -> str:
 
 
 def optimal_sheet(analysis: Analysis, labels: Labels, *, on_cpu: bool) -> Sheet:
-    """For each accuracy target the cheapest choice by tokens, by latency and by the bill."""
+    """For each accuracy target the cheapest choice by tokens, by latency and by cost."""
     rows = list(analysis.optimal.iter_rows(named=True))
     many = len({(row["load"], row["policy"]) for row in rows}) > 1
     said = [_optimal_row(row, labels, many=many) for row in rows]
@@ -302,7 +302,7 @@ def optimal_sheet(analysis: Analysis, labels: Labels, *, on_cpu: bool) -> Sheet:
             "cheapest\nby latency",
             f"cheapest\nby {word}",
             "choosing by tokens\ncosts in latency",
-            "choosing by tokens\ncosts on the bill",
+            "choosing by tokens\ncosts in cost",
             "differs in\nof resamples",
         ),
         rows=tuple(said),
@@ -310,7 +310,8 @@ def optimal_sheet(analysis: Analysis, labels: Labels, *, on_cpu: bool) -> Sheet:
         notes=("A cost of 1.42x: the setting that is cheapest by tokens takes 1.42 times what the cheapest takes.",),
         sentences=tuple(
             f"accuracy of at least {target}: by tokens {tokens}, by latency {latency}, by {word} {cost}. Choosing by "
-            f"tokens costs {slower} in latency and {dearer} on the bill; the choices differ in {share} of resamples."
+            f"tokens costs {slower} in latency and {dearer} in cost per problem; the choices differ in {share} of "
+            "resamples."
             for target, tokens, latency, cost, slower, dearer, share in said
         ),
     )
