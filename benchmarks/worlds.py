@@ -186,6 +186,7 @@ def _outcomes(side: Side, names: list[str], number: NDArray[np.int64], load: str
         hosted=pl.lit(value=False),
         repeat=pl.lit(0, dtype=pl.Int64),
         ungraded=pl.lit(value=False),
+        limit_wait_s=pl.lit(0.0),
         **{f"cap_{name}": pl.lit(cap) for name, cap in caps.items()},
     )
 

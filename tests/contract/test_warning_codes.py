@@ -93,6 +93,16 @@ def test_every_code_that_is_warned_of_by_name_is_in_the_table() -> None:
     assert {code: path for code, path in used.items() if code not in CODES} == {}
 
 
+def test_every_code_of_the_table_is_made_somewhere() -> None:
+    """By name, in the sources outside the table: a code that nothing makes is documentation of nothing."""
+    named = set[str]()
+    for path, tree in trees(""):
+        if path.parent.name != "codes":
+            named |= {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    assert len(CODES) > 80
+    assert set(CODES) - named == set()
+
+
 def test_warnings_are_made_from_the_table_alone() -> None:
     """A mark of a later version, of which the table knows nothing, is the one exception."""
     made = [

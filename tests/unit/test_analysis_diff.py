@@ -145,3 +145,13 @@ def test_every_row_of_the_table_names_its_point_whole() -> None:
         assert model in shown
         rows = re.findall(r"(vllm \w+)[ |]+(\S+ \(c\d\))", shown)
         assert len(rows) == len(set(rows)) == len(engines) * 2 * len(WORLD.budgets)
+
+
+def test_the_table_shows_the_failed_shares_of_both_runs() -> None:
+    lossy = make_run(replace(WORLD, budgets=(1024,), engines=(Engine(failure_share=0.2),)))
+    found = diff(make_run(replace(WORLD, budgets=(1024,))), lossy)
+    share = float(lossy.records["error_kind"].is_not_null().mean())  # type: ignore[arg-type]
+    assert 0.1 < share < 0.3
+    out = io.StringIO()
+    Console(file=out, width=160).print(pair_table(found))
+    assert f"0.0 to {100 * share:.1f}" in out.getvalue()

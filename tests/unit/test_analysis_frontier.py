@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tests.synthetic import Engine, World, engines_grid, make_run
 from tts_compare.analysis.analyse import analyse
 from tts_compare.analysis.frontier import on_frontier
+from tts_compare.analysis.pair_columns import PAIR_COLUMNS
 from tts_compare.analysis.schema import (
     BAND_COLUMNS,
     FRONTIER_COLUMNS,
     OPTIMAL_COLUMNS,
-    PAIR_COLUMNS,
     Analysis,
 )
 from tts_compare.analysis.slo import parse_slo

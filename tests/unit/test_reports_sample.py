@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 
 from tts_compare.analysis import schema
+from tts_compare.analysis.pair_columns import PAIR_COLUMNS
+from tts_compare.analysis.point_columns import POINT_COLUMNS, point_schema
 from tts_compare.analysis.schema import Analysis, Claim, Slo, SloChoice
 from tts_compare.domain import Doubt, Problem, RequestError, RequestRecord, Timeline
 from tts_compare.reports import RunView
@@ -54,7 +56,7 @@ def point(setting: str, budget: int, *, load: str = "c1", **changes: Any) -> dic
     accuracy = 0.42 + 0.13 * math.log2(budget / 1024) + (0.004 if setting.startswith("sglang") else 0.0)
     tokens = budget * 0.7
     latency = tokens * 0.02 / fast
-    row = dict.fromkeys(schema.POINT_COLUMNS, None) | {
+    row = dict.fromkeys(POINT_COLUMNS, None) | {
         "setting": setting,
         "method": "truncate",
         "budget": budget,
@@ -139,8 +141,8 @@ def analysis(*, loads: tuple[str, ...] = ("c1",), hostile: bool = False) -> Anal
             row[flag] = bool(row[flag])
     message = f"the server said {HOSTILE}" if hostile else "n is 40: differences under 20 points cannot be seen"
     return Analysis(
-        points=pl.DataFrame(rows, schema=schema.point_schema()),
-        pairs=pl.DataFrame([pair(loads[0])], schema=dict.fromkeys(schema.PAIR_COLUMNS), strict=False),
+        points=pl.DataFrame(rows, schema=point_schema()),
+        pairs=pl.DataFrame([pair(loads[0])], schema=dict.fromkeys(PAIR_COLUMNS), strict=False),
         optimal=pl.DataFrame([optimal(loads[0])], schema=dict.fromkeys(schema.OPTIMAL_COLUMNS), strict=False),
         frontiers=pl.DataFrame(frontiers),
         bands=pl.DataFrame(bands),
@@ -175,7 +177,7 @@ def analysis(*, loads: tuple[str, ...] = ("c1",), hostile: bool = False) -> Anal
             Doubt(code="one_server_start", message="one server start", advice="use --repeats 3", setting=settings()[1]),
             Doubt(code="too_few_problems", message=message, advice="use --problems 200"),
         ),
-        formulas={name: f"how {name} is computed" for name in schema.POINT_COLUMNS},
+        formulas={name: f"how {name} is computed" for name in POINT_COLUMNS},
     )
 
 
@@ -191,7 +193,7 @@ def pareto(rows: list[dict[str, Any]], x: str) -> list[dict[str, Any]]:
 def pair(load: str) -> dict[str, Any]:
     """One comparison."""
     a, b = settings()[0], settings()[1]
-    return dict.fromkeys(schema.PAIR_COLUMNS, None) | {
+    return dict.fromkeys(PAIR_COLUMNS, None) | {
         "axis": "speculation",
         "a": a,
         "b": b,
@@ -358,5 +360,5 @@ def run_view(*, hostile: bool = True) -> RunView:
 
 def test_the_sample_has_every_column_of_the_points_frame() -> None:
     """Reports are tested with frames of the schema, not of the tests' own invention."""
-    assert tuple(analysis().points.columns) == schema.POINT_COLUMNS
+    assert tuple(analysis().points.columns) == POINT_COLUMNS
     assert analysis().points.height == len(settings()) * len(BUDGETS)

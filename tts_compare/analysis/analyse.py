@@ -10,22 +10,24 @@ import numpy as np
 import polars as pl
 
 from tts_compare.analysis.attempts import hosted_settings
-from tts_compare.analysis.barren import without_barren
+from tts_compare.analysis.barren import barren, without_barren
 from tts_compare.analysis.claims import judge_claims
 from tts_compare.analysis.compare import pair_frame
 from tts_compare.analysis.cost import priced
 from tts_compare.analysis.cube import Cube, cubes
 from tts_compare.analysis.cuts import cut_frame
 from tts_compare.analysis.doubts import find_doubts, with_codes
+from tts_compare.analysis.failed_lengths import failed_lengths
 from tts_compare.analysis.formulas import FORMULAS
 from tts_compare.analysis.frontier import Resampled, band_rows, frontier_columns, frontier_rows, resample
 from tts_compare.analysis.gaps import gap_frame
 from tts_compare.analysis.losslessness import losslessness_frame
 from tts_compare.analysis.optimal import choices, optimal_frame
 from tts_compare.analysis.outcomes import outcomes
+from tts_compare.analysis.point_columns import POINT_COLUMNS
 from tts_compare.analysis.points import Weights, points_frame
 from tts_compare.analysis.samples import measured_rows
-from tts_compare.analysis.schema import POINT_COLUMNS, POINT_KEY, Analysis, Slo
+from tts_compare.analysis.schema import POINT_KEY, Analysis, Slo
 from tts_compare.analysis.slo import choose
 from tts_compare.analysis.spot import spot_frame
 from tts_compare.errors import RunError
@@ -89,7 +91,9 @@ def points(
     frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
     frame = without_barren(frame, frame)
     spot = spot_frame(records, ready.cuts)
-    return with_codes(frame, find_doubts(frame, records, spot, pl.DataFrame(schema=_NO_PAIRS), manifest))
+    no_pairs = pl.DataFrame(schema=_NO_PAIRS)
+    doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=no_pairs)
+    return with_codes(frame, doubts)
 
 
 _NO_PAIRS = {"required_n": pl.Int64, "n": pl.Int64}
@@ -121,23 +125,26 @@ def analyse(
     own = [weights.of(_compared(cube)) for cube in ready.cubes]
     few = [weights.for_intervals(_compared(cube)) for cube in ready.cubes]
     spot = spot_frame(records, ready.cuts)
-    doubts = find_doubts(frame, records, spot, pairs, manifest)
+    doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=pairs)
     frame = with_codes(frame, doubts)
     each = list(zip(ready.cubes, drawn, own, strict=True))
     return Analysis(
         points=frame,
         pairs=pairs,
-        optimal=pl.concat([optimal_frame(c, d, choices(c, d, w)) for (c, d, _), w in zip(each, few, strict=True)]),
+        optimal=without_barren(
+            pl.concat([optimal_frame(c, d, choices(c, d, w)) for (c, d, _), w in zip(each, few, strict=True)]), frame
+        ),
         frontiers=without_barren(
             pl.concat([frontier_rows(c, d, f) for (c, d, _), f in zip(each, columns, strict=True)]), frame
         ),
         bands=without_barren(pl.concat([band_rows(c, d) for c, d, _ in each]), frame),
         losslessness=losslessness_frame(records, grades, manifest),
         spot_checks=spot,
-        claims=judge_claims(ready.cubes, few, manifest),
+        claims=judge_claims(ready.cubes, few, manifest, barren=barren(frame)),
         slo=tuple(choose(c, d, frame, slo, w) for c, d, w in each) if slo else (),
         doubts=doubts,
         formulas=FORMULAS,
+        failed_lengths=failed_lengths(ready.cubes),
     )
 
 

@@ -14,9 +14,9 @@ from tts_compare.analysis.accuracy import AccuracyDifference, Correct, accuracy_
 from tts_compare.analysis.cube import Cube
 from tts_compare.analysis.failures import Decision, decide
 from tts_compare.analysis.families import LEVEL, Question, step_down
+from tts_compare.analysis.pair_columns import PAIR_COLUMNS
 from tts_compare.analysis.points import Weights
 from tts_compare.analysis.ratios import Duel, Ratios, find_ratios
-from tts_compare.analysis.schema import PAIR_COLUMNS
 from tts_compare.analysis.verdicts import accuracy_verdict, ratio_verdict
 from tts_compare.analysis.withheld import ONE_START, TOLERATED_SAMPLES, Withheld, withhold
 

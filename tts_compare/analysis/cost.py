@@ -167,7 +167,7 @@ def server_figures(manifest: Mapping[str, Any], measured: pl.DataFrame) -> pl.Da
 
     Read from ``server_metrics[setting]``: rows of method, budget, load, repeat, phase and the counters' changes. An
     engine that has a gauge of the acceptance length in place of counters has its mean over repeats. The energy is null
-    where ``measured`` has attempts that no row covers: those of a stretch that was killed, whose end was not read.
+    where ``measured`` has attempts sent that no row covers: those of a stretch that was killed, whose end was not read.
     """
     rows = [
         {"setting": setting, "gauge": (row.get("server") or {}).get("acceptance_length")}
@@ -184,7 +184,7 @@ def server_figures(manifest: Mapping[str, Any], measured: pl.DataFrame) -> pl.Da
     ]
     counted = 1.0 + pl.col("accepted_tokens") / pl.col("draft_steps")
     sent = measured.group_by(pl.col("budget").alias("record_budget"), "setting", "method", "load").agg(
-        sent=pl.len(), made=pl.col("made_tokens").sum()
+        sent=pl.col("sent_ns").is_not_null().sum(), made=pl.col("made_tokens").sum()
     )
     rejected = (pl.col("draft_tokens") - pl.col("accepted_tokens")).clip(0)
     return (

@@ -42,7 +42,8 @@ class Cube:
     the cell's outcomes, each with what it took itself: what a failed one took is less than an answer would have.
 
     repeats: (points,), server starts of each point in a round. outcomes: (points,), how many outcomes a problem has at
-    most (1: accuracies are plain shares). included: (points,), measured on LEAST_MEASURED of the problems. compared:
+    most (1: accuracies are plain shares). held_back: (points,), share of the outcomes that waited for limits of ours.
+    included: (points,), measured on LEAST_MEASURED of the problems. compared:
     (problems,), measured in every repeat of every included point. answers: each point's answers one by one.
     """
 
@@ -60,6 +61,7 @@ class Cube:
     failed_samples: Floats
     repeats: NDArray[np.int64]
     outcomes: NDArray[np.int64]
+    held_back: Floats
     included: Flags
     compared: Flags
     answers: tuple[Answers, ...]
@@ -174,10 +176,17 @@ def _cube(load: str, policy: str, rows: pl.DataFrame) -> Cube:
         failed_samples=np.nan_to_num(mean(rows["failed_samples"], is_measured)),
         repeats=started.sum(axis=1),
         outcomes=total(is_measured.to_numpy().astype(np.float64)).sum(axis=1).max(axis=1).astype(np.int64),
+        held_back=_held_back(rows, keyed.height, point),
         included=included,
         compared=whole[included].all(axis=0) if included.any() else np.zeros(len(problems), dtype=bool),
         answers=_answers(rows, point, problem, shape[0], is_measured.to_numpy()),
     )
+
+
+def _held_back(rows: pl.DataFrame, points: int, point: NDArray[np.int64]) -> Floats:
+    held = (rows["limit_wait_s"].fill_null(0.0) > 0.0).to_numpy().astype(np.float64)
+    counts = np.maximum(np.bincount(point, minlength=points), 1)
+    return np.asarray(np.bincount(point, weights=held, minlength=points) / counts, dtype=np.float64)
 
 
 def _rounds(column: pl.Series, problem: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from tts_compare.analysis.partners import find_partners
 from tts_compare.analysis.points import Weights
 from tts_compare.analysis.ratios import Duel
 from tts_compare.analysis.tolerance import SHARES, Tolerance
-from tts_compare.analysis.withheld import TOLERATED_MISSING, is_derived_under_load, same_limits
+from tts_compare.analysis.withheld import TOLERATED_MISSING, is_derived_under_load, reached, same_limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -173,15 +173,25 @@ def _unjudged(cube: Cube, pair: Pair, figure: str) -> str:
         return "no problem was measured in both runs"
     if figure in SHARES:
         return ""
-    keys = [cube.keys[point] for point in (pair.a, pair.b)]
-    if not same_limits(*keys):
-        return "the runs have different time limits or retry rules"
-    if any(is_derived_under_load(key, cube.load) for key in keys):
-        return "it is derived from longer answers, at a concurrency above 1"
+    if reason := _untimed(cube, pair):
+        return reason
     planned = pair.mask if pair.planned is None else pair.planned
     missing = max(missing_share(cube, point, planned) for point in (pair.a, pair.b))
     if missing > TOLERATED_MISSING:
         return f"{100 * missing:.1f} % of one run's answers were not measured (--resume measures them)"
+    return ""
+
+
+def _untimed(cube: Cube, pair: Pair) -> str:
+    """Why times of a pair say nothing, empty where they do."""
+    points = (pair.a, pair.b)
+    keys = [cube.keys[point] for point in points]
+    if not same_limits(*keys):
+        return "the runs have different time limits or retry rules"
+    if any(is_derived_under_load(key, cube.load) for key in keys):
+        return "it is derived from longer answers, at a concurrency above 1"
+    if not all(reached(cube, point) for point in points):
+        return "a limit of ours held requests back: the load was not reached"
     return ""
 
 

@@ -10,9 +10,12 @@ import polars as pl
 
 from tts_compare.analysis.attempts import hosted_settings
 from tts_compare.analysis.cache_hits import cache_hits
+from tts_compare.analysis.cut_warnings import cut_warnings
 from tts_compare.analysis.labels import place_label
+from tts_compare.analysis.limit_warnings import limit_warnings
 from tts_compare.analysis.point_warnings import point_warnings
 from tts_compare.analysis.request_warnings import mark_warnings, request_warnings
+from tts_compare.analysis.round_warnings import round_warnings
 from tts_compare.analysis.samples import call_rows, measured_rows, walls
 from tts_compare.analysis.schema import POINT_KEY
 from tts_compare.analysis.scoring import scoring_doubts
@@ -27,16 +30,29 @@ _LATE_S = 0.05
 
 
 def find_doubts(
-    points: pl.DataFrame, records: pl.DataFrame, spot: pl.DataFrame, pairs: pl.DataFrame, manifest: Mapping[str, Any]
+    points: pl.DataFrame,
+    records: pl.DataFrame,
+    grades: pl.DataFrame,
+    manifest: Mapping[str, Any],
+    *,
+    cuts: pl.DataFrame,
+    spot: pl.DataFrame,
+    pairs: pl.DataFrame,
 ) -> tuple[Doubt, ...]:
-    """Every warning of a run, those of the manifest first."""
+    """Every warning of a run, those of the manifest first.
+
+    cuts: ``cuts.cut_frame`` of the budgets graded as prefixes.
+    """
     measured = measured_rows(records, hosted_settings(manifest))
     calls = call_rows(measured).filter("ok")
     priced = frozenset(name for name, facts in (manifest.get("settings") or {}).items() if facts.get("price"))
     return (
         *(stated(row) for row in manifest.get("doubts") or []),
         *request_warnings(measured, points, manifest),
+        *limit_warnings(measured),
+        *round_warnings(measured, points, manifest),
         *point_warnings(points, priced),
+        *cut_warnings(measured, grades, cuts),
         *scoring_doubts(points, records, manifest),
         *_cold_start(calls),
         *_drift(calls),

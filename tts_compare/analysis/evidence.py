@@ -15,7 +15,7 @@ from tts_compare.analysis.ratios import Duel, terms
 from tts_compare.analysis.resampling import Estimate, Term, log_contrast
 from tts_compare.analysis.rounds import LEAST_ROUNDS, count_rounds
 from tts_compare.analysis.starts import ENOUGH_STARTS, of_two_kinds, start_rates
-from tts_compare.analysis.withheld import ONE_START, is_derived_under_load, same_limits
+from tts_compare.analysis.withheld import ONE_START, is_derived_under_load, reached, same_limits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ class Evidence:
     def timed(self, point: int) -> bool:
         """Whether a point is compared with all others and its latency is one that a user would wait."""
         biased = is_derived_under_load(self.cube.keys[point], self.cube.load)
-        return bool(self.cube.included[point]) and not biased
+        return bool(self.cube.included[point]) and not biased and reached(self.cube, point)
 
     def along(self, axis: str) -> list[Pair]:
         """Pairs on one axis, both timed, under the same limits, on the problems that every point measured."""

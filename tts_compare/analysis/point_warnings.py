@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LEFT_OUT = 0.01
 _TRUNCATED = 0.2
 _SHORT = 0.1
+_INSIDE = 0.1
 _FEW = 100
 
 Row = Mapping[str, Any]
@@ -44,6 +45,7 @@ _TESTS: Mapping[str, Callable[[Row, frozenset[str]], bool]] = {
     "left_out": lambda r, _: r["n_compared"] < (1.0 - LEFT_OUT) * r["n"],
     "derived_biased": lambda r, _: bool(r["biased"]),
     "derived_short": lambda r, _: (r["prefix_short_share"] or 0.0) > _SHORT,
+    "cut_inside_chunk": lambda r, _: (r["inside_chunk_share"] or 0.0) > _INSIDE,
     "truncated": lambda r, _: _TRUNCATED < (r["truncated_share"] or 0.0) < 1.0,
     "vote_cost_bound": lambda r, _: bool(r["cost_is_upper_bound"]),
     "price_missing": _priceless,

@@ -18,8 +18,9 @@ from tts_compare.analysis.intervals import (
     quantile,
     quantile_interval,
 )
+from tts_compare.analysis.point_columns import point_schema
 from tts_compare.analysis.resampling import Estimate, Term, draw_weights, log_contrasts
-from tts_compare.analysis.schema import POINT_KEY, point_schema
+from tts_compare.analysis.schema import POINT_KEY
 from tts_compare.analysis.sums import point_sums
 
 if TYPE_CHECKING:

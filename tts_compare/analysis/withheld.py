@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tts_compare.analysis.cube import Cube
 from tts_compare.analysis.ratios import Duel, Ratios
 from tts_compare.analysis.rounds import LEAST_ROUNDS
 from tts_compare.analysis.starts import ENOUGH_STARTS, of_two_kinds, start_rates
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 TOLERATED_MISSING = 0.01
 #: A vote with more failed samples than this share is never favoured.
 TOLERATED_SAMPLES = 0.01
+#: An open loop in which more than this share of the requests waited for a limit of ours did not reach its load.
+TOLERATED_HELD = 0.01
 ONE_START = "one_server_start"
 
 
@@ -41,6 +44,8 @@ def withhold(duel: Duel, ratios: Ratios, missing: float) -> Withheld | None:
         return Withheld(code="limits_differ", text="the two ran under different limits or retry rules")
     if is_derived_under_load(first, duel.cube.load) or is_derived_under_load(second, duel.cube.load):
         return Withheld(code="derived_biased", text="a latency is derived at a concurrency above 1")
+    if not reached(duel.cube, duel.a) or not reached(duel.cube, duel.b):
+        return Withheld(code="load_not_reached", text="a limit of ours held requests back: the load was not reached")
     if missing > TOLERATED_MISSING:
         return Withheld(code="not_measured", text=f"{100 * missing:.1f} % of the answers of one side were not measured")
     return _too_few_starts(duel, ratios.latency)
@@ -57,6 +62,11 @@ def _too_few_starts(duel: Duel, estimate: Estimate) -> Withheld | None:
         text = f"in {estimate.rounds} rounds whose server starts fall into two groups; {ENOUGH_STARTS} are needed"
         return Withheld(code="bimodal_starts", text=text, unconfirmed=True)
     return None
+
+
+def reached(cube: Cube, point: int) -> bool:
+    """Whether a point's load was the one asked for: a closed loop's always is."""
+    return not cube.load.startswith("r") or float(cube.held_back[point]) <= TOLERATED_HELD
 
 
 def same_limits(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:

@@ -116,7 +116,7 @@ def pair_table(found: RunDiff) -> Table:
     shared = f", all settings: {one_line(labels.shared)}" if labels.shared else ""
     table = Table(box=box.SIMPLE_HEAD, title=f"b against a{shared}", show_edge=False, pad_edge=False)
     table.add_column("setting", overflow="fold")
-    for head in ("budget", "n", "accuracy, points", "latency, %", "cost, %"):
+    for head in ("budget", "n", "accuracy, points", "latency, %", "cost, %", "failed, %"):
         table.add_column(head, justify="right", overflow="fold")
     for row in rows:
         table.add_row(
@@ -126,6 +126,7 @@ def pair_table(found: RunDiff) -> Table:
             _points(row),
             _percent(row, "latency"),
             _percent(row, "cost"),
+            _failed(row),
         )
     return table
 
@@ -139,6 +140,12 @@ def _percent(row: dict[str, Any], figure: str) -> str:
     """Ratios are a's figure over b's: the change from a to b is its inverse, and the interval's ends change places."""
     values = [row[f"{figure}_ratio{end}"] for end in ("", "_hi", "_lo")]
     return _with_interval([100 * (1 / value - 1) if value else None for value in values])
+
+
+def _failed(row: dict[str, Any]) -> str:
+    """Share of answers that failed, of a and then of b."""
+    shares = [row[f"{side}_failed_share"] for side in ("a", "b")]
+    return " to ".join("-" if share is None else f"{100 * share:.1f}" for share in shares)
 
 
 def _with_interval(values: list[float | None]) -> str:

@@ -7,6 +7,7 @@ import json
 import shlex
 from argparse import Namespace
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,8 @@ def _regrade(arguments: Namespace, run: store.RunDir) -> int:
         grades = list(judge.grade_all())
         write_grades(run, grades)
         manifest["experiment"] |= {"policy": policy, "grader": asked}
+        anew = [asdict(warning) for warning in judge.warnings()]
+        manifest["doubts"] = [row for row in manifest["doubts"] if row["code"] != "cut_text_approximate"] + anew
         store.write_json(run.manifest, manifest, private=run.private)
         write_points(run, manifest)
     if asked == "both":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -14,6 +17,8 @@ from tts_compare.domain import Doubt, Severity, Strictness
 
 #: code -> its row of the table.
 CODES: Mapping[str, Code] = MappingProxyType({**FIGURE_CODES, **ROW_CODES, **RUN_CODES})
+#: The run directory where a fix names it, with what lies under it.
+_RUN = re.compile(r"\bRUN\b((?:/[\w.]+)*)")
 _LATER = "a warning that this version does not know"
 #: What ``--strict`` takes -> the severities it fails on.
 STRICT: Mapping[Strictness, tuple[Severity, ...]] = MappingProxyType(
@@ -59,10 +64,26 @@ def _severity(row: Mapping[str, Any]) -> Severity:
     return next((known for known in get_args(Severity) if known == row.get("severity")), "warning")
 
 
+def placed(warning: Doubt, run: str, *, log: str | None = None) -> Doubt:
+    """The warning with a run's directory, quoted for a shell, where its fix and advice say RUN.
+
+    log: path of the log of the warning's setting, for ``RUN/servers/SETTING.log``.
+    """
+
+    def real(match: re.Match[str]) -> str:
+        under = match[1] or ""
+        if "SETTING" in under:
+            return shlex.quote(log) if log is not None else match[0]
+        return shlex.quote(run + under)
+
+    fix, advice = (_RUN.sub(real, text) for text in (warning.fix, warning.advice))
+    return replace(warning, fix=fix, advice=advice)
+
+
 def failing(warnings: Iterable[Doubt], strict: Strictness | None) -> tuple[Doubt, ...]:
     """The warnings that ``--strict`` (``error`` or ``warning``; None: not asked for) fails on, errors first."""
     severities = STRICT[strict] if strict else ()
     return tuple(w for severity in severities for w in warnings if w.severity == severity)
 
 
-__all__ = ["CODES", "STRICT", "Code", "failing", "stated", "warn"]
+__all__ = ["CODES", "STRICT", "Code", "failing", "placed", "stated", "warn"]

@@ -81,7 +81,7 @@ FIGURE_CODES: Mapping[str, Code] = {
         severity="warning",
         text="one server start: the intervals do not know how much two starts of one setting differ",
         fix=_ROUNDS,
-        advice="run again with --rounds 3, or --repeats 3",
+        advice="run again with --rounds 3: three starts of each setting, and hardly more requests",
     ),
     "few_rounds": Code(
         severity="warning",
@@ -210,7 +210,7 @@ FIGURE_CODES: Mapping[str, Code] = {
         severity="warning",
         text="server starts of one setting differ by over 5 % (standard deviation of time per token)",
         fix="tts-compare run --rounds 5",
-        advice="run more repeats, and look at what else ran on the machine",
+        advice="run more rounds, and look at what else ran on the machine",
     ),
     "client_bottleneck": Code(
         severity="warning",

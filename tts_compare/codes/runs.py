@@ -172,8 +172,8 @@ RUN_CODES: Mapping[str, Code] = {
     "prefix_cache_not_flushed": Code(
         severity="warning",
         text="the prefix cache could not be emptied before a point: it may hold earlier prompts",
-        fix="tts-compare run --repeats 3",
-        advice="turn prefix caching off, or give each point a server start of its own (--repeats)",
+        fix="tts-compare run --engine-args vllm=--no-enable-prefix-caching",
+        advice="turn prefix caching off",
     ),
     "client_lag": Code(
         severity="warning",

@@ -18,6 +18,7 @@ from tts_compare.admission import Purse
 from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord
 from tts_compare.errors import TTSCompareError
+from tts_compare.experiment.again import resume_doubts, retried_doubts
 from tts_compare.experiment.join import write_points
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.judge import Judge
@@ -91,6 +92,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         planned = state.planned()
         tell(planned)
         if before and any(left for _, left in planned.settings):
+            journal.doubt(resume_doubts(before, prepared.settings))
             journal.doubt(machine_doubts(before["machine"], manifest["machine"]))
         for item in prepared.left_out:
             tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
@@ -201,6 +203,10 @@ def _loop(state: Run, tell: Emit) -> None:
             # The closed loop hears no signal and swallows it: grading may be long, and is interrupted as all else is.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             judge.write()
+            journal.doubt(judge.warnings())
+            if experiment.retry_failed:
+                hosted = {setting.id for setting in state.prepared.settings if setting.base_url is not None}
+                journal.doubt(retried_doubts(journal.records, session=journal.session, hosted=hosted))
             write_points(journal.run, journal.manifest)
         journal.manifest["state"] = "stopped" if state.stopped else "done"
         journal.save()

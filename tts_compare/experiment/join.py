@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare import store
-from tts_compare.codes import warn
-from tts_compare.domain import Grade, RequestRecord
+from tts_compare.codes import placed, warn
+from tts_compare.domain import Doubt, Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
 from tts_compare.experiment.judge import Judge, endpoint_options, write_grades
 
@@ -109,7 +109,22 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     if not records.height:
         raise RunError(f"{runs[0].path} holds no request yet: run it, or take it up with --resume {runs[0].path}")
     analysis = analyse(records, grades, manifest, slo=[parse_slo(text) for text in slo])
+    where = {"": runs[0]} if len(runs) == 1 else {f"{name}:": run for name, run in zip(names, runs, strict=True)}
+    analysis = replace(analysis, doubts=tuple(_placed(warning, where) for warning in analysis.doubts))
     return Judged(analysis=analysis, manifest=manifest, records=records, grades=grades)
+
+
+def _placed(warning: Doubt, runs: Mapping[str, store.RunDir]) -> Doubt:
+    """The warning with the directory of the run that it is of, where that is known.
+
+    runs: by what the settings' names begin with; one for all where the prefix is empty.
+    """
+    prefix = next((prefix for prefix in runs if (warning.setting or "").startswith(prefix)), None)
+    if prefix is None:
+        return warning
+    run, setting = runs[prefix], warning.setting
+    log = None if setting is None else str(run.server_log(setting.removeprefix(prefix)))
+    return placed(warning, str(run.path), log=log)
 
 
 def run_names(paths: Sequence[Path]) -> list[str]:

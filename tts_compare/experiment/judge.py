@@ -13,7 +13,8 @@ import msgspec
 
 from tts_compare import store
 from tts_compare.analysis.cut import cut, cut_only_at
-from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey
+from tts_compare.codes import warn
+from tts_compare.domain import Doubt, Grade, Policy, Problem, RequestRecord, RowKey
 from tts_compare.ending import ending
 from tts_compare.errors import RunError, UsageError
 from tts_compare.grading.pool import GraderPool
@@ -49,6 +50,7 @@ class Judge:
         self._problems = problems_of(manifest)
         self._told: set[RowKey] = set()
         self._tokenizers: dict[str, Tokens | None] = {}
+        self._undecoded: set[str] = set()
 
     def __enter__(self) -> Judge:
         return self
@@ -88,7 +90,16 @@ class Judge:
             directory = model_dir(model, revision=facts.get("revision"), fetch=False)
             self._tokenizers[model] = tokens_of(directory) if directory else None
         tokens = self._tokenizers[model]
+        if tokens is None:
+            self._undecoded.add(setting)
         return tokens.decode(tuple(ids)) if tokens else None
+
+    def warnings(self) -> Iterator[Doubt]:
+        """What is to be known of the grades made so far: settings whose derived texts could not be cut by tokens."""
+        for setting in sorted(self._undecoded):
+            model = self._manifest["settings"][setting].get("model")
+            message = f"derived texts end at a chunk, not at the budget's token: no tokenizer of {model} is at hand"
+            yield warn("cut_text_approximate", message, setting=setting)
 
     def _tell_new(self, grades: Sequence[Grade], tell: Emit) -> None:
         """Tell each whole response's grade once, however often its setting is graded."""

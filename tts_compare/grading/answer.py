@@ -10,7 +10,8 @@ from tts_compare.grading.extract import Response, continued_box, parts
 from tts_compare.grading.judgement import Grader, Judgement, NeedsSymbolic, no_answer
 from tts_compare.grading.kinds import answer_kind
 
-VERSION = "1"
+#: Of our rules. 2: derived texts end at the budget's token, and no longer before the chunk that holds it.
+VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

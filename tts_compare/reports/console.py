@@ -1,4 +1,4 @@
-"""The report for a terminal: tables, two small plots, verdicts and doubts; good at 80 and at 160 columns, in a pipe."""
+"""The report for a terminal: tables, small plots, verdicts and warnings; good at 80 and at 160 columns, in a pipe."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tts_compare.reports import charplot, sheets, verdicts
+from tts_compare.reports import charplot, remarks, sheets, verdicts
 from tts_compare.reports.figure_rows import AXES_SHOWN, AxisShown, place
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.numbers import scale
 from tts_compare.reports.plain import ascii_only, one_line
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
+from tts_compare.reports.warning_rows import group_warnings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -65,12 +66,18 @@ def _parts(analysis: Analysis, run: RunView, look: Look) -> Iterator[RenderableT
     from rich.text import Text
 
     labels = sheets.name_settings(analysis)
+    for sentence in remarks.first_words(analysis):
+        yield Text(sentence, style="bold")
     yield from _head(run, labels)
     for group in sheets.group_points(analysis):
         yield from _group(group, analysis, run, labels, look)
     for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu):
         yield from _sheet(sheet, look)
-    yield from _doubts(analysis, labels)
+    if failures := remarks.failure_remarks(analysis, labels):
+        yield Text("\nProblems that settings failed", style="bold")
+        for sentence in failures:
+            yield from _bullet(sentence)
+    yield from _warnings(analysis, labels)
     missing = verdicts.absences(run)
     if missing:
         yield Text("\nSettings without figures", style="bold")
@@ -100,7 +107,8 @@ def _group(
     for sheet in tables if wide else _point_sheets(group, analysis, run, labels, narrow=True):
         yield from _sheet(sheet, look, folds=1)
     yield Text(sheets.FRONTIERS_TOLD, style="dim")
-    yield Text(sheets.WIDE_TOLD if wide else sheets.NARROW_TOLD, style="dim")
+    for told in (sheets.WIDE_TOLD if wide else sheets.NARROW_TOLD, *remarks.group_remarks(group, run)):
+        yield Text(told, style="dim")
     yield from _plots(group, run, labels, look)
 
 
@@ -243,17 +251,15 @@ def _plot(axis: AxisShown, dots: Sequence[charplot.Dot], *, run: RunView, look: 
     return text
 
 
-def _doubts(analysis: Analysis, labels: Labels) -> Iterator[RenderableType]:
+def _warnings(analysis: Analysis, labels: Labels) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    doubts = verdicts.gather_doubts(analysis.doubts, labels)
-    if not doubts:
-        return
-    yield Text("\nWarnings", style="bold")
-    for doubt in doubts:
-        where = f" [{', '.join(doubt.settings)}]" if doubt.settings else ""
-        advice = f" To fix it: {doubt.advice}." if doubt.advice else ""
-        yield from _bullet(f"{doubt.code}: {doubt.message}{where}.{advice}")
+    for heading, warnings in group_warnings(analysis.doubts, labels):
+        yield Text(f"\n{heading}", style="bold")
+        for warning in warnings:
+            where = f" [{', '.join(warning.settings)}]" if warning.settings else ""
+            remedy = f" {warning.remedy}" if warning.remedy else ""
+            yield from _bullet(f"{warning.code}: {warning.message}{where}.{remedy}")
 
 
 def _bullet(sentence: str) -> Iterator[RenderableType]:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tts_compare.reports import sheets, verdicts
+from tts_compare.reports import remarks, sheets, verdicts
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.plain import one_line
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
+from tts_compare.reports.warning_rows import group_warnings
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
@@ -40,6 +41,8 @@ def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
     labels = sheets.name_settings(analysis)
     yield f"# {escape(run.name or 'tts-compare')}"
     yield ""
+    for sentence in remarks.first_words(analysis):
+        yield f"**{escape(sentence)}**\n"
     for head, told in summarise(run.manifest):
         yield f"- {head}: {escape(told)}"
     if labels.shared:
@@ -51,11 +54,14 @@ def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
                 group, columns, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title
             )
             yield from _table(sheet)
-        for told in (sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD):
+        for told in (sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD, *remarks.group_remarks(group, run)):
             yield f"- {escape(told)}"
     for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu):
         yield from _table(sheet)
-    yield from _doubts(analysis, run, labels)
+    if failures := remarks.failure_remarks(analysis, labels):
+        yield "\n### Problems that settings failed\n"
+        yield from (f"- {escape(sentence)}" for sentence in failures)
+    yield from _warnings(analysis, run, labels)
 
 
 def _table(sheet: sheets.Sheet) -> Iterator[str]:
@@ -73,14 +79,13 @@ def _table(sheet: sheets.Sheet) -> Iterator[str]:
         yield f"- {escape(line)}"
 
 
-def _doubts(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
-    doubts = verdicts.gather_doubts(analysis.doubts, labels)
-    if doubts:
-        yield "\n### Warnings\n"
-    for doubt in doubts:
-        where = f" ({escape(', '.join(doubt.settings))})" if doubt.settings else ""
-        advice = f" To fix it: {escape(doubt.advice)}." if doubt.advice else ""
-        yield f"- **{escape(doubt.code)}**{where}: {escape(doubt.message)}.{advice}"
+def _warnings(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
+    for heading, warnings in group_warnings(analysis.doubts, labels):
+        yield f"\n### {heading}\n"
+        for warning in warnings:
+            where = f" ({escape(', '.join(warning.settings))})" if warning.settings else ""
+            remedy = f" {escape(warning.remedy)}" if warning.remedy else ""
+            yield f"- **{escape(warning.code)}**{where}: {escape(warning.message)}.{remedy}"
     missing = verdicts.absences(run)
     if missing:
         yield "\n### Settings without figures\n"

@@ -17,13 +17,14 @@ from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from tts_compare.reports import sheets, vega, verdicts
+from tts_compare.reports import remarks, sheets, vega, verdicts
 from tts_compare.reports.figure_rows import AXES_SHOWN, Drawn, rows_to_draw
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.page_rows import distributions, responses
 from tts_compare.reports.plain import one_line, safe_json
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
+from tts_compare.reports.warning_rows import group_warnings
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
@@ -47,13 +48,14 @@ class PageReport:
             "library": library,
             "script": script,
             "data": _embed(_data(analysis, run, labels)),
+            "first": "".join(f'<p class="first">{_text(sentence)}</p>' for sentence in remarks.first_words(analysis)),
             "summary": "".join(_summary(run, labels)),
             "tables": "".join(_tables(analysis, run, labels)),
             "verdicts": "".join(
                 _sheet(sheet, wide=False)
                 for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu, limit=None)
             ),
-            "doubts": "".join(_doubts(analysis, run, labels)),
+            "warnings": "".join(_warnings(analysis, run, labels)),
         }
         return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
 
@@ -162,7 +164,7 @@ def _tables(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
             on_cpu=run.on_cpu,
             title=f"All points: {group.title}",
         )
-        notes = (*sheet.notes, sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD)
+        notes = (*sheet.notes, sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD, *remarks.group_remarks(group, run))
         yield _sheet(replace(sheet, notes=notes), wide=True)
 
 
@@ -190,14 +192,18 @@ def _side(column: int, sheet: sheets.Sheet) -> str:
     return "" if column in sheet.left else " class=num"
 
 
-def _doubts(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
-    doubts = verdicts.gather_doubts(analysis.doubts, labels)
-    if doubts:
-        yield '<section><h2>Warnings</h2><ul class="doubts">'
-        for doubt in doubts:
-            where = f'<span class="where">{_text(", ".join(doubt.settings))}</span>' if doubt.settings else ""
-            yield f"<li><code>{_text(doubt.code)}</code> {_text(doubt.message)}{where}"
-            yield f"<p>To fix it: {_text(doubt.advice)}.</p></li>" if doubt.advice else "</li>"
+def _warnings(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
+    for heading, warnings in group_warnings(analysis.doubts, labels):
+        yield f'<section><h2>{_text(heading)}</h2><ul class="warnings">'
+        for warning in warnings:
+            where = f'<span class="where">{_text(", ".join(warning.settings))}</span>' if warning.settings else ""
+            yield f"<li><code>{_text(warning.code)}</code> {_text(warning.message)}{where}"
+            yield f"<p>{_text(warning.remedy)}</p></li>" if warning.remedy else "</li>"
+        yield "</ul></section>"
+    failures = remarks.failure_remarks(analysis, labels)
+    if failures:
+        yield "<section><h2>Problems that settings failed</h2><ul>"
+        yield from (f"<li>{_text(sentence)}</li>" for sentence in failures)
         yield "</ul></section>"
     missing = verdicts.absences(run)
     if missing:

@@ -1,12 +1,11 @@
-"""Analysis -> the sentences of a report: comparisons, claims, objectives, doubts, and the settings without figures."""
+"""Analysis -> the sentences of a report: comparisons, claims, objectives, and the settings without figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tts_compare.domain import Doubt
 from tts_compare.reports.labels import Labels, shorten
 from tts_compare.reports.numbers import DASH, budget
 from tts_compare.reports.plain import one_line
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
 #: Rows of the comparisons table in the terminal; all of them are in the page and in the JSON.
 MAX_PAIRS = 16
 _UNCONFIRMED, _ONE_START = "not confirmed: ", " in this one start"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubted:
-    """A doubt as shown: one entry a code and message, with the settings it touches."""
-
-    code: str
-    message: str
-    advice: str
-    settings: tuple[str, ...]
 
 
 def verdict_sheets(
@@ -243,22 +232,6 @@ def spot_sheet(analysis: Analysis, labels: Labels) -> Sheet:
 
 def _points(share: float | None) -> str:
     return DASH if share is None else f"{100 * share:+.1f} pp"
-
-
-def gather_doubts(doubts: tuple[Doubt, ...], labels: Labels) -> tuple[Doubted, ...]:
-    """Doubts of the same code, message and advice as one, with the settings they touch."""
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for doubt in doubts:
-        key = (doubt.code, shorten(doubt.message, labels), shorten(doubt.advice, labels))
-        settings = found.setdefault(key, [])
-        if doubt.setting is not None:
-            label = one_line(labels.of.get(doubt.setting, doubt.setting), 80)
-            if label not in settings:
-                settings.append(label)
-    return tuple(
-        Doubted(code=code, message=message, advice=advice, settings=tuple(settings))
-        for (code, message, advice), settings in found.items()
-    )
 
 
 def absences(run: RunView) -> tuple[str, ...]:
