@@ -97,6 +97,14 @@ FORMULAS: Mapping[str, str] = {
     "joules_per_correct": "energy counter's change over the point / correct answers",
     "acceptance_rate": "accepted / proposed draft tokens",
     "preemptions": "running requests that the server put back into its queue, by its own counter",
+    "bound_tpot_s": "least time per output token: (weights / TP + KV cache at half the answer) / bandwidth, or the "
+    "arithmetic where that is longer, + 2 x layers x time of an all-reduce; with speculation / acceptance length",
+    "bound_share": "least time per output token / mean time per output token: where memory binds, the share of its "
+    "bandwidth that was used",
+    "prefill_bound_share": "least time to read the prompt (2 x active parameters x tokens / peak, or reading the "
+    "weights once) / mean ttft",
+    "step_overhead_s": "intercept of a least-squares fit of step time on its bound, over the points of the model and "
+    "engine without speculation that differ in TP or batch",
     "acceptance_length": "1 + accepted draft tokens / draft steps",
     **{
         f"on_{name}_frontier": "no other point is at least as accurate at no more of it, and better in one"

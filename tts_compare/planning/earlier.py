@@ -102,7 +102,7 @@ def points_in(manifest: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) 
             EarlierPoint(
                 model=facts["model"],
                 backend=facts["backend"],
-                device=device,
+                device=facts.get("device") or device,
                 hardware=hardware,
                 gpu_memory_bytes=machine.get("gpu_memory_bytes"),
                 dataset=manifest["dataset"]["name"],

@@ -87,15 +87,30 @@ P90 = Column(name="latency_p90_s", head="p90", kind="seconds")
 P99 = Column(name="latency_p99_s", head="p99", kind="seconds")
 TTFT = Column(name="ttft_p50_s", head="ttft p50", kind="seconds")
 TPOT = Column(name="tpot_mean_s", head="tpot", kind="seconds")
+BOUND_SHARE = Column(name="bound_share", head="of\nbound", kind="share")
 WASTED = Column(name="wasted_share", head="wasted", kind="share")
 
 SPEED: tuple[Column, ...] = (ACCURACY, LATENCY, TOKENS)
-SPEED_WIDE: tuple[Column, ...] = (ACCURACY, BOUND_LO, BOUND_HI, LATENCY, P90, P99, TTFT, TPOT, TOKENS, ACCEPTED)
+SPEED_WIDE: tuple[Column, ...] = (
+    ACCURACY,
+    BOUND_LO,
+    BOUND_HI,
+    LATENCY,
+    P90,
+    P99,
+    TTFT,
+    TPOT,
+    BOUND_SHARE,
+    TOKENS,
+    ACCEPTED,
+)
 COST: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL)
 COST_HOSTED: tuple[Column, ...] = (*COST, USD_PROBLEM, USD)
 COST_WIDE: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL, PER_CORRECT, USD_PROBLEM, USD, JOULES, WASTED)
 EVERYTHING: tuple[Column, ...] = (*SPEED_WIDE, *COST_WIDE[1:])
-_RARE = frozenset({"latency_p99_s", "acceptance_length", "usd_per_correct", "joules_per_correct", "wasted_share"})
+_RARE = frozenset(
+    {"latency_p99_s", "bound_share", "acceptance_length", "usd_per_correct", "joules_per_correct", "wasted_share"}
+)
 _OF_DEVICES = frozenset({"cost_per_token_gpu_s", "gpu_s_per_problem", "gpu_s_per_correct"})
 
 
