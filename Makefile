@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint fast unit wheel checks test audit sbom lock lowest test-engines test-slow clean
+.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
 	@echo 'make test          lint, types, all tests, real engines included'
+	@echo 'make docs          write the tables of the documentation that come from the code'
 	@echo 'make test-engines  the tests that need many starts, and the soak'
 	@echo 'make test-slow     the rest of the matrices of deaths and starts, half an hour; see docs/development.md'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
@@ -35,6 +36,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The tables that are made of declarations.
+docs: setup
+	$(BIN)/python -m tests.docs_tables
 
 # Processes side by side: nothing in these tests depends on time.
 fast: setup

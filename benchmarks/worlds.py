@@ -46,7 +46,7 @@ class Side:
     correct: Floats
     failed: Flags | None = None
     budget: int = BUDGET
-    limits: str = "total_s 600"
+    limits: str = '{"total_s": 600}'
     facts: Mapping[str, Any] | None = None
     died: bool = False
 

@@ -255,7 +255,9 @@ def test_gpus_that_no_catalogue_knows_are_planned_without_hours() -> None:
 
 
 def test_a_hosted_setting_costs_its_tokens_and_no_device() -> None:
-    hosted = Setting(backend="openai", model="m", base_url="https://h/v1", price=Price(input=1.0, output=4.0))
+    hosted = Setting(
+        backend="openai", model="m", base_url="https://h/v1", hosted=True, price=Price(input=1.0, output=4.0)
+    )
     (one,) = plan(design(hosted)).settings
     assert one.tokens_low is not None
     assert one.usd_low == pytest.approx((one.tokens_low * 4 + 500 * 200 * 1) / 1e6)

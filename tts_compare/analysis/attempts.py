@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from tts_compare.backends.registry import HOSTED
 from tts_compare.domain import RequestError
 from tts_compare.ending import ending
 
@@ -26,9 +27,9 @@ def hosted_settings(manifest: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _is_hosted(facts: Mapping[str, Any]) -> bool:
-    """What the manifest says. Format 1 has no such field: what had an address and no devices was hosted."""
+    """What the manifest says. In format 1, which has no such field, one backend was for hosted endpoints alone."""
     stated = facts.get("hosted")
-    return bool(facts.get("base_url") and facts.get("devices") is None) if stated is None else bool(stated)
+    return facts.get("backend") == HOSTED if stated is None else bool(stated)
 
 
 def with_endings(rows: pl.DataFrame, hosted: Collection[str] = ()) -> pl.DataFrame:
