@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from tts_compare import store
 from tts_compare.domain import RequestError, RequestRecord, Setting
 from tts_compare.experiment.again import resume_doubts, retried_doubts
+from tts_compare.experiment.judge import Judge
 
 SETTING = "vllm/m/tp1-pp1-dp1/none"
 
@@ -60,3 +64,14 @@ def test_a_model_that_a_resumed_run_did_not_have_is_named() -> None:
     assert warning.code == "resumed_other_model"
     assert warning.message == "the run was resumed with other: it holds settings of m too"
     assert list(resume_doubts(old, [Setting(backend="sglang", model="m")])) == []
+
+
+def test_texts_that_no_tokenizer_is_at_hand_for_are_told_by_whoever_grades(tmp_path: Path) -> None:
+    facts = {"model": "nobody/no-such-model", "revision": None}
+    manifest = {"settings": {SETTING: facts}, "dataset": {"problems": []}, "experiment": {"work": []}}
+    with Judge(store.RunDir(tmp_path), manifest, policy="any") as judge:
+        assert list(judge.warnings()) == []
+        assert judge._decode(SETTING, (1, 2)) is None
+        (warning,) = judge.warnings()
+    assert (warning.code, warning.setting) == ("cut_text_approximate", SETTING)
+    assert "no tokenizer of nobody/no-such-model is at hand" in warning.message
