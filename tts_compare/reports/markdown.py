@@ -83,6 +83,6 @@ def _doubts(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
         yield f"- **{escape(doubt.code)}**{where}: {escape(doubt.message)}.{advice}"
     missing = verdicts.absences(run)
     if missing:
-        yield "\n### Settings without figures\n"
+        yield "\n### Settings skipped or failed\n"
     for sentence in missing:
         yield f"- {escape(sentence)}"
