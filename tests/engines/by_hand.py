@@ -52,7 +52,10 @@ def measured(run: Path, setting: str) -> list[dict[str, Any]]:
 
 
 def answers_of(run: Path, setting: str, budget: int) -> dict[str, Answer]:
-    """Each problem's answer within a budget, of requests that were sent with this budget or a larger one."""
+    """Each problem's answer within a budget, of requests that were sent with this budget or a larger one.
+
+    Where streams were held back, nobody knows when they had reached a smaller budget.
+    """
     attempts: dict[str, list[dict[str, Any]]] = {}
     for row in measured(run, setting):
         attempts.setdefault(row["problem"], []).append(row)
@@ -61,10 +64,14 @@ def answers_of(run: Path, setting: str, budget: int) -> dict[str, Answer]:
         for grade in lines_of(run / "grades.jsonl")
         if grade["setting"] == setting and (grade["cut_tokens"] or grade["budget"]) == budget
     }
-    return {problem: _answer(rows, budget, right=right.get(problem, False)) for problem, rows in attempts.items()}
+    held_back = any("stream_buffered" in row["doubts"] for rows in attempts.values() for row in rows)
+    return {
+        problem: _answer(rows, budget, right=right.get(problem, False), held_back=held_back)
+        for problem, rows in attempts.items()
+    }
 
 
-def _answer(rows: list[dict[str, Any]], budget: int, *, right: bool) -> Answer:
+def _answer(rows: list[dict[str, Any]], budget: int, *, right: bool, held_back: bool) -> Answer:
     """The first attempt that was answered, or whose tokens reach a smaller budget; else the last one, which failed."""
     assert all(not row["limit_wait_ns"] for row in rows), "a wait for limits of ours is no latency"
     asked = rows[0]["budget"]
@@ -79,7 +86,7 @@ def _answer(rows: list[dict[str, Any]], budget: int, *, right: bool) -> Answer:
                       request_s=None, ttft_s=None, tpot_s=None)  # fmt: skip
     tokens = min(budget, _tokens(found))
     end = found["last_token_ns"] if budget == asked else found["sent_ns"] + _reached_us(found, tokens) * 1000
-    known = not (buffered and budget < asked)
+    known = not (held_back and budget < asked)
     request = (end - found["sent_ns"]) * _NS if known else None
     ttft = None if buffered else (found["first_token_ns"] - found["sent_ns"]) * _NS
     return Answer(

@@ -74,7 +74,8 @@ FORMULAS: Mapping[str, str] = {
     "+ 4 x layers x heads x head size x "
     "(sum over tokens of the context each attends to)",
     "devices": "tensor x pipeline x data parallel; the ranks on a CPU",
-    "wall_s": "first sent to last end of what was measured, summed over server starts and sessions of a resumed run",
+    "wall_s": "first sent to last end of what was measured, summed over repeats, rounds and sessions of a resumed run; "
+    "the restart of a server that died is in it",
     "requests_per_s": "answers measured / wall time",
     "output_tokens_per_s": "completion tokens of all attempts / wall time",
     "total_tokens_per_s": "(completion + prompt tokens) / wall time",

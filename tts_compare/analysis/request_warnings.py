@@ -110,7 +110,7 @@ def _grouped(code: str, rows: list[Row], sent: Mapping[str, int], labels: _Label
 
 
 def _commonest(rows: list[Row]) -> str:
-    messages = Counter(str(row.get("error_message") or "") for row in rows)
+    messages = Counter(str(row.get("error_message") or "").removeprefix("never sent: ") for row in rows)
     message, count = messages.most_common(1)[0]
     shown = " ".join(message.split())[:_MESSAGE_CHARS]
     return f"most often: {shown}" if shown and count < len(rows) else shown

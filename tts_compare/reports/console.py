@@ -80,7 +80,7 @@ def _parts(analysis: Analysis, run: RunView, look: Look) -> Iterator[RenderableT
     yield from _warnings(analysis, labels)
     missing = verdicts.absences(run)
     if missing:
-        yield Text("\nSettings without figures", style="bold")
+        yield Text("\nSettings skipped or failed", style="bold")
         for sentence in missing:
             yield from _bullet(sentence)
 

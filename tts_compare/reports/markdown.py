@@ -88,6 +88,6 @@ def _warnings(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]
             yield f"- **{escape(warning.code)}**{where}: {escape(warning.message)}.{remedy}"
     missing = verdicts.absences(run)
     if missing:
-        yield "\n### Settings without figures\n"
+        yield "\n### Settings skipped or failed\n"
     for sentence in missing:
         yield f"- {escape(sentence)}"

@@ -207,6 +207,6 @@ def _warnings(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]
         yield "</ul></section>"
     missing = verdicts.absences(run)
     if missing:
-        yield "<section><h2>Settings without figures</h2><ul>"
+        yield "<section><h2>Settings skipped or failed</h2><ul>"
         yield from (f"<li>{_text(sentence)}</li>" for sentence in missing)
         yield "</ul></section>"

@@ -292,7 +292,7 @@ def _words(event: _SettingEvent) -> str:
         case SettingFailed():
             words = f"failed: {event.setting}: {event.cause}" + (f" (log: {event.log})" if event.log else "")
         case LeftOut():
-            words = f"left out: {event.setting}: {event.reason}"
+            words = f"skipped: {event.setting}: {event.reason}"
         case Restarted():
             words = f"starting {event.setting} again: {event.cause}"
     return words

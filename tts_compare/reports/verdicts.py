@@ -235,9 +235,9 @@ def _points(share: float | None) -> str:
 
 
 def absences(run: RunView) -> tuple[str, ...]:
-    """One sentence for each setting that has no figures: left out, or its server did not start."""
-    left_out = [f"left out: {a.setting}: {a.reason}" for a in run.left_out]
-    failed = [f"server did not start: {a.setting}: {a.reason}" for a in run.failed_servers]
+    """One sentence for each setting that was skipped, and each server that did not start or died for good."""
+    left_out = [f"skipped: {a.setting}: {a.reason}" for a in run.left_out]
+    failed = [f"failed: {a.setting}: {a.reason}" for a in run.failed_servers]
     extra = [
         (f"; log: {a.log}" if a.log else "") + (f"; {a.advice}" if a.advice else "")
         for a in (*run.left_out, *run.failed_servers)
