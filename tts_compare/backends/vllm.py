@@ -11,7 +11,7 @@ from typing import Any
 from tts_compare.backends.causes import Rule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
-from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
+from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import engine_request
 from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
 from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
@@ -142,10 +142,17 @@ class Vllm:
         return stated_count(setting.engine_args, "--block-size") or BLOCK_TOKENS[setting.device]
 
     def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
-        """What no engine can, and head sizes without a CPU kernel."""
+        """What no engine can; on a CPU head sizes without a kernel, and pipeline stages.
+
+        With stages a server on a CPU gets ready and its health answers, and its first request ends it (vLLM 0.32).
+        """
+        if setting.device == "cpu" and setting.pipeline_parallel > 1:
+            return "vLLM with pipeline stages on a CPU starts, and its first request ends the engine"
         head_dim = model.head_dim if model and setting.device == "cpu" else None
         if head_dim and head_dim not in CPU_HEAD_DIMS:
             return f"vLLM's CPU attention has no kernel for this model's head size {head_dim}"
+        if setting.speculation.kind == "mtp" and model is not None and model.mtp_layers == 0:
+            return MTP_MISSING
         return common_reason(setting, machine, model)
 
     def request(self, call: Call, model: str) -> tuple[str, dict[str, Any]]:

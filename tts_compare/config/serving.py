@@ -157,6 +157,8 @@ def _speculation_of(fields: dict[str, Any]) -> Speculation:
     for key in fields:
         if key not in known:
             raise BadValueError(f"unknown key {key!r} of a speculation; {nearest(key, known)}")
+    if fields.get("kind") == "mtp":  # models have one such layer, and an engine that is asked for more warns
+        fields = {"num_tokens": 1, **fields}
     result = Speculation(**{key: known[key](value) for key, value in fields.items()})
     if result.lookup_min > result.lookup_max:
         raise BadValueError(f"lookup {result.lookup_min}..{result.lookup_max} is no range")
