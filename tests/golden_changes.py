@@ -16,6 +16,7 @@ _ONE_START = "with one server start no latency and no cost is called different, 
 _FAMILY = "Holm's correction begins at the largest budget; smaller ones step down from it"
 _TYPE_7 = "all quantiles are of type 7"
 _INSIDE_CHUNK = "a budget inside a chunk of several tokens is cut where the count of tokens reaches it, not before"
+_CUT_WARNINGS = "answers cut inside a chunk, and grades of such cuts by an earlier version, have warnings of their own"
 _DRAFTS = "drafts that were rejected ran through the model, and count as floating-point operations"
 _VOTE_LATENCY = "the latency of a vote runs from the first sample's sent, for samples that were sent later too"
 _VOTE_COST = "a vote of fewer samples than were sent costs at most what its slowest holds the server for"
@@ -99,6 +100,15 @@ EXPECTED_CHANGES: Mapping[str, Mapping[str, str]] = {
         **_because(_ONE_START, ["pairs[*].latency_p_holm", "pairs[*].cost_p_holm"]),
         **_because(_CLAIM_A, _columns("claims[a]", f"{_TESTED} unit")),
         **_because(_CLAIM_F, _columns("claims[f]", f"{_TESTED} evidence[*]")),
+        **_because(
+            _CUT_WARNINGS,
+            [
+                "points[vllm*/ngram *].doubts[grades_of_format_1]",
+                "points[vllm*/ngram *].doubts[cut_inside_chunk]",
+                "doubts[grades_of_format_1 *]",
+                "doubts[cut_inside_chunk *]",
+            ],
+        ),
         "claims[g].doubts[one_server_start]": _CLAIM_G,
         "claims[h]": _NEW_CLAIM,
     },
