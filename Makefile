@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint fast unit wheel checks test audit sbom lock lowest test-engines test-slow docs-tables clean
+.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
 	@echo 'make test          lint, types, all tests, real engines included'
+	@echo 'make docs          write the tables of the documentation that come from the code'
 	@echo 'make test-engines  the tests that need many starts, and the soak'
 	@echo 'make test-slow     the rest of the matrices of deaths and starts, half an hour; see docs/development.md'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
@@ -36,16 +37,17 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The tables that are made of declarations.
+docs: setup
+	$(BIN)/python -m tests.docs_tables
+	$(BIN)/python -m tts_compare.cli.run_format
+
 # Processes side by side: nothing in these tests depends on time.
 fast: setup
 	$(BIN)/pytest --numprocesses=auto tests/unit tests/contract
 
 unit: fast
 	$(BIN)/pytest -m 'not many_starts' tests/integration
-
-# docs/schema and the tables of docs/run-directory.md, from the classes that are written.
-docs-tables: setup
-	$(BIN)/python -m tts_compare.cli.run_format
 
 # The built wheel, in an environment that cannot see the source.
 wheel: setup

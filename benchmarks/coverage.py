@@ -98,7 +98,7 @@ class Two:
                 number, place = np.arange(problems) % rounds, np.arange(problems) / problems
                 failed |= dies[number] & (place > done[number])
                 died = bool(dies.any())
-            limits = "total_s 600"
+            limits = '{"total_s": 600}'
             if drafts:
                 failed, took, limits = self._fail_hard(rng, own, took, failed)
             correct = (rng.random(problems) < chance).astype(np.float64)
@@ -120,15 +120,15 @@ class Two:
         """b refuses, or gives up on, the problems with the longest answers."""
         hard = np.argsort(np.argsort(-tokens, kind="stable")) / tokens.size
         if self.refuses:
-            return failed | (hard < self.refuses), np.where(hard < self.refuses, 0.001, took), "total_s 600"
+            return failed | (hard < self.refuses), np.where(hard < self.refuses, 0.001, took), '{"total_s": 600}'
         if self.times_out:
             hardest = rng.permutation(np.flatnonzero(hard < 0.2))
             lost = np.isin(np.arange(tokens.size), hardest[: round(self.times_out * hardest.size)])
-            return failed | lost, np.where(lost, TOTAL_S, took), "total_s 600"
+            return failed | lost, np.where(lost, TOTAL_S, took), '{"total_s": 600}'
         if self.short_limit:
             limit = float(np.quantile(took, 0.8))
-            return failed | (took > limit), np.minimum(took, limit), "total_s 20"
-        return failed, took, "total_s 600"
+            return failed | (took > limit), np.minimum(took, limit), '{"total_s": 20}'
+        return failed, took, '{"total_s": 600}'
 
     @property
     def load(self) -> str:

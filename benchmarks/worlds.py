@@ -49,7 +49,7 @@ class Side:
     correct: Floats
     failed: Flags | None = None
     budget: int = BUDGET
-    limits: str = "total_s 600"
+    limits: str = '{"total_s": 600}'
     facts: SettingFacts | None = None
     died: bool = False
 
@@ -189,6 +189,7 @@ def _outcomes(side: Side, names: list[str], number: NDArray[np.int64], load: str
         hosted=pl.lit(value=False),
         repeat=pl.lit(0, dtype=pl.Int64),
         ungraded=pl.lit(value=False),
+        limit_wait_s=pl.lit(0.0),
         **{f"cap_{name}": pl.lit(cap) for name, cap in caps.items()},
     )
 

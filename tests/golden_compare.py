@@ -2,7 +2,7 @@
 
 The directories under ``tests/golden`` were written in format 1 of the run directory, and ``NAME.report.json`` is what
 ``tts-compare report NAME --format json`` said of each on that day. A later version must say the same, except where a
-definition was changed on purpose: such a change is an entry of ``EXPECTED_CHANGES`` with its reason.
+definition was changed on purpose: such a change is an entry of ``golden_changes.EXPECTED_CHANGES`` with its reason.
 """
 
 from __future__ import annotations
@@ -17,14 +17,6 @@ from typing import Any
 GOLDEN = Path(__file__).with_name("golden")
 #: Relative difference up to which two figures are one: other builds of numpy round sums differently.
 TOLERANCE = 1e-9
-
-#: Per golden directory, the differences that are intended: a pattern of paths -> why the figure changed.
-#:
-#: A path names a table, a row by the values of its key columns, and a column, as the failing test prints it, e.g.
-#: ``points[vllm/model/tp1-pp1-dp1/none truncate 32 c1 1 any].latency_mean_s``. In a pattern ``*`` stands for any text.
-#: A pattern that matches no difference fails the test, so that the list never holds more than what changed. Every
-#: entry belongs in CHANGELOG.md too.
-EXPECTED_CHANGES: Mapping[str, Mapping[str, str]] = {}
 
 #: The columns that tell the rows of a table apart; a float among them is written with nine digits.
 KEYS: Mapping[str, tuple[str, ...]] = {

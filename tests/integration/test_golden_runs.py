@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.golden_compare import EXPECTED_CHANGES, GOLDEN, differences, finding, judge
+from tests.golden_changes import EXPECTED_CHANGES
+from tests.golden_compare import GOLDEN, differences, finding, judge
 from tts_compare.cli import main
 from tts_compare.rundir import store
 

@@ -123,7 +123,7 @@ def test_failures_are_results_for_a_resumed_run_unless_it_is_told_to_send_them_a
 def test_an_engine_that_does_not_start_again_fails_the_rest_of_that_round(tmp_path: Path) -> None:
     table = bench(tmp_path)
     run = table.home / "run"
-    module = tmp_path / "standin-vllm" / "vllm" / "entrypoints" / "openai" / "api_server.py"
+    module = tmp_path / "standin-vllm" / "vllm" / "entrypoints" / "launchers" / "api_server" / "entry.py"
     count = tmp_path / "starts"
     module.write_text(
         f"import pathlib, sys\ncount = pathlib.Path({str(count)!r})\n"

@@ -64,10 +64,10 @@ def test_faster_is_said_of_settings_started_several_times() -> None:
     assert row["doubts"] == []
 
 
-def test_slower_and_dearer_are_said_with_the_ratio_turned_over() -> None:
+def test_slower_and_more_expensive_are_said_with_the_ratio_turned_over() -> None:
     row = pair(World(engines=(PLAIN, replace(DRAFTING, tpot_s=0.028)), problems=200, repeats=4, start_sd=0.01))
     assert row["latency_verdict"].startswith(("slower by 1.9", "slower by 2.0"))
-    assert row["cost_verdict"].startswith("dearer by")
+    assert row["cost_verdict"].startswith("more expensive by")
 
 
 def test_one_start_never_says_faster() -> None:

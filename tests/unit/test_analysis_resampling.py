@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 
 from benchmarks import coverage_repeats as repeats
@@ -20,7 +21,9 @@ from benchmarks.coverage import (
     true_figures,
     verdict_cell,
 )
+from tests.synthetic import World, engines_grid, make_run
 from tts_compare.analysis import resampling
+from tts_compare.analysis.analyse import analyse
 from tts_compare.analysis.resampling import Term, draw_weights, log_contrast, log_contrasts
 
 
@@ -140,3 +143,24 @@ def test_one_start_is_never_called_faster() -> None:
     said, left_out = repeats.false_faster(200, (0.04, 1), 60, 300)
     assert said == 0.0
     assert left_out > 0.2  # the interval over problems alone does not know what starts differ by
+
+
+@pytest.mark.parametrize("problems", [1, 2, 3, 5])
+def test_limits_that_few_problems_do_not_give_are_null_in_every_table(problems: int) -> None:
+    """Neither nan nor a factor of a million; a limit that is there is of the size of its figure."""
+    run = make_run(
+        World(problems=problems, budgets=(256, 1024), engines=engines_grid(("vllm",), tensor_parallels=(1,)))
+    )
+    found = analyse(run.records, run.grades, run.manifest, resamples=300)
+    assert found.points.height == 4
+    assert found.pairs.height == 2
+    for frame in (found.points, found.pairs, found.optimal):
+        for name in frame.select(pl.selectors.float()).columns:
+            values = frame[name].drop_nulls()
+            assert values.is_finite().all(), name
+        for name in [column for column in frame.columns if column.endswith("_ratio_hi")]:
+            assert (frame[name].drop_nulls() < 1e5).all(), name
+    if problems == 1:
+        for name in ("latency_ratio", "cost_ratio", "paper_cost_ratio"):
+            assert found.pairs[f"{name}_lo"].null_count() == found.pairs.height
+            assert found.pairs[name].null_count() == 0

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import with_manifest
+from tests.synthetic import Run, World, make_run
+from tts_compare.analysis.analyse import points
 from tts_compare.analysis.distributions import chi_square_tail, digamma, t_quantile, trigamma
 from tts_compare.analysis.moderated import inverse_trigamma, moderate
 from tts_compare.analysis.resampling import Term, draw_weights, log_contrast
 from tts_compare.analysis.rounds import log_ratio_over_rounds, mean_over_rounds, rounds_differ
+
+PLAIN = "vllm/tiny/tp1-pp1-dp1/none"
 
 
 @pytest.mark.parametrize(("x", "dof", "p"), [(3.841459, 1, 0.05), (16.918978, 9, 0.05), (2.0, 2, math.exp(-1))])
@@ -99,3 +106,37 @@ def test_moderated_degrees_of_freedom_never_exceed_what_the_comparisons_hold() -
     assert found.dof == 12.0
     assert np.ptp(found.variances) == pytest.approx(0.0)
     assert moderate(same, 4.0, independent=1).dof == 4.0
+
+
+def bounds(run: Run) -> tuple[float, float]:
+    row = points(run.records, run.grades, run.manifest, resamples=50).row(0, named=True)
+    return row["accuracy_lo"], row["accuracy_hi"]
+
+
+def test_the_interval_of_an_accuracy_is_over_rounds_where_these_differ_by_more_than_chance() -> None:
+    alike = make_run(World(problems=150, rounds=10))
+    one_round = replace(alike, records=alike.records.with_columns(round=pl.lit(0, pl.Int64)))
+    assert bounds(alike) == bounds(one_round)
+    number = pl.col("problem").str.slice(1).cast(pl.Int64) % 10
+    apart = replace(
+        alike,
+        grades=alike.grades.with_columns(
+            status=pl.when(number < 4).then(pl.lit("incorrect")).otherwise(pl.lit("correct"))
+        ),
+    )
+    means = np.array([0.0] * 4 + [1.0] * 6)
+    width = t_quantile(0.975, 9) * means.std(ddof=1) / math.sqrt(10)
+    assert bounds(apart) == pytest.approx((0.6 - width, 0.6 + width), abs=1e-9)
+    low, high = bounds(replace(apart, records=one_round.records))
+    assert 0.5 < low < 0.6 < high < 0.7
+
+
+def test_a_server_that_died_makes_the_rounds_count_where_they_are_wider() -> None:
+    run = make_run(World(problems=150, rounds=3, accuracy=0.5))
+    died = with_manifest(run, deaths=[{"setting": PLAIN, "cause": "killed"}])
+    correct = run.grades.sort("problem")["status"].eq("correct").to_numpy().astype(float)
+    over = mean_over_rounds(correct, np.arange(150) % 3).limits()
+    low, high = bounds(run)
+    expected = over if over[1] - over[0] > high - low else (low, high)
+    assert bounds(died) == pytest.approx((max(0.0, expected[0]), min(1.0, expected[1])))
+    assert bounds(died) != bounds(run)

@@ -150,3 +150,24 @@ def test_model_facts_without_key_value_heads_take_all_heads_and_nested_text_conf
 )
 def test_rope_scaling_stretches_the_positions_as_engines_do(scaling: dict[str, object], positions: int) -> None:
     assert model_facts(QWEN | {"rope_scaling": scaling}).max_position == positions
+
+
+def test_vllm_with_pipeline_stages_on_a_cpu_is_refused_before_its_first_request_ends_it() -> None:
+    piped = Setting(backend="vllm", model="m", pipeline_parallel=2)
+    machine = Machine(device="cpu", devices=4, memory_bytes=10**11, cores=(0, 1, 2, 3))
+    reason = BACKENDS["vllm"].unsupported(piped, machine)
+    assert reason is not None
+    assert "first request ends the engine" in reason
+    assert BACKENDS["sglang"].unsupported(replace(piped, backend="sglang"), machine) is None
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_mtp_needs_a_model_that_has_a_layer_for_it(engine: str) -> None:
+    setting = Setting(backend=engine, model="m", device="cuda", speculation=Speculation(kind="mtp", num_tokens=1))
+    machine = Machine(device="cuda", devices=1, memory_bytes=10**11, gpu_memory_bytes=8 * 10**10)
+    shape = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 64}
+    reason = BACKENDS[engine].unsupported(setting, machine, model_facts(shape))
+    assert reason is not None
+    assert "no layer for multi-token prediction" in reason
+    assert BACKENDS[engine].unsupported(setting, machine, model_facts(shape | {"num_nextn_predict_layers": 1})) is None
+    assert BACKENDS[engine].unsupported(setting, machine, None) is None, "of an unknown model nothing is refused"

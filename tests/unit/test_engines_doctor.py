@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +54,8 @@ def of_vllm() -> Diagnosis:
     return row
 
 
-SEES = 'echo noise; echo \'{"torch": "2.13.0", "gpu": true}\''
+OLD_DRIVER = 'echo noise; echo \'{"torch": "2.13.0", "gpu": false, "cuda": "13.0"}\''
+SEES = 'echo noise; echo \'{"torch": "2.13.0", "gpu": true, "cuda": "13.0"}\''
 BLIND = 'echo noise; echo \'{"torch": "2.13.0+cpu", "gpu": false}\''
 
 
@@ -111,8 +115,8 @@ def test_a_half_built_environment_is_told_with_the_command_that_goes_on_with_it(
 
 def test_a_gpu_that_torch_cannot_use_and_a_gpu_that_is_not_used_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     here(monkeypatch, gpu=(GPU,))
-    built(BLIND, device="cuda")
-    assert "cannot use the GPU: update the driver" in of_vllm().advice[0]
+    built(OLD_DRIVER, device="cuda")
+    assert "CUDA 13.0 or newer, cannot use the GPU: update the driver (here unknown)" in of_vllm().advice[0]
     built(SEES, device="cpu", version="0.31.0")
     cpu = next(r for r in doctor(only=("vllm",)) if r.device == "cpu")
     assert "install vllm --device cuda" in cpu.advice[0]
@@ -126,8 +130,42 @@ def test_a_gpu_that_torch_sees_needs_no_advice(monkeypatch: pytest.MonkeyPatch) 
     assert row.gpus == (GPU,)
 
 
-def test_an_environment_for_gpus_where_none_is_seen_cannot_be_launched() -> None:
+@pytest.mark.parametrize("gpu", [(), (GPU,)])
+def test_a_torch_without_cuda_is_told_before_any_word_of_the_driver(
+    gpu: tuple[Gpu, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(monkeypatch, gpu=gpu)
     built(BLIND, device="cuda")
+    (advice,) = of_vllm().advice
+    assert advice.startswith("torch 2.13.0+cpu was built without CUDA")
+    assert "torch===2.13.0" in advice
+    assert "PIP_CONSTRAINT" in advice
+    assert "driver" not in advice
+
+
+def test_kernels_that_do_not_load_are_told_where_a_gpu_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    here(monkeypatch, gpu=(GPU,))
+    built(SEES.replace('"13.0"', '"13.0", "kernels": "vllm._C: undefined symbol: x"'), device="cuda")
+    (advice,) = of_vllm().advice
+    assert "do not load: vllm._C: undefined symbol: x" in advice
+
+
+def test_the_doctor_tries_the_first_kernels_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "sound.py").touch()
+    (tmp_path / "broken.py").write_text("raise ImportError('libcuda.so.1: cannot open')")
+
+    def told(*kernels: str) -> object:
+        argv = [sys.executable, "-c", module._EXAMINE, "json", *kernels]
+        asked = subprocess.run(argv, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tmp_path)})
+        return json.loads(asked.stdout.splitlines()[-1])["kernels"]
+
+    assert told() is None
+    assert told("not_there", "sound", "broken") is None
+    assert told("not_there", "broken", "sound") == "broken: libcuda.so.1: cannot open"
+
+
+def test_an_environment_for_gpus_where_none_is_seen_cannot_be_launched() -> None:
+    built(OLD_DRIVER, device="cuda")
     row = of_vllm()
     assert not row.healthy
     assert "no GPU is seen" in row.advice[0]

@@ -95,3 +95,23 @@ def test_what_is_whole_is_found_where_nothing_can_be_written(data: Path) -> None
     model.mkdir(parents=True)
     (data / "models" / f".{QUICKSTART_MODEL}.lock").mkdir()
     assert prepare_quickstart_model(Path("python")) == model
+
+
+def test_a_torch_without_cuda_is_the_reason_whatever_the_import_of_the_engine_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To pip 2.13.0+cpu satisfies torch==2.13.0; installing it again from the same places would give the same."""
+
+    def run(argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if "venv" in argv:
+            Path(argv[-1]).mkdir(parents=True)
+            return subprocess.CompletedProcess(argv, 0, "", "")
+        facts = 'noise\n{"torch": "2.13.0+cpu", "cuda": null}\n'
+        return subprocess.CompletedProcess(argv, 1, facts, "RuntimeError: operator torchvision::nms does not exist\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr("tts_compare.engines.install.run_pip", lambda *_, **__: PipResult(status=0, lines=()))
+    with pytest.raises(RunError, match=r"torch 2\.13\.0\+cpu, a build without CUDA") as caught:
+        install("vllm", device="cuda")
+    assert "torch===2.13.0" in str(caught.value)
+    assert "whl/cu130" in str(caught.value)

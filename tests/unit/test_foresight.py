@@ -54,8 +54,8 @@ def test_a_plan_prints_its_power_with_its_assumptions_in_words_and_as_json(
     argv += ["--rounds=4", "--repeats=2"]
     assert main([*argv, "--format=json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert (plan["rounds"], plan["repeats"], plan["server_starts"]) == (4, 2, 2 * 4 * 2)
-    assert plan["requests"] == 2 * 2 * 49
+    assert (plan["rounds"], plan["repeats"], plan["total"]["starts"]) == (4, 2, 2 * 4 * 2)
+    assert plan["total"]["requests"] == 2 * 2 * 49
     design = Design(problems=49, rounds=4, repeats=2, comparisons=1)
     told = {row["length_correlation"]: row["ratio"] for row in plan["power"]["smallest_ratio"]}
     assert told[1.0] == smallest_ratio(design, Assumptions())

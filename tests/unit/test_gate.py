@@ -310,7 +310,7 @@ def test_a_report_of_wrong_figures_fails_when_strict(bench: Bench) -> None:
     run = bench.write(make_run(WORLD), deaths=[{"setting": SETTING, "repeat": 0, "cause": "killed"}])
     assert main(["report", run]) == 0
     assert main(["report", run, "--strict"]) == 1
-    assert "fix: tail -n 50 RUN/servers/SETTING.log" in bench.capsys.readouterr().err
+    assert f"fix: tail -n 50 {run}/servers/vllm_tiny_tp1-pp1-dp1_none.log" in bench.capsys.readouterr().err
 
 
 def rates(worlds: Callable[[int], tuple[World, World]], gate: str, count: int) -> dict[str, int]:

@@ -22,6 +22,7 @@ from tts_compare.planning.estimate import plan
 from tts_compare.planning.lengths import accepted_length, answer_tokens
 from tts_compare.planning.overhead import PUBLISHED_OVERHEAD_S, overhead_of
 from tts_compare.planning.summary import amount, as_json, between, counted, summary
+from tts_compare.rundir.manifest import manifest_of
 
 R1 = "deepseek-ai/DeepSeek-R1-Distill-Qwen-"
 NGRAM = Speculation(kind="ngram")
@@ -255,7 +256,9 @@ def test_gpus_that_no_catalogue_knows_are_planned_without_hours() -> None:
 
 
 def test_a_hosted_setting_costs_its_tokens_and_no_device() -> None:
-    hosted = Setting(backend="openai", model="m", base_url="https://h/v1", price=Price(input=1.0, output=4.0))
+    hosted = Setting(
+        backend="openai", model="m", base_url="https://h/v1", hosted=True, price=Price(input=1.0, output=4.0)
+    )
     (one,) = plan(design(hosted)).settings
     assert one.tokens_low is not None
     assert one.usd_low == pytest.approx((one.tokens_low * 4 + 500 * 200 * 1) / 1e6)
@@ -357,6 +360,8 @@ def test_a_stated_overhead_is_taken_as_it_is() -> None:
 
 
 MANIFEST: dict[str, Any] = {
+    "format": 2,
+    "experiment": {},
     "machine": {"device": "cuda", "gpus": ["NVIDIA H100 80GB HBM3"], "gpu_memory_bytes": 85_520_809_984},
     "dataset": {"name": "math500"},
     "settings": {
@@ -398,7 +403,7 @@ def test_points_of_an_earlier_run_are_read_with_what_their_setting_was(tmp_path:
     (found,) = earlier_points(tmp_path)
     assert (found.tokens, found.token_s, found.accepted_length, found.startup_s) == (3000.0, 0.005, 2.0, 90.0)
     assert (found.speculation, found.draft_tokens) == ("ngram", 5)
-    assert points_in(MANIFEST, []) == []
+    assert points_in(manifest_of(MANIFEST), []) == []
 
 
 def test_earlier_starts_are_planned_as_they_were() -> None:

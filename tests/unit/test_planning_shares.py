@@ -14,6 +14,7 @@ from tts_compare.machine.catalogue import Accelerator, catalogue
 from tts_compare.models.known import known_shapes
 from tts_compare.planning.earlier import points_in
 from tts_compare.planning.shares import shares, step_of
+from tts_compare.rundir.manifest import manifest_of
 
 SHAPES = known_shapes()
 SHAPE = SHAPES[R1 + "7B"]
@@ -68,11 +69,13 @@ def test_a_vote_of_fewer_samples_was_measured_at_the_batch_of_all_of_them() -> N
     whole = step_of(replace(POINT, samples=4, side_by_side=4, tokens=16_000.0), SHAPE, H100)
     part = step_of(replace(POINT, samples=1, side_by_side=4, tokens=4_000.0), SHAPE, H100)
     assert whole == part
-    work = {"method": "vote", "samples": 4, "options": [["requests", "separate"]]}
-    (read,) = points_in({**MANIFEST, "experiment": {"work": [work]}}, [MEASURED | {"method": "vote", "samples": 2}])
+    asked = {"method": "vote", "budget": 16384, "load": "c1", "samples": 4, "sampling": {}}
+    work = {**asked, "options": [["requests", "separate"]]}
+    run = manifest_of({**MANIFEST, "experiment": {"work": [work]}})
+    (read,) = points_in(run, [MEASURED | {"method": "vote", "samples": 2}])
     assert (read.samples, read.side_by_side, read.prompt_tokens) == (2, 4, 75.0)
-    one = {**work, "options": [["requests", "one"]]}
-    (read,) = points_in({**MANIFEST, "experiment": {"work": [one]}}, [MEASURED | {"method": "vote", "samples": 2}])
+    one = manifest_of({**MANIFEST, "experiment": {"work": [{**asked, "options": [["requests", "one"]]}]}})
+    (read,) = points_in(one, [MEASURED | {"method": "vote", "samples": 2}])
     assert read.prompt_tokens == 150.0, "choices of one request share its prompt"
 
 

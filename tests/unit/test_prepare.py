@@ -32,3 +32,13 @@ def test_a_path_on_the_machine_of_an_attached_server_names_its_model(tmp_path: P
         prepared(tmp_path, model="/models/m")
     (setting,) = prepared(tmp_path, model="/models/m", attach=["vllm=http://127.0.0.1:9"]).settings
     assert setting.model == "/models/m"
+
+
+def test_a_draft_that_the_ranks_do_not_divide_is_refused_with_its_heads(tmp_path: Path) -> None:
+    draft = tmp_path / "draft"
+    draft.mkdir()
+    (draft / "config.json").write_text('{"num_hidden_layers": 1, "num_attention_heads": 3, "hidden_size": 48}')
+    made = prepared(tmp_path, spec=f"none,eagle-3:{draft}", tp="2")
+    (refused,) = (item for item in made.left_out if item.setting.speculation.kind == "eagle")
+    assert refused.reason == "tensor parallel 2 does not divide the draft model's 3 attention heads"
+    assert all("draft" not in item.reason for item in made.left_out if item.setting.speculation.kind == "none")

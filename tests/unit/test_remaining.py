@@ -50,7 +50,7 @@ def test_choices_of_one_request_that_was_never_sent_share_its_id(tmp_path: Path)
 
 
 def test_failed_calls_are_sent_again_on_request_as_their_next_attempt(tmp_path: Path) -> None:
-    made = prepared(tmp_path, problems="2", retry_failed=True)
+    made = prepared(tmp_path, problems="2", retry_failed=True, resume=str(tmp_path))
     rows = [row for own in never_sent(left_of(made, []), cause="c", session=0) for row in own]
     again = left_of(made, rows, session=1)
     assert len(again.tasks) == 2

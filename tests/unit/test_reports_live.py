@@ -133,7 +133,7 @@ def test_without_a_terminal_there_is_a_line_for_what_happens_and_one_a_minute() 
     lines = out.getvalue().splitlines()
     assert sum("of 1000 requests" in line for line in lines) == 3
     assert lines[:2] == [f"starting {A}", f"ready: {A}"]
-    assert lines[-1] == "doubt: clock was set"
+    assert lines[-1] == "warning: clock was set"
     assert len(lines) == 6
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests import builders
 from tests.builders import manifest
 from tts_compare.domain import RequestError, RequestRecord, Setting
 from tts_compare.experiment.again import resume_doubts, retried_doubts
+from tts_compare.experiment.judge import Judge
+from tts_compare.rundir import store
 
 SETTING = "vllm/m/tp1-pp1-dp1/none"
 
@@ -56,3 +60,13 @@ def test_a_model_that_a_resumed_run_did_not_have_is_named() -> None:
     assert warning.code == "resumed_other_model"
     assert warning.message == "the run was resumed with other: it holds settings of m too"
     assert list(resume_doubts(old, [Setting(backend="sglang", model="m")])) == []
+
+
+def test_texts_that_no_tokenizer_is_at_hand_for_are_told_by_whoever_grades(tmp_path: Path) -> None:
+    facts = {"model": "nobody/no-such-model", "revision": None}
+    with Judge(store.RunDir(tmp_path), manifest(settings={SETTING: facts}), policy="any") as judge:
+        assert list(judge.warnings()) == []
+        assert judge._decode(SETTING, (1, 2)) is None
+        (warning,) = judge.warnings()
+    assert (warning.code, warning.setting) == ("cut_text_approximate", SETTING)
+    assert "no tokenizer of nobody/no-such-model is at hand" in warning.message

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tts_compare.analysis.intervals import paired_difference, paired_p, required_problems
+from tts_compare.analysis.intervals import accuracy_interval, paired_difference, paired_p, required_problems
 from tts_compare.analysis.rounds import LEAST_ROUNDS, count_rounds, mean_over_rounds, rounds_differ
 
 if TYPE_CHECKING:
@@ -27,6 +27,25 @@ if TYPE_CHECKING:
 _DIFFER = 0.01
 #: Up to this share of answers without a grade no verdict is bounded for them.
 TOLERATED_UNKNOWN = 0.01
+
+
+def accuracy_limits(
+    means: Floats, *, single: bool, rounds: Codes | None = None, died: bool = False
+) -> tuple[float, float]:
+    """95 % interval of one point's accuracy: over problems, and the wider of that and the one over rounds where those
+    differ by more than chance or a server died.
+
+    means: (problems,) shares right. single: one outcome a problem, right or wrong. rounds: (problems,). died: whether
+    a server of the setting died.
+    """
+    low, high = accuracy_interval(means, single=single)
+    if rounds is None or count_rounds(rounds) < LEAST_ROUNDS:
+        return low, high
+    if died or rounds_differ(means, rounds) < _DIFFER:
+        down, up = mean_over_rounds(means, rounds).limits()
+        if up - down > high - low:
+            return max(0.0, down), min(1.0, up)
+    return low, high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

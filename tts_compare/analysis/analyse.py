@@ -9,13 +9,14 @@ import numpy as np
 import polars as pl
 
 from tts_compare.analysis.attempts import hosted_settings
-from tts_compare.analysis.barren import without_barren
+from tts_compare.analysis.barren import barren, without_barren
 from tts_compare.analysis.claims import judge_claims
 from tts_compare.analysis.compare import pair_frame
 from tts_compare.analysis.cost import priced
 from tts_compare.analysis.cube import Cube, cubes
 from tts_compare.analysis.cuts import cut_frame
 from tts_compare.analysis.doubts import find_doubts, with_codes
+from tts_compare.analysis.failed_lengths import failed_lengths
 from tts_compare.analysis.formulas import FORMULAS
 from tts_compare.analysis.frontier import Resampled, band_rows, frontier_columns, frontier_rows, resample
 from tts_compare.analysis.gaps import gap_frame
@@ -129,17 +130,20 @@ def analyse(
     return Analysis(
         points=frame,
         pairs=pairs,
-        optimal=pl.concat([optimal_frame(c, d, choices(c, d, w)) for (c, d, _), w in zip(each, few, strict=True)]),
+        optimal=without_barren(
+            pl.concat([optimal_frame(c, d, choices(c, d, w)) for (c, d, _), w in zip(each, few, strict=True)]), frame
+        ),
         frontiers=without_barren(
             pl.concat([frontier_rows(c, d, f) for (c, d, _), f in zip(each, columns, strict=True)]), frame
         ),
         bands=without_barren(pl.concat([band_rows(c, d) for c, d, _ in each]), frame),
         losslessness=losslessness_frame(records, grades, manifest),
         spot_checks=spot,
-        claims=judge_claims(ready.cubes, few, manifest),
+        claims=judge_claims(ready.cubes, few, manifest, barren=barren(frame)),
         slo=tuple(choose(c, d, frame, slo, w) for c, d, w in each) if slo else (),
         doubts=doubts,
         formulas=FORMULAS,
+        failed_lengths=failed_lengths(ready.cubes),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from tts_compare.backends.registry import HOSTED
 from tts_compare.domain import RequestError
 from tts_compare.ending import ending
 from tts_compare.rundir.facts import SettingFacts
@@ -27,8 +28,8 @@ def hosted_settings(manifest: Manifest) -> frozenset[str]:
 
 
 def _is_hosted(facts: SettingFacts) -> bool:
-    """What the manifest says. Format 1 has no such field: what had an address and no devices was hosted."""
-    return bool(facts.base_url and facts.devices is None) if facts.hosted is None else facts.hosted
+    """What the manifest says. In format 1, which has no such field, one backend was for hosted endpoints alone."""
+    return facts.backend == HOSTED if facts.hosted is None else facts.hosted
 
 
 def with_endings(rows: pl.DataFrame, hosted: Collection[str] = ()) -> pl.DataFrame:

@@ -47,7 +47,7 @@ def cost_varies_more(evidence: Evidence) -> Tested | Untestable:
     whole, *without = np.mean(differences, axis=0).tolist()
     found = jackknife(whole, np.array(without))
     if math.isnan(found.error):
-        return Untestable(why="a figure it needs is missing", points=points)
+        return Untestable(why="a cost per token that it needs is not known", points=points)
     low, high = found.limits()
     cell = Cell(
         label=f"{evidence.model(pairs[0].a)}, {len(curves[0])} budgets",

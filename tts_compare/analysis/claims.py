@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from tts_compare.analysis.barren import Barren
 from tts_compare.analysis.claim_curves import accuracy_flattens
 from tts_compare.analysis.claim_ratios import (
     larger_models_gain_more,
@@ -27,6 +27,7 @@ from tts_compare.analysis.ties import tokens_choose_wrongly
 from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -107,7 +108,7 @@ STATEMENTS: tuple[Statement, ...] = (
         source=_PAPER,
         measured="accuracy against tokens, and against latency and cost, over settings that take the same tokens",
         tested="latency or cost of a token-cheapest point / that of one no less accurate, above 1.05 somewhere",
-        sentence="the largest that is certain: {cell} is {figure}",
+        sentence="of the ratios, the one with the largest lower limit is {cell}: {figure}",
         statistic=tokens_choose_wrongly,
     ),
     Statement(
@@ -130,39 +131,41 @@ STATEMENTS: tuple[Statement, ...] = (
         statistic=larger_models_gain_more,
     ),
 )
+#: Why no claim can be made where nothing can be compared.
+_BARREN: Mapping[Barren, str] = {
+    "nothing was right": "no answer was right",
+    "everything was cut": "every answer was cut at its budget",
+}
+_NOTHING_BARREN: Mapping[tuple[str, str], Barren] = MappingProxyType({})
 TITLES: Mapping[str, str] = {statement.letter: statement.title for statement in STATEMENTS}
 
 
 def judge_claims(
-    cubes: Sequence[Cube], weights: Sequence[Floats], manifest: Manifest, *, only: str = ""
+    cubes: Sequence[Cube],
+    weights: Sequence[Floats],
+    manifest: Manifest,
+    *,
+    only: str = "",
+    barren: Mapping[tuple[str, str], Barren] = _NOTHING_BARREN,
 ) -> tuple[Claim, ...]:
     """Every claim, on the cube (load and policy) with the most compared points.
 
     weights: for each cube, resamples of its compared problems. only: letters of the claims wanted, all where empty.
+    barren: ``barren.barren`` of the points: of such a load and policy no claim is made.
     """
     asked = [statement for statement in STATEMENTS if not only or statement.letter in only]
-    usable = [i for i, cube in enumerate(cubes) if cube.compared.sum() >= 2]
+    comparable = [i for i, cube in enumerate(cubes) if cube.compared.sum() >= 2]
+    usable = [i for i in comparable if (cubes[i].load, cubes[i].policy) not in barren]
     if not usable:
-        return tuple(_untestable(s, "no two points share two measured problems") for s in asked)
+        why = "no two points share two measured problems"
+        if comparable:
+            why = _BARREN[barren[cubes[comparable[0]].load, cubes[comparable[0]].policy]]
+        return tuple(_untestable(s, why) for s in asked)
     best = max(usable, key=lambda i: (int(cubes[i].included.sum()), -i))
     cube = cubes[best]
-    nothing = _nothing_to_compare(cube)
-    if nothing is not None:
-        return tuple(_untestable(s, nothing) for s in asked)
     pairs = tuple(cube_pairs(cube, manifest))
     evidence = Evidence(cube=cube, weights=weights[best], manifest=manifest, pairs=pairs)
     return tuple(_judge(statement, evidence) for statement in asked)
-
-
-def _nothing_to_compare(cube: Cube) -> str | None:
-    """Why no claim can be made of a run: nothing in it was right, or everything was cut at its budget."""
-    points = np.flatnonzero(cube.included).tolist()
-    right = [cube.values(p, "correct") for p in points]
-    known = np.concatenate([values[np.isfinite(values)] for values in right]) if right else np.empty(0)
-    if known.size and not known.any():
-        return "no answer was right"
-    cut = [bool((cube.values(p, "tokens") >= cube.keys[p]["budget"] * cube.keys[p]["samples"]).all()) for p in points]
-    return "every answer was cut at its budget" if cut and all(cut) else None
 
 
 def _judge(statement: Statement, evidence: Evidence) -> Claim:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from tts_compare.analysis.labels import place_label
 from tts_compare.analysis.schema import RECORD_KEY
 from tts_compare.codes import warn
 from tts_compare.domain import Doubt
@@ -14,10 +15,12 @@ from tts_compare.domain import Doubt
 _FIRST_CUTS = "-1/"
 
 
-def cut_warnings(measured: pl.DataFrame, grades: pl.DataFrame, cuts: pl.DataFrame) -> Iterator[Doubt]:
+def cut_warnings(
+    measured: pl.DataFrame, grades: pl.DataFrame, cuts: pl.DataFrame, points: pl.DataFrame
+) -> Iterator[Doubt]:
     """Warnings of each setting whose answers are cut inside chunks: texts without token ids, grades of format 1.
 
-    measured: ``samples.measured_rows``. cuts: ``cuts.cut_frame`` of its rows.
+    They touch the setting's derived points. measured: ``samples.measured_rows``. cuts: ``cuts.cut_frame`` of its rows.
     """
     key = [*RECORD_KEY, "cut_tokens"]
     graded = grades.filter(pl.col("cut_tokens").is_not_null() & (pl.col("cut_tokens") < pl.col("budget")))
@@ -35,8 +38,14 @@ def cut_warnings(measured: pl.DataFrame, grades: pl.DataFrame, cuts: pl.DataFram
                 f"{count} of {totals[setting]} derived texts end at a chunk, not at the budget's token: the server "
                 "gave no token ids"
             )
-            yield warn("cut_text_approximate", message, setting=setting)
+            yield warn("cut_text_approximate", message, setting=setting, points=_derived(points, setting))
     first = inside.filter(pl.col("grader_version").str.contains(_FIRST_CUTS, literal=True))
     for setting, count in first.group_by("setting").len().sort("setting").rows():
         message = f"{count} derived answers were graded by an earlier version, whose cuts end before the budget"
-        yield warn("grades_of_format_1", message, setting=setting)
+        yield warn("grades_of_format_1", message, setting=setting, points=_derived(points, setting))
+
+
+def _derived(points: pl.DataFrame, setting: str) -> tuple[str, ...]:
+    """The labels of a setting's derived points."""
+    own = points.filter(setting=setting, provenance="derived")
+    return tuple(dict.fromkeys(place_label(row) for row in own.iter_rows(named=True)))

@@ -51,7 +51,7 @@ def find_doubts(
         *limit_warnings(measured),
         *round_warnings(measured, points, manifest),
         *point_warnings(points, priced),
-        *cut_warnings(measured, grades, cuts),
+        *cut_warnings(measured, grades, cuts, points),
         *scoring_doubts(points, records, manifest),
         *_cold_start(calls),
         *_drift(calls),

@@ -103,7 +103,7 @@ class Evidence:
             return "in this one start" if self.rounds == 1 else f"in {self.rounds} rounds; {LEAST_ROUNDS} are needed"
         few = LEAST_ROUNDS <= self.rounds < ENOUGH_STARTS
         if few and any(of_two_kinds(start_rates(self.cube, p, self.cube.compared)) for p in points):
-            return f"in {self.rounds} rounds with starts of two kinds; {ENOUGH_STARTS} are needed"
+            return f"in {self.rounds} rounds whose server starts fall into two groups; {ENOUGH_STARTS} are needed"
         return None
 
     def labels(self, points: Sequence[int]) -> tuple[str, ...]:

@@ -74,7 +74,8 @@ FORMULAS: Mapping[str, str] = {
     "+ 4 x layers x heads x head size x "
     "(sum over tokens of the context each attends to)",
     "devices": "tensor x pipeline x data parallel; the ranks on a CPU",
-    "wall_s": "first sent to last end of what was measured, summed over server starts and sessions of a resumed run",
+    "wall_s": "first sent to last end of what was measured, summed over repeats, rounds and sessions of a resumed run; "
+    "the restart of a server that died is in it",
     "requests_per_s": "answers measured / wall time",
     "output_tokens_per_s": "completion tokens of all attempts / wall time",
     "total_tokens_per_s": "(completion + prompt tokens) / wall time",
@@ -97,6 +98,14 @@ FORMULAS: Mapping[str, str] = {
     "joules_per_correct": "energy counter's change over the point / correct answers",
     "acceptance_rate": "accepted / proposed draft tokens",
     "preemptions": "running requests that the server put back into its queue, by its own counter",
+    "bound_tpot_s": "least time per output token: (weights / TP + KV cache at half the answer) / bandwidth, or the "
+    "arithmetic where that is longer, + 2 x layers x time of an all-reduce; with speculation / acceptance length",
+    "bound_share": "least time per output token / mean time per output token: where memory binds, the share of its "
+    "bandwidth that was used",
+    "prefill_bound_share": "least time to read the prompt (2 x active parameters x tokens / peak, or reading the "
+    "weights once) / mean ttft",
+    "step_overhead_s": "intercept of a least-squares fit of step time on its bound, over the points of the model and "
+    "engine without speculation that differ in TP or batch",
     "acceptance_length": "1 + accepted draft tokens / draft steps",
     **{
         f"on_{name}_frontier": "no other point is at least as accurate at no more of it, and better in one"
@@ -130,7 +139,7 @@ FORMULAS: Mapping[str, str] = {
     "2 / difference more, at least 6 / difference",
     "latency_penalty": f"latency of the token-cheapest (ties: geometric mean) / least at the target; {_BOOTSTRAP}",
     "cost_penalty": f"device-seconds of the token-cheapest / the least at the target; {_BOOTSTRAP}",
-    "differs_share": "share of resamples in which the token-cheapest takes over 5 % more latency or bill",
+    "differs_share": "share of resamples in which the token-cheapest takes over 5 % more latency or cost per problem",
     "identical_share": "pairs of responses with equal text / pairs; Wilson interval",
     "first_difference_tokens_p50": "median tokens before the first difference, among pairs that differ",
 }

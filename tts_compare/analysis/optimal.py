@@ -160,4 +160,4 @@ def optimal_frame(cube: Cube, drawn: Resampled, found: list[Choice]) -> pl.DataF
     ]
     words = ("load", "policy", "by_tokens", "by_flops", "by_latency", "by_cost")
     schema = {name: pl.String if name in words else pl.Float64 for name in OPTIMAL_COLUMNS}
-    return pl.DataFrame(rows, schema=schema, strict=False)
+    return pl.DataFrame(rows, schema=schema, strict=False).with_columns(pl.selectors.float().fill_nan(None))

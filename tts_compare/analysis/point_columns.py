@@ -127,6 +127,11 @@ POINT_COLUMNS: tuple[str, ...] = (
     "acceptance_length",
     "acceptance_rate",  # accepted / proposed draft tokens
     "preemptions",  # of running requests, by the server's counter
+    # Filled in by experiment.bounds, which knows the machine; null in what the analysis alone makes.
+    "bound_tpot_s",  # the least time per output token that the machine's bandwidth and arithmetic allow
+    "bound_share",  # bound_tpot_s / tpot_mean_s: bandwidth utilisation where memory binds
+    "prefill_bound_share",  # least time of the prefill / ttft_mean_s
+    "step_overhead_s",  # fixed time of a step, by a fit over points that differ in TP or batch
     "compared_accuracy",  # the compared_* columns are over the n_compared problems: what frontiers use
     "compared_latency_s",
     "compared_tokens",

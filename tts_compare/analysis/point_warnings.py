@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tts_compare.analysis.labels import place_label
-from tts_compare.codes import warn
+from tts_compare.codes import CODES, warn
 from tts_compare.domain import Doubt
 
 if TYPE_CHECKING:
@@ -66,5 +66,12 @@ def point_warnings(points: pl.DataFrame, priced: frozenset[str]) -> list[Doubt]:
         if touched:
             settings = {row["setting"] for row in touched}
             setting = settings.pop() if len(settings) == 1 else None
-            found.append(warn(code, setting=setting, points=dict.fromkeys(map(place_label, touched))))
+            message = CODES[code].text + _of_budgets(touched, rows)
+            found.append(warn(code, message, setting=setting, points=dict.fromkeys(map(place_label, touched))))
     return found
+
+
+def _of_budgets(touched: Sequence[Row], rows: Sequence[Row]) -> str:
+    """The budgets of a warning that does not touch every budget."""
+    own, every = ({row["budget"] for row in these} for these in (touched, rows))
+    return "" if own == every else f" (budget {', '.join(map(str, sorted(own)))})"

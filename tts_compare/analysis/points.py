@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from tts_compare.analysis.accuracy import accuracy_limits
 from tts_compare.analysis.charges import charged
 from tts_compare.analysis.cost import server_figures
 from tts_compare.analysis.cube import Cube
 from tts_compare.analysis.intervals import (
-    accuracy_interval,
     clustered_quantile_interval,
     quantile,
     quantile_interval,
@@ -75,7 +75,8 @@ def points_frame(
     key = list(POINT_KEY)
     counted = charged(outcomes.filter(pl.col("ending") != "not_measured"))
     rows = [row for cube in cubes for row in _cube_rows(cube, weights)]
-    ordered = [_outcome_row(point, part) for point, part in _by_point(counted).items()]
+    dead = {death.setting for death in manifest.deaths}
+    ordered = [_outcome_row(point, part, died=point[0] in dead) for point, part in _by_point(counted).items()]
     order_schema: dict[str, Any] = {name: outcomes.schema[name] for name in POINT_KEY}
     frame = (
         _all_points(outcomes)
@@ -109,9 +110,9 @@ def _by_point(outcomes: pl.DataFrame) -> dict[tuple[object, ...], pl.DataFrame]:
     return outcomes.partition_by(POINT_KEY, maintain_order=True, as_dict=True)
 
 
-def _outcome_row(key: tuple[object, ...], part: pl.DataFrame) -> dict[str, Any]:
+def _outcome_row(key: tuple[object, ...], part: pl.DataFrame, *, died: bool) -> dict[str, Any]:
     """Order statistics of one point, a failed outcome later than all others, and the interval of its accuracy."""
-    row: dict[str, Any] = dict(zip(POINT_KEY, key, strict=True)) | _accuracy_limits(part)
+    row: dict[str, Any] = dict(zip(POINT_KEY, key, strict=True)) | _accuracy_limits(part, died=died)
     known = part.filter(pl.col("failed") | pl.col("latency_s").is_not_null())
     latency, problems = _reached(known, "latency_s"), known["problem"]
     single = problems.n_unique() == problems.len()
@@ -213,13 +214,17 @@ def _means(estimates: list[Estimate] | None) -> dict[str, Any]:
     }
 
 
-def _accuracy_limits(part: pl.DataFrame) -> dict[str, float | None]:
+def _accuracy_limits(part: pl.DataFrame, *, died: bool) -> dict[str, float | None]:
     """Interval of correct / sent; failed and ungraded count as wrong, as they do in ``accuracy``."""
     if part["correct"].count() == 0:
         return {"accuracy_lo": None, "accuracy_hi": None}
-    means = part.group_by("problem", maintain_order=True).agg(pl.col("correct").fill_null(0.0).mean())["correct"]
+    by_problem = part.group_by("problem", maintain_order=True).agg(
+        pl.col("correct").fill_null(0.0).mean(), pl.col("round").first().fill_null(0)
+    )
+    means = by_problem["correct"]
     single = means.len() == part.height and bool(means.is_in([0.0, 1.0]).all())
-    low, high = accuracy_interval(means.to_numpy(), single=single)
+    rounds = by_problem["round"].to_numpy().astype(np.int64)
+    low, high = accuracy_limits(means.to_numpy(), single=single, rounds=rounds, died=died)
     return {"accuracy_lo": low, "accuracy_hi": high}
 
 

@@ -18,6 +18,8 @@ from tts_compare.rundir.manifest import Manifest
 _SLOW = ("timeout_first_byte", "timeout_idle", "timeout_total")
 _ONE_AT_A_TIME = "c1"
 _MESSAGE_CHARS = 200
+_REFUSED = 300
+"""HTTP statuses from here on say why a request failed."""
 
 Row = dict[str, Any]
 
@@ -92,9 +94,9 @@ def _never_sent(row: Row) -> bool:
 
 
 def _cause(row: Row) -> str:
-    """The kind of failure as it is told, with its HTTP status."""
-    kind = str(row["error_kind"] or "no finish_reason")
-    return f"{kind} {row['error_status']}" if row["error_status"] else kind
+    """The kind of failure as it is told, with the HTTP status of a refusal."""
+    kind, status = str(row["error_kind"] or "no finish_reason"), row["error_status"] or 0
+    return f"{kind} {status}" if status >= _REFUSED else kind
 
 
 def _grouped(code: str, rows: list[Row], sent: Mapping[str, int], labels: _Labels, what: str) -> Iterator[Doubt]:
@@ -109,7 +111,7 @@ def _grouped(code: str, rows: list[Row], sent: Mapping[str, int], labels: _Label
 
 
 def _commonest(rows: list[Row]) -> str:
-    messages = Counter(str(row.get("error_message") or "") for row in rows)
+    messages = Counter(str(row.get("error_message") or "").removeprefix("never sent: ") for row in rows)
     message, count = messages.most_common(1)[0]
     shown = " ".join(message.split())[:_MESSAGE_CHARS]
     return f"most often: {shown}" if shown and count < len(rows) else shown

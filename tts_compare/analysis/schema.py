@@ -14,6 +14,8 @@ from tts_compare.domain import Doubt
 if TYPE_CHECKING:
     import polars as pl
 
+    from tts_compare.analysis.failed_lengths import FailedLengths
+
 Verdict = Literal["holds", "does not hold", "cannot be told"]
 Axis = Literal["tokens", "flops", "latency", "paper_cost", "cost", "usd"]
 
@@ -207,7 +209,10 @@ class SloChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """All that reports show. Frames hold the columns named by the tuples above; doubts name what they touch."""
+    """All that reports show. Frames hold the columns named by the tuples above; doubts name what they touch.
+
+    failed_lengths: a value for each point that failed an answer.
+    """
 
     points: pl.DataFrame
     pairs: pl.DataFrame
@@ -220,3 +225,4 @@ class Analysis:
     slo: tuple[SloChoice, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     formulas: Mapping[str, str] = field(default_factory=dict)
+    failed_lengths: tuple[FailedLengths, ...] = ()

@@ -10,6 +10,9 @@ from typing import Literal
 from tts_compare.analysis.evidence import Evidence, Pool, pooled
 from tts_compare.analysis.schema import Verdict
 
+#: Figures of ``evidence.pooled`` in words.
+_FIGURES = {"latency_s": "latency", "paper_cost": "the cost per token"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -103,7 +106,7 @@ def try_parts(evidence: Evidence, parts: Sequence[Part], unit: str, remark: str 
         own = [point for pairs, _ in pools for pair in pairs for point in (pair.a, pair.b)]
         points += own
         if math.isnan(near.value):
-            return Untestable(why="a figure it needs is missing", points=tuple(own))
+            return Untestable(why=f"{_FIGURES[figure]} is not known for {label}", points=tuple(own))
         cells.append(
             Cell(
                 label=label,

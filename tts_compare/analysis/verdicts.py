@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tts_compare.analysis.resampling import Estimate
     from tts_compare.analysis.withheld import Withheld
 
-_WORDS = {"latency": ("faster", "slower"), "cost": ("cheaper", "dearer")}
+_WORDS = {"latency": ("faster", "slower"), "cost": ("cheaper", "more expensive")}
 
 
 def accuracy_verdict(found: AccuracyDifference, adjusted_p: float | None) -> str:

@@ -59,7 +59,7 @@ def _too_few_starts(duel: Duel, estimate: Estimate) -> Withheld | None:
         return Withheld(code="few_rounds", text=text, unconfirmed=True)
     few = LEAST_ROUNDS <= estimate.rounds < ENOUGH_STARTS
     if few and any(of_two_kinds(start_rates(duel.cube, point, duel.mask)) for point in (duel.a, duel.b)):
-        text = f"in {estimate.rounds} rounds with starts of two kinds; {ENOUGH_STARTS} are needed"
+        text = f"in {estimate.rounds} rounds whose server starts fall into two groups; {ENOUGH_STARTS} are needed"
         return Withheld(code="bimodal_starts", text=text, unconfirmed=True)
     return None
 

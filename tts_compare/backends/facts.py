@@ -37,7 +37,8 @@ class ModelFacts:
     """A model's shape. ``parameters`` is a count; ``max_position`` is in tokens; None where unknown.
 
     active_parameters: those that one token passes through. None where the size of the weight files does not tell them:
-    for quantised weights, which take fewer bytes than their dtype says, and for mixtures of experts.
+    for quantised weights, which take fewer bytes than their dtype says, and for mixtures of experts. mtp_layers: layers
+    for multi-token prediction, 0 where the configuration names none, None where there is no configuration.
     """
 
     architecture: str = ""
@@ -51,12 +52,16 @@ class ModelFacts:
     active_parameters: int | None = None
     dtype: str | None = None
     vocab: int | None = None
+    mtp_layers: int | None = None
 
     def kv_bytes_per_token(self, dtype: str) -> int | None:
         """Bytes of keys and values one token takes: 2 x layers x KV heads x head_dim x bytes of ``dtype``."""
         if not (self.layers and self.kv_heads and self.head_dim):
             return None
         return 2 * self.layers * self.kv_heads * self.head_dim * BYTES_PER_WEIGHT.get(dtype, 2)
+
+
+_MTP = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "mtp_num_layers")
 
 
 def model_facts(config: Mapping[str, Any], weight_bytes: int | None = None) -> ModelFacts:
@@ -71,6 +76,7 @@ def model_facts(config: Mapping[str, Any], weight_bytes: int | None = None) -> M
     head_dim = _count(shape, "head_dim")
     if head_dim is None and heads and hidden:
         head_dim = hidden // heads
+    layers = _count(shape, "num_hidden_layers", "n_layer")
     dtype = next((v for v in (config.get("dtype"), config.get("torch_dtype"), shape.get("dtype")) if v), None)
     dtype = str(dtype).removeprefix("torch.") if dtype else None
     architectures = config.get("architectures") or ("",)
@@ -78,7 +84,7 @@ def model_facts(config: Mapping[str, Any], weight_bytes: int | None = None) -> M
     return ModelFacts(
         architecture=str(architectures[0]),
         hidden_size=hidden,
-        layers=_count(shape, "num_hidden_layers", "n_layer"),
+        layers=layers,
         heads=heads,
         kv_heads=_count(shape, "num_key_value_heads") or heads,
         head_dim=head_dim,
@@ -87,6 +93,7 @@ def model_facts(config: Mapping[str, Any], weight_bytes: int | None = None) -> M
         active_parameters=None if _is_partly_used(config, shape) else parameters,
         dtype=dtype,
         vocab=_count(shape, "vocab_size"),
+        mtp_layers=(_count(shape, *_MTP) or 0) if layers else None,
     )
 
 

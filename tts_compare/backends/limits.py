@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from tts_compare.backends.facts import BYTES_PER_WEIGHT, Machine, ModelFacts
 from tts_compare.domain import Setting
 
+MTP_MISSING = "the model has no layer for multi-token prediction (mtp)"
+
 
 def threads_per_rank(setting: Setting) -> int:
     """Threads of one rank on a CPU: one unless stated, so that engines with different defaults compare alike."""

@@ -35,7 +35,8 @@ class Recipe:
     """How one engine's environment is built.
 
     distribution: the name under which the engine is installed; check: the module whose import proves it whole;
-    deviations: where it differs from what the engine's authors pin.
+    deviations: where it differs from what the engine's authors pin. kernels: modules of compiled kernels, which the
+    import of ``check`` does not load; they need the driver's library. The first that is there is tried by the doctor.
     """
 
     engine: str
@@ -46,6 +47,7 @@ class Recipe:
     check: str
     size_hint: str
     deviations: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,8 +60,15 @@ def environment_name(engine: str, version: str, device: Device) -> str:
     return f"{engine}-{version}-{device}"
 
 
-def published(engine: str, version: str, *, check: str) -> Recipe:
-    """An engine on a GPU as its authors publish it, under its own name and with their pins."""
+def published(
+    engine: str, version: str, *, check: str, kernels: tuple[str, ...] = (), torch: str | None = None
+) -> Recipe:
+    """An engine on a GPU as its authors publish it, under its own name and with their pins.
+
+    torch: the version that they pin, where it is known. It is asked for by ``===``: to ``==`` a ``+cpu`` build that one
+    of the user's indexes or directories has is the same version, and a later one (PEP 440), so pip prefers it.
+    """
+    exact = (f"torch==={torch}",) if torch else ()
     return Recipe(
         engine=engine,
         version=version,
@@ -67,10 +76,11 @@ def published(engine: str, version: str, *, check: str) -> Recipe:
         distribution=engine,
         steps=(
             Step(title="pip and build tools", pip=TOOLS),
-            Step(title=f"{engine} {version}", pip=("install", f"{engine}=={version}")),
+            Step(title=f"{engine} {version}", pip=("install", f"{engine}=={version}", *exact)),
         ),
         check=check,
         size_hint="about 5 GB to download, 10 GB on disk",
+        kernels=kernels,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from tts_compare.backends.causes import Rule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
-from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
+from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import COMPLETIONS_PATH, engine_request
 from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
 from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
@@ -146,6 +146,8 @@ class Sglang:
         """What no engine can, and speculation on a CPU or with pipeline stages."""
         if reason := common_reason(setting, machine, model):
             return reason
+        if setting.speculation.kind == "mtp" and model is not None and model.mtp_layers == 0:
+            return MTP_MISSING
         if setting.device == "cpu" and setting.speculation.kind == "ngram":
             return "SGLang's NGRAM needs the sgl_kernel library, of which there is no CPU wheel"
         if setting.device == "cpu" and setting.speculation.kind != "none":
@@ -188,7 +190,11 @@ class Sglang:
 
     def recipe(self, version: str, device: Device) -> Recipe | None:
         """On a GPU as published. On a CPU its text path alone, on a platform that uses its plain-torch code."""
-        return _cpu_recipe(version) if device == "cpu" else published("sglang", version, check=CHECK)
+        return (
+            _cpu_recipe(version)
+            if device == "cpu"
+            else published("sglang", version, check=CHECK, kernels=("sgl_kernel",))
+        )
 
 
 def speculation_flags(setting: Setting) -> list[str]:

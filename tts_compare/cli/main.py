@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from tts_compare.cli.parser import COMMANDS, build_parser
+from tts_compare.cli.parser import COMMANDS, parse
 from tts_compare.cli.terminal import talk
 from tts_compare.errors import TTSCompareError, UsageError
 
@@ -37,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a locale without a letter ends no report
-    arguments = build_parser().parse_args(with_command(sys.argv[1:] if argv is None else argv))
+    words = with_command(sys.argv[1:] if argv is None else argv)
     try:
+        arguments = parse(words)
         home = importlib.import_module(f"tts_compare.cli.{_HOMES[arguments.command]}")
         status: int = getattr(home, f"{arguments.command}_command")(arguments)
         sys.stdout.flush()
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except Exception as error:
         # A run directory may be anybody's: whatever is wrong with it is told in a line, as all bad input is.
-        if arguments.command not in _READERS or os.environ.get("TTS_COMPARE_DEBUG"):
+        if words[0] not in _READERS or os.environ.get("TTS_COMPARE_DEBUG"):
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         talk(f"tts-compare: this run cannot be read ({what}); TTS_COMPARE_DEBUG=1 shows where")

@@ -6,16 +6,13 @@ from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tts_compare.config import Experiment, load_experiment
+from tts_compare.config.keys import KNOBS
 from tts_compare.rundir import store
 
-if TYPE_CHECKING:
-    from tts_compare.config import Experiment
-
-_NOT_KEYS = ("command", "config", "machine", "commands", "format", "fail_on")
-#: What belongs to one invocation and not to the run.
-_NOT_KEPT = ("out", "resume", "retry_failed", "quiet", "no_color", "strict")
+_NOT_KEPT = frozenset(key for key, knob in KNOBS.items() if knob.scope == "invocation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,18 +24,16 @@ class Asked:
 
     def experiment(self) -> Experiment:
         """The experiment. Raises UsageError."""
-        from tts_compare.config import load_experiment
-
         return load_experiment(self.config, self.flags)
 
     def to_keep(self) -> dict[str, Any]:
-        """What a resumed run needs of it."""
+        """What a resumed run needs of it: all but what belongs to one invocation."""
         return {"config": self.config, "flags": {k: v for k, v in self.flags.items() if k not in _NOT_KEPT}}
 
 
 def asked_by(arguments: Namespace) -> Asked:
     """What a command line asks for; ``--resume DIR`` alone asks for what the run in DIR did."""
-    flags = {key: value for key, value in vars(arguments).items() if key not in _NOT_KEYS and value is not None}
+    flags = {key: value for key, value in vars(arguments).items() if key in KNOBS and value is not None}
     asked = Asked(config=arguments.config, flags=flags)
     run = store.RunDir(Path(arguments.resume)) if arguments.resume else None
     if run is None or not run.manifest.is_file():

@@ -29,6 +29,7 @@ def plan_command(arguments: Namespace) -> int:
     os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client: a plan asks nobody
     from tts_compare.analysis.tolerance import parse_tolerance
     from tts_compare.errors import UsageError
+    from tts_compare.experiment.cheaper import cheaper_designs, cheaper_lines
     from tts_compare.experiment.design import design_of
     from tts_compare.experiment.foresight import foresee, foresight_lines
     from tts_compare.experiment.prepare import prepare
@@ -42,11 +43,17 @@ def plan_command(arguments: Namespace) -> int:
     if planned and experiment.device == "cpu":
         raise UsageError("--machine plans for GPUs: give it without --device cpu")
     prepared = prepare(experiment, fetch=False, machine=planned.probed() if planned else None)
-    made, seen = plan(design_of(prepared, planned, runs=RUNS)), foresee(prepared)
+    design, seen = design_of(prepared, planned, runs=RUNS), foresee(prepared)
+    made, less = plan(design), cheaper_designs(seen, design)
     proofs = find_proofs(tolerances, prepared)
-    findings = [*foresight_lines(seen), *(f"--fail-on {proof.sentence}" for proof in proofs)]
+    findings = [
+        *foresight_lines(seen),
+        *cheaper_lines(less, seen),
+        *(f"--fail-on {proof.sentence}" for proof in proofs),
+    ]
     if arguments.format == "json":
         judged = {"power": seen.to_json() if seen else None, "fail_on": [asdict(proof) for proof in proofs]}
+        judged["cheaper"] = [one.to_json() for one in less]
         facts = as_json(made, findings=findings) | _design_facts(prepared) | judged
         print(json.dumps(facts, indent=1, ensure_ascii=False))
     else:

@@ -123,7 +123,9 @@ def _write_figures(analysis: Analysis, view: RunView, directory: Path, form: Any
 def claim_lines(analysis: Analysis) -> Iterator[str]:
     """The paper's claims, a verdict and a sentence each."""
     from tts_compare.reports.plain import plain
+    from tts_compare.reports.remarks import first_words
 
+    yield from map(plain, first_words(analysis))
     for claim in analysis.claims:
         yield plain(f"({claim.letter}) {claim.title}: {claim.word}")
         yield plain(f"    {claim.sentence.removeprefix(f'{claim.word}: ')}")

@@ -25,13 +25,16 @@ def run_command(arguments: Namespace) -> int:
 def run_asked(asked: Asked) -> int:
     """Run, report, and say by the exit status whether all of it was done."""
     from tts_compare.cli.report import print_report
+    from tts_compare.experiment.design import design_of
     from tts_compare.experiment.execute import execute
+    from tts_compare.experiment.hardware import that_fit
     from tts_compare.experiment.manifest import additions, is_resumable
     from tts_compare.experiment.prepare import prepare
     from tts_compare.reports.live import watch
 
     experiment = asked.experiment()
     prepared = prepare(experiment)
+    prepared = that_fit(prepared, design_of(prepared, None))
     prepared.require_settings()
     path = Path(experiment.resume or experiment.out or _default_path(experiment.name))
     if experiment.resume and is_resumable(path) and (added := additions(path, prepared)):

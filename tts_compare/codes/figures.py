@@ -51,7 +51,7 @@ FIGURE_CODES: Mapping[str, Code] = {
         severity="warning",
         text="some answers never came: mean latency is a lower bound",
         fix="tts-compare run --config FILE  # with [limits] total_s = 3600",
-        advice="raise limits.total_s until every answer ends",
+        advice="see why they failed; where that is timeout_total, raise limits.total_s",
     ),
     "nothing_correct": Code(
         severity="warning",

@@ -12,10 +12,10 @@ _AGAIN = "tts-compare run --out NEW"
 ROW_CODES: Mapping[str, Code] = {
     "stream_buffered": Code(
         severity="error",
-        text="tokens share the instant they arrived at: something buffers the stream, and the times of its tokens are "
-        "not known",
+        text="tokens share the instant they arrived at: something buffers the stream, or the client stood still; the "
+        "times of its tokens are not known",
         fix="curl --no-buffer URL/chat/completions",
-        advice="measure without the proxy, or switch its buffering off (proxy_buffering off)",
+        advice="measure without the proxy, or switch its buffering off (proxy_buffering off), or free a busy machine",
     ),
     "not_streamed": Code(
         severity="warning",

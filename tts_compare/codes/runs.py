@@ -55,6 +55,24 @@ RUN_CODES: Mapping[str, Code] = {
         fix="tts-compare run --config FILE  # with threads_per_rank raised for the smaller settings",
         advice="compare cost (device-seconds) besides latency, or raise threads_per_rank of the smaller settings",
     ),
+    "scheduler_differs": Code(
+        severity="warning",
+        text="vLLM schedules asynchronously in some settings and not in others",
+        fix="tts-compare run --config FILE  # with --no-async-scheduling in vLLM's engine_args",
+        advice="switch it off for all of vLLM's settings, or read the comparison as one of both",
+    ),
+    "attention_differs": Code(
+        severity="warning",
+        text="SGLang uses other attention kernels and pages of the KV cache in some settings than in others",
+        fix="tts-compare run --config FILE  # with engine_args of one attention backend and one page size",
+        advice="name one attention backend and one page size for all of SGLang's settings",
+    ),
+    "memory_shares_differ": Code(
+        severity="warning",
+        text="engines take other shares of a GPU's memory",
+        fix="tts-compare run --config FILE  # with engine_args of one share",
+        advice="state one share for all; it matters where the KV cache is full",
+    ),
     "setting_not_stated": Code(
         severity="warning",
         text="an engine cannot be told all that the others are told: its own values hold",

@@ -1,18 +1,10 @@
 """What is asked: a TOML file and flags -> Experiment, every value checked."""
 
-from tts_compare.config.experiment import (
-    Axes,
-    Curve,
-    EngineRef,
-    Experiment,
-    Hosted,
-    Limits,
-    MethodSpec,
-    OptionValue,
-    Rule,
-    for_engine,
-)
+from tts_compare.config.axes import Axes, Hosted, Rule
+from tts_compare.config.experiment import Curve, Experiment, Limits, MethodSpec, for_engine
 from tts_compare.config.load import load_experiment, shipped_configs
+from tts_compare.config.serving import EngineRef
+from tts_compare.config.values import OptionValue
 
 __all__ = [
     "Axes",

@@ -1,144 +1,347 @@
-"""What a run is asked to do, as typed values: one field a key of the configuration."""
+"""What a run is asked to do, as typed values. Each field declares its knob; the rest of the configuration follows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
-from tts_compare.domain import AnswerKind, Device, Policy, Price, Sampling, Speculation, Strictness
+from tts_compare.backends import BACKENDS
+from tts_compare.config.axes import Axes, Rule, rules, settings
+from tts_compare.config.knob import Knob, group, knob, knobs, knobs_of
+from tts_compare.config.serving import EngineRef, by_engine
+from tts_compare.config.values import (
+    OptionValue,
+    ascending,
+    count,
+    file_name,
+    flag,
+    fraction,
+    integer,
+    many,
+    named,
+    number,
+    one_of,
+    option,
+    path,
+    positive,
+    probability,
+    strictness,
+    table,
+    text,
+    url,
+    whole,
+)
+from tts_compare.domain import AnswerKind, Device, Policy, Sampling, Strictness
 
 Curve = Literal["single-pass", "per-budget"]
 Grader = Literal["layered", "math-verify", "both"]
-OptionValue = str | int | float | bool
+
+_CURVES, _GRADERS = get_args(Curve), get_args(Grader)
+_POLICIES, _ANSWER_KINDS = get_args(Policy), get_args(AnswerKind)
+_DEVICES = ("auto", *get_args(Device))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineRef:
-    """An engine to compare, of one version (``vllm==0.32.0``) or of whichever is installed (``vllm``)."""
+def _limit(help_: str, *, default: float) -> float:
+    return knob(positive, "limit", help_, flag=False, default=default)
 
-    backend: str
-    version: str | None = None
 
-    def __str__(self) -> str:
-        return self.backend + (f"=={self.version}" if self.version else "")
+def _sampling(key: str, parse: Any, help_: str = "", **also: Any) -> Knob:
+    return Knob(key=key, parse=parse, scope="work", help=help_, **also)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodSpec:
     """A method asked for, and the options stated for it; the method itself fills in and checks them."""
 
+    #: The method's name.
     name: str
+    #: Names and values, sorted by name.
     options: tuple[tuple[str, OptionValue | tuple[OptionValue, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """An include or exclude rule: a setting matches it when each named axis has one of the named values."""
-
-    axes: tuple[tuple[str, tuple[str, ...]], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on waiting, in seconds. A request has all four; ``start_s`` is from a server's start to ready."""
+    """Bounds on waiting, in seconds."""
 
-    connect_s: float = 10.0
-    first_byte_s: float = 600.0
-    idle_s: float = 120.0
-    total_s: float = 3600.0
-    start_s: float = 1800.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hosted:
-    """How a hosted endpoint is reached and paid; ``api_key_env`` names a variable, the key itself is not kept."""
-
-    base_url: str | None = None
-    api_key_env: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    price: Price | None = None
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    max_concurrency: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axes:
-    """The lists whose product makes settings.
-
-    ``engine_args`` maps an engine to its alternatives; ``hosted`` is for the engine ``openai`` alone. ``replicas`` are
-    names under which each setting is measured once more; None is the setting itself.
-    """
-
-    backends: tuple[EngineRef, ...] = (EngineRef(backend="vllm"), EngineRef(backend="sglang"))
-    models: tuple[str, ...] = ()
-    tensor_parallel: tuple[int, ...] = (1,)
-    pipeline_parallel: tuple[int, ...] = (1,)
-    data_parallel: tuple[int, ...] = (1,)
-    speculations: tuple[Speculation, ...] = (Speculation(),)
-    dtypes: tuple[str, ...] = ("auto",)
-    replicas: tuple[str | None, ...] = (None,)
-    engine_args: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-    hosted: Hosted = field(default_factory=Hosted)
+    connect_s: float = _limit("a request's connection", default=10.0)
+    first_byte_s: float = _limit("from a request's start to the first byte of its answer", default=600.0)
+    idle_s: float = _limit("between two pieces of an answer", default=120.0)
+    total_s: float = _limit("a whole request", default=3600.0)
+    start_s: float = _limit("from a server's start until it is ready", default=1800.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """Everything that was asked, checked value by value; ``grid`` turns it into settings and work.
+    """Everything that was asked, checked value by value; ``grid`` turns it into settings and work."""
 
-    product: whether ``axes`` makes settings of its own; explicit: one more product each.
-    curve: None leaves it to the method and its sampling (single-pass when greedy). prefix_caching: None leaves it
-    to the methods. prompt: None takes the data set's own. attach and engine_python map ``vllm`` or ``vllm==0.32.0``
-    to a URL or a path. loads are ``c8`` (closed loop) or ``r2.5`` (open loop). budgets and max_model_len in tokens.
-    rounds: shares that the problems are split into, each with a start of every setting; repeats: how often each share
-    is sent, with a start each. retry_failed: a resumed run sends again what failed.
-    """
-
-    name: str = "run"
-    axes: Axes = field(default_factory=Axes)
+    name: str = knob(file_name, "run", "the experiment's name", flag=False, shown_default="the file's", default="run")
+    axes: Axes = group(Axes)
+    #: Whether ``axes`` makes settings of its own.
     product: bool = True
-    explicit: tuple[Axes, ...] = ()
-    include: tuple[Rule, ...] = ()
-    exclude: tuple[Rule, ...] = ()
-    revision: str | None = None
-    device: Device | Literal["auto"] = "auto"
-    max_model_len: int | None = None
-    max_num_seqs: int = 16
-    prefix_caching: bool | None = None
-    threads_per_rank: int | None = None
-    methods: tuple[MethodSpec, ...] = (MethodSpec(name="truncate"),)
-    budgets: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384)
-    curve: Curve | None = None
-    spot_check: int = 0
-    samples: int = 1
-    repeats: int = 1
-    rounds: int = 1
-    dataset: str = "math500"
-    problems: int | None = None
-    answer_kind: AnswerKind = "math"
-    prompt: str | None = None
-    sampling: Sampling = field(default_factory=Sampling)
-    loads: tuple[str, ...] = ("c1",)
-    workers: int = 1
-    policy: Policy = "any"
-    grader: Grader = "layered"
-    grade_live: bool = False
-    attach: Mapping[str, str] = field(default_factory=dict)
-    engine_python: Mapping[str, str] = field(default_factory=dict)
-    launcher: str = "local"
-    parallel_servers: int = 1
-    max_restarts: int = 1
-    gpu_hour_usd: float | None = None
-    budget_usd: float | None = None
-    limits: Limits = field(default_factory=Limits)
-    out: str | None = None
-    resume: str | None = None
-    retry_failed: bool = False
-    quiet: bool = False
-    no_color: bool = False
-    strict: Strictness | None = None
-    insecure: bool = False
+    #: One more product each.
+    explicit: tuple[Axes, ...] = knob(
+        settings, "axis", "explicit settings", key="settings", flag=False, more="see below", default=()
+    )
+    include: tuple[Rule, ...] = knob(
+        rules, "axis", "rules, one of which a setting must match", flag=False, more="see below", default=()
+    )
+    exclude: tuple[Rule, ...] = knob(
+        rules, "axis", "rules, none of which a setting may match", flag=False, more="see below", default=()
+    )
+    revision: str | None = knob(
+        text, "setting", "the model's revision on the hub", metavar="R", shown_default="the newest", default=None
+    )
+    device: Device | Literal["auto"] = knob(
+        one_of(*_DEVICES),
+        "setting",
+        "what the engines run on",
+        choices=_DEVICES,
+        more="`auto` is `cuda` where a GPU is seen, else `cpu`",
+        default="auto",
+    )
+    #: In tokens.
+    max_model_len: int | None = knob(
+        count,
+        "setting",
+        "context length in tokens",
+        metavar="N",
+        shown_default="longest prompt + what may follow it",
+        default=None,
+    )
+    max_num_seqs: int = knob(count, "setting", "most sequences in one batch", flag=False, default=16)
+    #: None leaves it to the methods.
+    prefix_caching: bool | None = knob(
+        flag,
+        "setting",
+        "the engine's prefix cache",
+        flag=False,
+        shown_default="on when a method reuses a prefix, else off",
+        default=None,
+    )
+    threads_per_rank: int | None = knob(
+        count, "setting", "threads of one rank on a CPU", flag=False, shown_default="1", default=None
+    )
+    methods: tuple[MethodSpec, ...] = knobs(
+        Knob(
+            key="method",
+            parse=many(text),
+            scope="work",
+            metavar="M,...",
+            offers="methods",
+            help="how test-time compute is spent: {names}",
+            more="see [methods](methods.md)",
+            shown_default="`truncate`",
+        ),
+        Knob(
+            key="method_options",
+            parse=named(named(option)),
+            scope="work",
+            flag=False,
+            merged=True,
+            help="a table for each method: its options, and for it alone `samples` and sampling",
+            more="for `best_of_n` also where its [scores](methods.md#a-reward-model) come from",
+        ),
+        factory=lambda: (MethodSpec(name="truncate"),),
+    )
+    #: In tokens, ascending.
+    budgets: tuple[int, ...] = knob(
+        ascending(count),
+        "work",
+        "caps on generated tokens; `1k` is 1024",
+        key="budget",
+        metavar="N,...",
+        default=(1024, 2048, 4096, 8192, 16384),
+    )
+    #: None leaves it to the method and its sampling.
+    curve: Curve | None = knob(
+        one_of(*_CURVES),
+        "work",
+        "one response cut at every budget, or one response per budget",
+        choices=_CURVES,
+        shown_default="single-pass when greedy",
+        default=None,
+    )
+    spot_check: int = knob(
+        whole, "work", "rerun K problems at the smallest budget to check what was cut", metavar="K", default=0
+    )
+    samples: int = knob(count, "work", "samples per problem, for `vote` and `best_of_n`", metavar="K", default=1)
+    rounds: int = knob(
+        count,
+        "work",
+        "split the problems into R shares, with a start of every setting for each",
+        metavar="R",
+        more="see below",
+        default=1,
+    )
+    repeats: int = knob(
+        count, "work", "send everything K times, with a start each, interleaved (A B B A)", metavar="K", default=1
+    )
+    dataset: str = knob(
+        path,
+        "work",
+        "{names}, or a JSONL or Parquet file",
+        metavar="NAME|PATH",
+        offers="datasets",
+        default="math500",
+    )
+    problems: int | None = knob(
+        count,
+        "work",
+        "take a sample of N problems, stratified by level",
+        aliases=("--num-prompts",),
+        metavar="N",
+        more="the same for the same seed",
+        shown_default="all",
+        default=None,
+    )
+    answer_kind: AnswerKind = knob(
+        one_of(*_ANSWER_KINDS),
+        "work",
+        "`math`, `integer`, `gsm8k` (the answer follows `####`) or `choice`",
+        choices=_ANSWER_KINDS,
+        flag=False,
+        default="math",
+    )
+    prompt: str | None = knob(
+        path,
+        "work",
+        "the prompt template: {names}, or a file with `{problem}` in it",
+        metavar="NAME|FILE",
+        offers="prompts",
+        shown_default="the data set's own",
+        default=None,
+    )
+    sampling: Sampling = knobs(
+        _sampling("temperature", number, "sampling temperature; 0 is greedy", metavar="T"),
+        _sampling("top_p", fraction, "nucleus sampling: the probability mass kept", metavar="P"),
+        _sampling("top_k", integer, "sample from the K likeliest tokens; -1 is off", flag=False),
+        _sampling("min_p", probability, "least probability, as a share of the likeliest token's", flag=False),
+        _sampling("repetition_penalty", positive, "above 1 discourages repetition", flag=False),
+        _sampling(
+            "seed",
+            whole,
+            "seed of sampling and of the problems' sample",
+            metavar="S",
+            more="sample i has `seed` + i",
+        ),
+        factory=Sampling,
+    )
+    #: ``c8`` (closed loop, 8 at once) or ``r2.5`` (open loop, 2.5 a second).
+    loads: tuple[str, ...] = knobs(
+        Knob(
+            key="concurrency",
+            parse=many(count),
+            scope="work",
+            exclusive="load",
+            aliases=("--max-concurrency",),
+            metavar="N,...",
+            help="closed loop: problems at once",
+            shown_default="1",
+        ),
+        Knob(
+            key="request_rate",
+            parse=many(positive),
+            scope="work",
+            exclusive="load",
+            metavar="R,...",
+            help="open loop: problems a second, Poisson arrivals",
+        ),
+        factory=lambda: ("c1",),
+    )
+    workers: int = knob(count, "work", "client processes, for loads past one core", metavar="N", default=1)
+    policy: Policy = knob(
+        one_of(*_POLICIES), "judging", "which box of a response is its answer", choices=_POLICIES, default="any"
+    )
+    grader: Grader = knob(
+        one_of(*_GRADERS),
+        "judging",
+        "what compares answers",
+        choices=_GRADERS,
+        more="`both`: the first grades, and `tts-compare grade RUN` lists where the second differs",
+        default="layered",
+    )
+    grade_live: bool = knob(flag, "judging", "grade while requests run (disturbs a small machine)", default=False)
+    #: ``vllm`` or ``vllm==0.32.0`` to a URL.
+    attach: Mapping[str, str] = knob(
+        by_engine(url, BACKENDS),
+        "run",
+        "use a server that already runs",
+        metavar="B=URL",
+        repeatable=True,
+        merged=True,
+        factory=dict,
+    )
+    #: ``vllm`` or ``vllm==0.32.0`` to a path.
+    engine_python: Mapping[str, str] = knob(
+        by_engine(path, BACKENDS),
+        "run",
+        "the Python of an engine's own environment",
+        metavar="B=PATH",
+        repeatable=True,
+        merged=True,
+        factory=dict,
+    )
+    launcher: str = knob(
+        text,
+        "run",
+        "what starts the servers",
+        metavar="NAME",
+        offers="launchers",
+        more="a setting with an address is attached to whatever is named here",
+        default="local",
+    )
+    parallel_servers: int = knob(count, "run", "servers at once on a machine with several GPUs", metavar="N", default=1)
+    max_restarts: int = knob(whole, "run", "restarts of an engine that died, in each round", metavar="N", default=1)
+    gpu_hour_usd: float | None = knob(
+        number, "judging", "the price of one device for an hour, in US dollars", default=None
+    )
+    budget_usd: float | None = knob(
+        positive,
+        "judging",
+        "stop before more than this is spent on hosted endpoints, in US dollars",
+        more="each needs a price then",
+        default=None,
+    )
+    limits: Limits = knob(
+        table({one.key: one.parse for one in knobs_of(Limits)}),
+        "run",
+        "a table of bounds on waiting",
+        build=lambda stated: Limits(**stated),
+        flag=False,
+        merged=True,
+        shown_default="see below",
+        factory=Limits,
+    )
+    out: str | None = knob(
+        path,
+        "invocation",
+        "the run directory",
+        aliases=("--result-dir",),
+        metavar="DIR",
+        shown_default="runs/<time>-<name>",
+        default=None,
+    )
+    resume: str | None = knob(
+        path,
+        "invocation",
+        "resume a run: send only what was not measured",
+        metavar="DIR",
+        more="a missing or empty directory begins a new run",
+        default=None,
+    )
+    retry_failed: bool = knob(flag, "invocation", "with `--resume`: also send again what failed", default=False)
+    quiet: bool = knob(flag, "invocation", "no progress, only the report", default=False)
+    no_color: bool = knob(flag, "invocation", "no color (also NO_COLOR)", default=False)
+    strict: Strictness | None = knob(
+        strictness,
+        "invocation",
+        "exit 1 on warnings",
+        levels={"error": "exit 1 on a warning of severity error", "warning": "exit 1 on any warning but a note"},
+        more="see [warnings](metrics.md#warnings)",
+        default=None,
+    )
+    insecure: bool = knob(flag, "run", "do not verify TLS certificates; every report says so", default=False)
 
 
 def for_engine(values: Mapping[str, Any], engine: EngineRef) -> Any:

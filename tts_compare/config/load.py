@@ -5,38 +5,23 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tts_compare.backends import BACKENDS
-from tts_compare.backends import HOSTED as HOSTED_BACKEND
-from tts_compare.config.experiment import Axes, EngineRef, Experiment, Limits, MethodSpec, Rule
-from tts_compare.config.keys import AXES, HOSTED, MERGED, SAMPLING, SYNONYMS, TOP
+from tts_compare.backends import BACKENDS, HOSTED
+from tts_compare.config.axes import AXIS_KNOBS, Axes
+from tts_compare.config.experiment import Experiment, MethodSpec
+from tts_compare.config.keys import KNOBS, SAMPLING, SYNONYMS, TOP
+from tts_compare.config.knob import Knob
+from tts_compare.config.serving import EngineRef
 from tts_compare.config.values import BadValueError, nearest, table, url
 from tts_compare.domain import Sampling
 from tts_compare.errors import UsageError
 
-_LOADS = ("concurrency", "request_rate")
-_AXIS_FIELDS = {
-    "backend": "backends",
-    "model": "models",
-    "tp": "tensor_parallel",
-    "pp": "pipeline_parallel",
-    "dp": "data_parallel",
-    "spec": "speculations",
-    "dtype": "dtypes",
-    "replica": "replicas",
-    "engine_args": "engine_args",
-}
-#: Keys whose value is a field of the experiment as it stands.
-_SAME_NAME = tuple(
-    field.name
-    for field in fields(Experiment)
-    if field.name in TOP and field.name not in ("include", "exclude", "limits")
-)
+_FIELDS = frozenset(field.name for field in fields(Experiment))
 
 
 def shipped_configs() -> tuple[str, ...]:
@@ -70,14 +55,17 @@ def load_experiment(
     except BadValueError as error:
         key, dot, rest = error.path.partition(".")
         raise UsageError(f"--{key.replace('_', '-')}{dot}{rest}: {error.message}") from None
-    if any(key in flags for key in _LOADS):
-        stated = {key: value for key, value in stated.items() if key not in _LOADS}
     _check_option_owners(stated, flags)
-    merged = {**stated, **flags}
-    for key in MERGED:
-        if key in stated and key in flags:
-            merged[key] = {**stated[key], **flags[key]}
-    return _experiment(merged, os.environ if environ is None else environ)
+    return _experiment(_joined(stated, flags), os.environ if environ is None else environ)
+
+
+def _joined(stated: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says and the flags over it."""
+    replaced = {KNOBS[key].exclusive for key in flags} - {""}
+    joined = {key: value for key, value in stated.items() if KNOBS[key].exclusive not in replaced}
+    for key, value in flags.items():
+        joined[key] = {**joined[key], **value} if KNOBS[key].merged and key in joined else value
+    return joined
 
 
 def _check_option_owners(*sources: Mapping[str, Any]) -> None:
@@ -109,42 +97,39 @@ def _read(config: str | Path) -> tuple[dict[str, Any], str]:
 
 
 def _experiment(parsed: Mapping[str, Any], environ: Mapping[str, str]) -> Experiment:
-    values = {key: parsed[key] for key in _SAME_NAME if key in parsed}
-    loads = [f"c{n}" for n in parsed.get("concurrency", ())] + [f"r{r:g}" for r in parsed.get("request_rate", ())]
-    if loads:
-        values["loads"] = tuple(loads)
-    if "budget" in parsed:
-        values["budgets"] = tuple(sorted(parsed["budget"]))
-    for rules in ("include", "exclude"):
-        if rules in parsed:
-            values[rules] = tuple(Rule(axes=tuple(sorted(rule.items()))) for rule in parsed[rules])
+    values = {name: value for name, value in _values(KNOBS.values(), parsed).items() if name in _FIELDS}
     axes = _axes(Axes(), parsed)
     product = "settings" not in parsed or "backend" in parsed
     explicit = tuple(_axes(axes, entry) for entry in parsed.get("settings", ()))
     address = environ.get("OPENAI_BASE_URL")
-    return Experiment(
-        axes=_addressed(axes, address) if product else axes,
-        explicit=tuple(_addressed(entry, address) for entry in explicit),
-        product=product,
-        methods=_methods(parsed),
-        sampling=Sampling(**{key: parsed[key] for key in SAMPLING if key in parsed}),
-        limits=Limits(**parsed.get("limits", {})),
-        **values,
-    )
+    made = {
+        "axes": _addressed(axes, address) if product else axes,
+        "explicit": tuple(_addressed(entry, address) for entry in explicit),
+        "product": product,
+        "methods": _methods(parsed),
+        "sampling": Sampling(**{key: parsed[key] for key in SAMPLING if key in parsed}),
+    }
+    loads = [f"c{n}" for n in parsed.get("concurrency", ())] + [f"r{r:g}" for r in parsed.get("request_rate", ())]
+    if loads:
+        made["loads"] = tuple(loads)
+    return Experiment(**{**values, **made})
+
+
+def _values(knobs: Iterable[Knob], parsed: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields and their values, of what was stated."""
+    return {knob.held_in: knob.value(parsed[knob.key]) for knob in knobs if knob.key in parsed}
 
 
 def _axes(base: Axes, entry: Mapping[str, Any]) -> Axes:
     """``base`` with what the entry states in its place; a ``base_url`` alone means the backend ``openai``."""
-    own = {_AXIS_FIELDS[key]: entry[key] for key in AXES if key in entry}
+    own = _values((knob for knob in AXIS_KNOBS if knob.scope == "axis"), entry)
     if "base_url" in entry and "backend" not in entry:
-        own["backends"] = (EngineRef(backend=HOSTED_BACKEND),)
+        own["backends"] = (EngineRef(backend=HOSTED),)
     if "engine_args" in entry:
         flags = entry["engine_args"]
         mine = own.get("backends", base.backends)
         own["engine_args"] = flags if isinstance(flags, Mapping) else {str(engine): flags for engine in mine}
-    hosted = {key: entry[key] for key in HOSTED if key in entry}
-    if "headers" in hosted:
-        hosted["headers"] = tuple(sorted(hosted["headers"].items()))
+    hosted = _values((knob for knob in AXIS_KNOBS if knob.scope == "hosted"), entry)
     return replace(base, **own, hosted=replace(base.hosted, **hosted))
 
 

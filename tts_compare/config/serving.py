@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
-from tts_compare.config.experiment import EngineRef
 from tts_compare.config.values import BadValueError, Parse, count, file_name, many, nearest, number, one_of, path, text
 from tts_compare.domain import Price, Speculation, SpeculationKind
 
@@ -15,6 +15,19 @@ T = TypeVar("T")
 
 _FOR_ENGINE = re.compile(r"([A-Za-z_]\w*(?:==[^=\s]+)?)=(.*)", re.DOTALL)
 _SPECULATION = re.compile(r"(?P<kind>[a-z_0-9]+)(?:-(?P<numbers>\d+(?:-\d+)*))?(?::(?P<model>.+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRef:
+    """An engine to compare, of one version (``vllm==0.32.0``) or of whichever is installed (``vllm``)."""
+
+    #: The engine's name, a key of ``BACKENDS``.
+    backend: str
+    #: The version asked for; None takes whichever is installed.
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return self.backend + (f"=={self.version}" if self.version else "")
 
 
 def engine_ref(known: Iterable[str]) -> Parse[EngineRef]:
@@ -144,6 +157,8 @@ def _speculation_of(fields: dict[str, Any]) -> Speculation:
     for key in fields:
         if key not in known:
             raise BadValueError(f"unknown key {key!r} of a speculation; {nearest(key, known)}")
+    if fields.get("kind") == "mtp":  # models have one such layer, and an engine that is asked for more warns
+        fields = {"num_tokens": 1, **fields}
     result = Speculation(**{key: known[key](value) for key, value in fields.items()})
     if result.lookup_min > result.lookup_max:
         raise BadValueError(f"lookup {result.lookup_min}..{result.lookup_max} is no range")

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from tts_compare.config.experiment import OptionValue
 from tts_compare.domain import Strictness
 
 T = TypeVar("T")
 Parse = Callable[[Any], T]
+OptionValue = str | int | float | bool
 
 _SIZE = re.compile(r"(\d+)([kKmM]?)")
 _SCALE = {"": 1, "k": 1024, "m": 1024 * 1024}
+#: How alike two names are (0 to 1, difflib) before one is suggested for the other: above "nonsense" and "none" (0.67)
+#: and "openvino" and "openai" (0.71), below "one-pass" and "single-pass" (0.74).
+_ALIKE = 0.72
 
 
 class BadValueError(ValueError):
@@ -34,11 +37,18 @@ class BadValueError(ValueError):
         return BadValueError(self.message, f"{key}{joint}{self.path}")
 
 
+def alike(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like a mistyped one, if any is much like it."""
+    lower = {one.lower(): one for one in reversed(list(known))}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=_ALIKE)
+    return lower[close[0]] if close else None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``did you mean 'x'?`` when something known is like it, else all that is known."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    """``did you mean 'x'?`` when a known name is much like it, else all known names."""
+    names = list(known)
+    found = alike(name, names)
+    return f"did you mean {found!r}?" if found else f"known: {', '.join(names)}"
 
 
 def count(value: Any) -> int:
@@ -175,6 +185,11 @@ def many(parse: Parse[T]) -> Parse[tuple[T, ...]]:
         return tuple(dict.fromkeys(parse(item) for item in items))
 
     return parse_all
+
+
+def ascending(parse: Parse[T]) -> Parse[tuple[T, ...]]:
+    """A list as ``many`` reads it, sorted."""
+    return lambda value: tuple(sorted(many(parse)(value)))  # type: ignore[type-var]
 
 
 def option(value: Any) -> OptionValue | tuple[OptionValue, ...]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Device
 from tts_compare.engines.hardware import detect_device, free_disk_bytes, free_memory_bytes
-from tts_compare.engines.install import OFFLINE
+from tts_compare.engines.install import OFFLINE, without_cuda_advice
 from tts_compare.engines.pip import pip_environment
 from tts_compare.engines.registry import EnginePython, data_dir, engines_dir, find_python, list_installed, read_marker
 from tts_compare.errors import UsageError
-from tts_compare.gpus import VISIBLE, Gpu, find_gpus
+from tts_compare.gpus import VISIBLE, Gpu, Gpus, find_gpus
 
 GIB = 1024**3
 _LOW_MEMORY_BYTES = 4 * GIB
@@ -65,12 +65,18 @@ class _Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """What importing an engine in its own Python gave. slow: it was not waited for to the end."""
+    """What importing an engine in its own Python gave. slow: it was not waited for to the end.
+
+    cuda: the version that torch was built with, None without; kernels: why the compiled kernels do not load, None where
+    they do or there are none.
+    """
 
     error: str | None = None
     slow: bool = False
     torch: str | None = None
     sees_gpu: bool | None = None
+    cuda: str | None = None
+    kernels: str | None = None
 
 
 def doctor(overrides: Mapping[str, str] | None = None, *, only: Collection[str] = ()) -> tuple[Diagnosis, ...]:
@@ -129,7 +135,9 @@ def _examine(place: _Place) -> _Look:
     if place.there is None:
         return _Look(error="not installed")
     backend = BACKENDS[place.engine]
-    looked = ("--version",) if backend.program else ("-c", _EXAMINE, backend.check(place.version) or "")
+    made = backend.recipe(place.version, "cuda") if place.version and place.device == "cuda" else None
+    kernels = made.kernels if made else ()
+    looked = ("--version",) if backend.program else ("-c", _EXAMINE, backend.check(place.version) or "", *kernels)
     argv = [str(place.there.path), *looked]
     as_launched = pip_environment(os.environ) if place.there.source == "installed" else dict(os.environ)
     env = as_launched | OFFLINE
@@ -149,7 +157,8 @@ def _heard(asked: subprocess.CompletedProcess[str]) -> _Look:
         answer = (asked.stdout.strip().splitlines() or [""])[-1]
         try:
             told = json.loads(answer)
-            return _Look(torch=told["torch"], sees_gpu=told["gpu"])
+            built, kernels = told.get("cuda"), told.get("kernels")
+            return _Look(torch=told["torch"], sees_gpu=told["gpu"], cuda=built, kernels=kernels)
         except (ValueError, KeyError, TypeError):
             return _Look(error=f"it answered {answer!r}")
     said = [line for line in asked.stderr.splitlines() if line.strip()]
@@ -157,8 +166,9 @@ def _heard(asked: subprocess.CompletedProcess[str]) -> _Look:
 
 
 def _diagnosis(place: _Place, look: _Look) -> Diagnosis:
-    seen, memory, disk = find_gpus().visible, free_memory_bytes(), free_disk_bytes(data_dir())
-    advice = [*_engine_advice(place, look, gpu_here=bool(seen))]
+    here, memory, disk = find_gpus(), free_memory_bytes(), free_disk_bytes(data_dir())
+    seen = here.visible
+    advice = [*_engine_advice(place, look, here)]
     if memory < _LOW_MEMORY_BYTES:
         advice.append(f"only {memory / GIB:.1f} GiB of memory is free: an engine needs about 4")
     if place.there is None and disk < _LOW_DISK_BYTES:
@@ -179,13 +189,12 @@ def _diagnosis(place: _Place, look: _Look) -> Diagnosis:
     )
 
 
-def _engine_advice(place: _Place, look: _Look, *, gpu_here: bool) -> Iterator[str]:
-    pinned = BACKENDS[place.engine].pinned
+def _engine_advice(place: _Place, look: _Look, here: Gpus) -> Iterator[str]:
+    pinned, gpu_here = BACKENDS[place.engine].pinned, bool(here.visible)
     if pinned is None:
         yield from _without_recipe(place, look)
         return
-    version = f" --version {place.version}" if place.version not in (None, pinned) else ""
-    command = f"tts-compare engines install {place.engine}{version} --device {place.device}"
+    command = _command(place, pinned)
     if place.half_built:
         yield f"run `{command}` to go on with it"
     elif place.there is None:
@@ -196,13 +205,35 @@ def _engine_advice(place: _Place, look: _Look, *, gpu_here: bool) -> Iterator[st
         yield f"delete {place.there.path.parents[1]} and run `{command}`"
     elif look.error is not None:
         yield f"mend {place.engine} in {place.there.path}, or run `{command}`"
-    elif place.device == "cuda" and not gpu_here:
-        cpu = command.replace("--device cuda", "--device cpu")
-        yield f"no GPU is seen: see what nvidia-smi says, {VISIBLE}, a container's --gpus; or run `{cpu}`"
-    elif place.device == "cuda" and not look.sees_gpu:
-        yield f"torch {look.torch} cannot use the GPU: update the driver, or install with --device cpu"
-    elif place.device == "cpu" and gpu_here and place.there.source == "installed":
+    elif place.device == "cuda":
+        yield from _cuda_advice(place.there, look, here, command=command)
+    elif gpu_here and place.there.source == "installed":
         yield f"a GPU is here: run `tts-compare engines install {place.engine} --device cuda` to use it"
+
+
+def _command(place: _Place, pinned: str) -> str:
+    version = f" --version {place.version}" if place.version not in (None, pinned) else ""
+    return f"tts-compare engines install {place.engine}{version} --device {place.device}"
+
+
+def _cuda_advice(there: EnginePython, look: _Look, here: Gpus, *, command: str) -> Iterator[str]:
+    """In the order in which they must hold: a CUDA build of torch, a GPU, a driver that is new enough, the kernels."""
+    if look.torch is not None and look.cuda is None:
+        yield f"torch {look.torch} was built without CUDA: {without_cuda_advice(look.torch, there.path.parents[1])}"
+    elif not here.visible:
+        cpu = command.replace("--device cuda", "--device cpu")
+        yield (
+            f"no GPU is seen: see what nvidia-smi says, {VISIBLE}, a container's --gpus; the compiled kernels can only "
+            f"be tried where the driver is; or run `{cpu}`"
+        )
+    elif not look.sees_gpu:
+        needed = f", which needs a driver of CUDA {look.cuda} or newer" if look.cuda else ""
+        yield (
+            f"torch {look.torch}{needed}, cannot use the GPU: update the driver (here {here.driver or 'unknown'}), or "
+            "install with --device cpu"
+        )
+    elif look.kernels is not None:
+        yield f"its compiled kernels do not load: {look.kernels}; delete {there.path.parents[1]} and run `{command}`"
 
 
 def _without_recipe(place: _Place, look: _Look) -> Iterator[str]:
@@ -217,10 +248,17 @@ def _without_recipe(place: _Place, look: _Look) -> Iterator[str]:
 _EXAMINE = """
 import importlib, importlib.util, json, sys
 importlib.import_module(sys.argv[1])
-found = {"torch": None, "gpu": None}
+found = {"torch": None, "gpu": None, "cuda": None, "kernels": None}
 if importlib.util.find_spec("torch"):
     import torch
-    found = {"torch": torch.__version__, "gpu": torch.cuda.is_available()}
+    found |= {"torch": torch.__version__, "gpu": torch.cuda.is_available(), "cuda": torch.version.cuda}
+for kernels in sys.argv[2:]:
+    if importlib.util.find_spec(kernels):
+        try:
+            importlib.import_module(kernels)
+        except Exception as error:  # whatever loading a library raises is the finding
+            found["kernels"] = f"{kernels}: {error}".strip().splitlines()[0]
+        break
 print()
 print(json.dumps(found))
 """

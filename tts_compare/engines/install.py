@@ -22,7 +22,7 @@ from typing import IO
 from tts_compare.domain import Device
 from tts_compare.engines.hardware import detect_device, free_disk_bytes
 from tts_compare.engines.pip import pip_environment, run_pip
-from tts_compare.engines.recipes import Recipe, Step, recipe
+from tts_compare.engines.recipes import TORCH_CUDA_INDEX, Recipe, Step, recipe
 from tts_compare.engines.registry import MARKER, EnginePython, Installed, engines_dir, interpreter, read_marker
 from tts_compare.engines.registry import write_marker as declare_whole
 from tts_compare.errors import RunError, UsageError
@@ -198,6 +198,12 @@ class _Build:
                 f"importing {self.recipe.check} took over {_CHECK_TIMEOUT_S:.0f} s (log: {log.name}); {_AGAIN}"
             ) from None
         log.write(asked.stdout + asked.stderr)
+        without = _without_cuda(asked.stdout) if self.recipe.device == "cuda" else None
+        if without:
+            raise RunError(
+                f"{self.recipe.name} was installed with torch {without}, a build without CUDA (log: {log.name}); "
+                f"{without_cuda_advice(without, self.directory)}"
+            )
         if asked.returncode != 0:
             said = [line for line in asked.stderr.splitlines() if line.strip()] or ["no reason given"]
             mend = f"delete {self.directory} and run the same command again"
@@ -251,18 +257,43 @@ class _Build:
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 """An engine that is only imported or asked has nothing to fetch and nothing to report."""
 
+# What torch is comes first: with a build that does not fit, the engine fails to import with an unrelated error.
 _PROVE = """
 import importlib, importlib.metadata, json, platform, sys
 distribution, module = sys.argv[1:]
-importlib.import_module(module)
 try:
     import torch
+    print()
+    print(json.dumps({"torch": torch.__version__, "cuda": torch.version.cuda}))
 except ImportError:
     torch = None  # an engine need not use it
+importlib.import_module(module)
 print()
 print(json.dumps({"engine": importlib.metadata.version(distribution), "torch": torch and torch.__version__,
                   "python": platform.python_version()}))
 """
+
+
+def _without_cuda(said: str) -> str | None:
+    """The version of a torch that was built without CUDA, from what the proof printed; None of another."""
+    for line in said.splitlines():
+        try:
+            facts = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(facts, dict) and "cuda" in facts and facts["cuda"] is None:
+            return str(facts["torch"])
+    return None
+
+
+def without_cuda_advice(torch: str, directory: Path) -> str:
+    """How to have pip take the CUDA build in the place of a ``+cpu`` one that it prefers as the later version."""
+    public = torch.partition("+")[0]
+    return (
+        f"pip took it from an index or a find-links directory of yours (see pip config list): write torch==={public} "
+        f"into a file, delete {directory} and run the same command again with PIP_CONSTRAINT=FILE; PyTorch's CUDA "
+        f"builds are on PyPI and on {TORCH_CUDA_INDEX}"
+    )
 
 
 def _forget_half_unpacked(environment: Path) -> None:

@@ -12,10 +12,13 @@ from tts_compare.errors import UsageError
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of CPU builds, asked only where the user's indexes have no ``+cpu`` version."""
 
+TORCH_CUDA_INDEX = "https://download.pytorch.org/whl/cu130"
+"""PyTorch's own index of builds for CUDA 13.0, which both pinned engines take."""
+
 PINNED: Mapping[str, str] = {name: backend.pinned for name, backend in BACKENDS.items() if backend.pinned}
 """The version of each engine that ``engines install`` takes unless told otherwise: the tested one."""
 
-__all__ = ["PINNED", "TORCH_CPU_INDEX", "Recipe", "Step", "environment_name", "recipe"]
+__all__ = ["PINNED", "TORCH_CPU_INDEX", "TORCH_CUDA_INDEX", "Recipe", "Step", "environment_name", "recipe"]
 
 
 def recipe(engine: str, version: str | None, device: Device) -> Recipe:

@@ -23,10 +23,11 @@ from tts_compare.planning.earlier import earlier_points
 _CHARACTERS_A_TOKEN = 4.0
 
 
-def design_of(prepared: Prepared, planned: PlannedMachine | None, *, runs: Path) -> Design:
+def design_of(prepared: Prepared, planned: PlannedMachine | None, *, runs: Path | None = None) -> Design:
     """The design of a prepared experiment. planned: the machine it is for, None for this one.
 
-    On a CPU the bandwidth of the memory is measured, if it never was. runs: the directory of earlier runs.
+    On a CPU the bandwidth of the memory is measured, if it never was. runs: the directory of earlier runs, None where
+    what they measured does not matter.
     """
     machine, settings = prepared.machine, prepared.settings
     bandwidths = _bandwidths(settings, machine) if planned is None else {}
@@ -47,7 +48,7 @@ def design_of(prepared: Prepared, planned: PlannedMachine | None, *, runs: Path)
         bandwidths=bandwidths,
         memory_bytes=machine.memory_bytes,
         gpu_hour_usd=prepared.experiment.gpu_hour_usd,
-        earlier=earlier_points(runs),
+        earlier=earlier_points(runs) if runs else (),
     )
 
 

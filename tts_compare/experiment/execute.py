@@ -20,6 +20,8 @@ from tts_compare.codes import warn
 from tts_compare.domain import Doubt, RequestRecord, Work
 from tts_compare.errors import TTSCompareError
 from tts_compare.experiment.again import resume_doubts, retried_doubts
+from tts_compare.experiment.design import design_of
+from tts_compare.experiment.hardware import keep_hardware
 from tts_compare.experiment.join import write_points
 from tts_compare.experiment.journal import Journal, light
 from tts_compare.experiment.judge import Judge
@@ -33,6 +35,9 @@ from tts_compare.reports.progress import Doubted, Emit, LeftOut
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import MachineRow
 from tts_compare.rundir.manifest import Manifest, Session
+
+#: HTTP statuses from here on say why a request failed.
+_REFUSED = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         before = store.read_manifest(run) if resumed else None
         if before:
             manifest = take_up(manifest, before)
+        manifest = keep_hardware(manifest, design_of(prepared, None))
         asides: list[store.Aside] = []
         session = len(manifest.sessions) - 1
         kept = _light_rows(run, asides)
@@ -115,7 +121,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
 def _commonest_error(rows: Iterable[RequestRecord]) -> str:
     """The error of most rows, as it is told; empty where nothing was sent."""
     errors = Counter(
-        f"{row.error.kind}{f' {row.error.status}' if row.error.status else ''}: {row.error.message}"
+        f"{row.error.kind}{f' {row.error.status}' if (row.error.status or 0) >= _REFUSED else ''}: {row.error.message}"
         for row in rows
         if row.error
     )
@@ -132,6 +138,7 @@ def take_up(new: Manifest, old: Manifest) -> Manifest:
             argv=before.argv,
             env=before.env,
             startup_s=before.startup_s,
+            accelerator=before.accelerator,
         )
         for setting, facts in new.settings.items()
         if (before := old.settings.get(setting)) is not None

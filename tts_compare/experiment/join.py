@@ -14,6 +14,7 @@ from msgspec import structs
 from tts_compare.codes import placed, warn
 from tts_compare.domain import Doubt, Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
+from tts_compare.experiment.bounds import analysis_with_bounds, with_bounds
 from tts_compare.experiment.judge import Judge, endpoint_options, write_grades
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import SettingFacts
@@ -113,6 +114,7 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     if not records.height:
         raise RunError(f"{runs[0].path} holds no request yet: run it, or take it up with --resume {runs[0].path}")
     analysis = analyse(records, grades, manifest, slo=[parse_slo(text) for text in slo])
+    analysis = analysis_with_bounds(analysis, manifest)
     where = {"": runs[0]} if len(runs) == 1 else {f"{name}:": run for name, run in zip(names, runs, strict=True)}
     analysis = replace(analysis, doubts=tuple(_placed(warning, where) for warning in analysis.doubts))
     return Judged(analysis=analysis, manifest=manifest, records=records, grades=grades)
@@ -211,5 +213,5 @@ def write_points(run: store.RunDir, manifest: Manifest) -> None:
 
     records, grades, known = frames(run, with_scoring(run, manifest))
     if records.filter(phase="measured").height:
-        rows = points(records, grades, known).to_dicts()
-        store.write_json(run.points, rows, private=run.private)
+        found = points(records, grades, known)
+        store.write_json(run.points, with_bounds(found, known)[0].to_dicts(), private=run.private)

@@ -16,10 +16,12 @@ from tts_compare.experiment.shares import check_shares, shares_of
 from tts_compare.experiment.tasks import Voice
 from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
 from tts_compare.launchers import launcher_named
+from tts_compare.machine.catalogue import catalogue, recognise, user_catalogue
 from tts_compare.methods import METHODS, PromptTemplate, Tokens, load_prompt
 from tts_compare.methods.lengths import longest_prompt
 from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
 from tts_compare.methods.spelling import Spelling
+from tts_compare.planning.alike import differences_on_gpus
 
 #: Problems in published sets, for a plan made where they cannot be read.
 PUBLISHED_SIZE = {"math500": 500}
@@ -72,7 +74,11 @@ class Prepared:
     @property
     def doubts(self) -> tuple[Doubt, ...]:
         """What is known to weaken the comparison before it begins."""
-        return (*differences(self.settings), *_of_the_plan(self))
+        machine = self.machine
+        known = {recognise(name, machine.gpu_memory_bytes, catalogue(*user_catalogue())) for name in machine.gpu_names}
+        device = known.pop() if len(known) == 1 else None
+        on_gpus = differences_on_gpus(self.settings, machine.gpu_names, device)
+        return (*differences(self.settings), *on_gpus, *_of_the_plan(self))
 
 
 def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | None = None) -> Prepared:
@@ -96,7 +102,12 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
     # A hosted setting may have the name of a model of ours, and knows nothing of it.
     facts: dict[str, ModelFacts | None] = {s.model: None for s in fitted}
     facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if not s.hosted}
-    reasons = {s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model]) or refused(s, works) for s in fitted}
+    reasons = {
+        s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model])
+        or _draft_misfit(s, fetch=fetch)
+        or refused(s, works)
+        for s in fitted
+    }
     settings = tuple(s for s in fitted if reasons[s] is None)
     speakers = {s.model: s for s in sorted(settings, key=lambda s: (not s.hosted, s.prefix_caching))}
     left_out = tuple(LeftOut(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
@@ -112,6 +123,17 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
         voices={model: _voice(s, works, prompt, fetch=fetch) for model, s in speakers.items()},
         shares=shares_of(dataset.problems, experiment.rounds, seed=experiment.sampling.seed),
     )
+
+
+def _draft_misfit(setting: Setting, *, fetch: bool) -> str | None:
+    """Why the draft model cannot go with the setting: both engines spread it over the same ranks."""
+    name = setting.speculation.model
+    if name is None or setting.hosted or setting.base_url is not None:
+        return None
+    draft, tp = facts_of(name, fetch=fetch), setting.tensor_parallel
+    if draft is not None and draft.heads and draft.heads % tp:
+        return f"tensor parallel {tp} does not divide the draft model's {draft.heads} attention heads"
+    return None
 
 
 def _problem_count(dataset: Dataset, experiment: Experiment) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -105,14 +106,17 @@ class LocalServer:
         return read_energy(self.plan.setting.device, visible=self.plan.env.get(VISIBLE))
 
     def died(self) -> str | None:
-        """The log's cause and the exit status, when it ended by itself."""
+        """The exit status, and the log's cause unless it was killed, when it ended by itself."""
         if self._stopped:
             return None
         status = self._supervised.process.poll()
         if status is None:
             return None
+        ended = f"server ended with {describe_status(status)}"
+        if _signal_of(status) == signal.SIGKILL:
+            return f"{ended}: its log cannot say why; the kernel does so when memory runs out"
         cause = BACKENDS[self.plan.setting.backend].startup_cause(read_tail(self.plan.log_path))
-        return f"server ended with {describe_status(status)}: {cause.line}"
+        return f"{ended}: {cause.line}"
 
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL of all it started once its grace is over."""
@@ -291,9 +295,14 @@ def read_tail(path: Path) -> str:
 
 def describe_status(status: int) -> str:
     """``exit status 1``, ``signal 9 (killed)`` for 137."""
-    number = status - 128 if status > 128 else -status
+    number = _signal_of(status)
     if number <= 0:
         return f"exit status {status}"
     names = {2: "interrupted", 6: "aborted", 9: "killed", 11: "segmentation fault", 15: "terminated"}
     named = f" ({names[number]})" if number in names else ""
     return f"signal {number}{named}"
+
+
+def _signal_of(status: int) -> int:
+    """The number of the signal that ended a process, 0 or less where none did."""
+    return status - 128 if status > 128 else -status

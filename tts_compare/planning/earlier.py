@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts_compare.domain import Work
+from tts_compare.errors import RunError
 from tts_compare.planning.arguments import stated
+from tts_compare.rundir import store
+from tts_compare.rundir.manifest import Manifest
 
 _MOST_RUNS = 50
 
@@ -78,46 +82,44 @@ def earlier_points(runs: Path) -> tuple[EarlierPoint, ...]:
 
 def _of_run(path: Path) -> Iterator[EarlierPoint]:
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = store.read_manifest(store.RunDir(path.parent))
         points = json.loads((path.parent / "points.json").read_bytes())
         yield from points_in(manifest, points)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, RunError, ValueError, KeyError, TypeError, AttributeError):
         return
 
 
-def points_in(manifest: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) -> list[EarlierPoint]:
-    """The points of one run whose setting is one of an engine of ours. Raises KeyError for a manifest that is none."""
-    machine = manifest.get("machine") or {}
-    device = machine.get("device", "cpu")
-    hardware = tuple(machine.get("gpus") or ()) if device == "cuda" else (str(machine.get("cpu_model", "")),)
+def points_in(manifest: Manifest, points: Iterable[Mapping[str, Any]]) -> list[EarlierPoint]:
+    """The points of one run whose setting is one of an engine of ours."""
+    machine = manifest.machine
+    device = machine.device or "cpu"
+    hardware = tuple(machine.gpus) if device == "cuda" else (machine.cpu_model,)
     found = []
     for point in points:
-        facts = manifest["settings"].get(point["setting"])
-        if facts is None or facts.get("devices") is None or point.get("failed"):
+        facts = manifest.settings.get(point["setting"])
+        if facts is None or facts.devices is None or point.get("failed"):
             continue
-        speculation = facts.get("speculation") or {}
-        starts = sorted(facts.get("startup_s") or ())
-        kind = speculation.get("kind", "none")
+        starts = sorted(facts.startup_s)
         found.append(
             EarlierPoint(
-                model=facts["model"],
-                backend=facts["backend"],
-                device=device,
+                model=facts.model,
+                backend=facts.backend,
+                device=facts.device or device,
                 hardware=hardware,
-                gpu_memory_bytes=machine.get("gpu_memory_bytes"),
-                dataset=manifest["dataset"]["name"],
+                gpu_memory_bytes=machine.gpu_memory_bytes,
+                dataset=manifest.dataset.name,
                 method=point["method"],
                 budget=point["budget"],
                 load=point["load"],
-                speculation=_id(speculation),
-                draft_tokens=0 if kind == "none" else int(speculation.get("num_tokens", 0)),
-                tensor_parallel=facts["tensor_parallel"],
-                pipeline_parallel=facts["pipeline_parallel"],
-                dtype=facts.get("dtype", "auto"),
-                threads=facts.get("threads_per_rank") or 1,
+                speculation=facts.speculation.id,
+                draft_tokens=0 if facts.speculation.kind == "none" else facts.speculation.num_tokens,
+                tensor_parallel=facts.tensor_parallel,
+                pipeline_parallel=facts.pipeline_parallel,
+                dtype=facts.dtype,
+                threads=facts.threads_per_rank or 1,
                 setting=point["setting"],
-                data_parallel=facts.get("data_parallel") or 1,
-                kv_dtype=stated(tuple(facts.get("engine_args") or ()), "--kv-cache-dtype"),
+                data_parallel=facts.data_parallel,
+                kv_dtype=stated(facts.engine_args, "--kv-cache-dtype"),
                 samples=point.get("samples") or 1,
                 side_by_side=_samples_sent(manifest, point),
                 tokens=point.get("tokens_mean"),
@@ -131,29 +133,19 @@ def points_in(manifest: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) 
     return found
 
 
-def _samples_sent(manifest: Mapping[str, Any], point: Mapping[str, Any]) -> int:
+def _samples_sent(manifest: Manifest, point: Mapping[str, Any]) -> int:
     """Samples of a problem that the run sent for the point's method."""
-    sent = [work.get("samples") or 1 for work in _works(manifest, point)]
-    return max([point.get("samples") or 1, *sent])
+    return max([point.get("samples") or 1, *(work.samples for work in _works(manifest, point))])
 
 
-def _prompt(manifest: Mapping[str, Any], point: Mapping[str, Any]) -> float | None:
+def _prompt(manifest: Manifest, point: Mapping[str, Any]) -> float | None:
     """Mean tokens of one prompt: a point sums those of its samples, unless they were choices of one request."""
     tokens = point.get("prompt_tokens_mean")
     if tokens is None:
         return None
-    separate = any(
-        ["requests", "separate"] in [list(o) for o in w.get("options") or ()] for w in _works(manifest, point)
-    )
+    separate = any(("requests", "separate") in work.options for work in _works(manifest, point))
     return float(tokens / (point.get("samples") or 1)) if separate else float(tokens)
 
 
-def _works(manifest: Mapping[str, Any], point: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    works = (manifest.get("experiment") or {}).get("work") or ()
-    return [work for work in works if work.get("method") == point["method"]]
-
-
-def _id(speculation: Mapping[str, Any]) -> str:
-    from tts_compare.domain import Speculation
-
-    return Speculation(**{k: v for k, v in speculation.items() if k in Speculation.__slots__}).id
+def _works(manifest: Manifest, point: Mapping[str, Any]) -> list[Work]:
+    return [work for work in manifest.experiment.work if work.method == point["method"]]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tts_compare.reports import charplot, sheets, verdicts
+from tts_compare.reports import charplot, remarks, sheets, verdicts
 from tts_compare.reports.figure_rows import AXES_SHOWN, AxisShown, place
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.numbers import scale
@@ -28,7 +28,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _OTHER = "+"
 _PLOTS = {
     "latency": "Accuracy against mean latency",
-    "cost": "Accuracy against the bill per problem",
+    "cost": "Accuracy against cost per problem",
     "paper_cost": "Accuracy against cost per token",
     "usd": "Accuracy against dollars per problem",
 }
@@ -66,15 +66,21 @@ def _parts(analysis: Analysis, run: RunView, look: Look) -> Iterator[RenderableT
     from rich.text import Text
 
     labels = sheets.name_settings(analysis)
+    for sentence in remarks.first_words(analysis):
+        yield Text(sentence, style="bold")
     yield from _head(run, labels)
     for group in sheets.group_points(analysis):
         yield from _group(group, analysis, run, labels, look)
     for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu):
         yield from _sheet(sheet, look)
+    if failures := remarks.failure_remarks(analysis, labels):
+        yield Text("\nProblems that settings failed", style="bold")
+        for sentence in failures:
+            yield from _bullet(sentence)
     yield from _warnings(analysis, labels)
     missing = verdicts.absences(run)
     if missing:
-        yield Text("\nSettings without figures", style="bold")
+        yield Text("\nSettings skipped or failed", style="bold")
         for sentence in missing:
             yield from _bullet(sentence)
 
@@ -101,7 +107,8 @@ def _group(
     for sheet in tables if wide else _point_sheets(group, analysis, run, labels, narrow=True):
         yield from _sheet(sheet, look, folds=1)
     yield Text(sheets.FRONTIERS_TOLD, style="dim")
-    yield Text(sheets.WIDE_TOLD if wide else sheets.NARROW_TOLD, style="dim")
+    for told in (sheets.WIDE_TOLD if wide else sheets.NARROW_TOLD, *remarks.group_remarks(group, run)):
+        yield Text(told, style="dim")
     yield from _plots(group, run, labels, look)
 
 

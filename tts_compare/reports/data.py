@@ -38,6 +38,7 @@ class JsonReport:
             "claims": _strict(analysis.claims),
             "slo": _strict(analysis.slo),
             "doubts": _strict(analysis.doubts),
+            "failed_lengths": _strict(analysis.failed_lengths),
             "left_out": _strict(run.left_out),
             "failed_servers": _strict(run.failed_servers),
             "formulas": _strict(analysis.formulas),

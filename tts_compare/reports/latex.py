@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tts_compare.reports import sheets
+from tts_compare.reports import remarks, sheets
 from tts_compare.reports.plain import one_line
 from tts_compare.reports.sheets import FRONTIERS_TOLD, NARROW_TOLD
 from tts_compare.reports.view import Look, RunView
@@ -54,6 +54,8 @@ def escape(text: str) -> str:
 def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
     labels = sheets.name_settings(analysis)
     yield r"% \usepackage{booktabs,graphicx}"
+    for sentence in remarks.first_words(analysis):
+        yield rf"\noindent\textbf{{{escape(sentence)}}}\par"
     for group in sheets.group_points(analysis):
         for title, columns in (
             ("Accuracy and latency", sheets.SPEED),
@@ -62,7 +64,7 @@ def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
             sheet = sheets.points_sheet(
                 group, columns, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title, narrow=True
             )
-            notes = (*sheet.notes, FRONTIERS_TOLD, NARROW_TOLD)
+            notes = (*sheet.notes, FRONTIERS_TOLD, NARROW_TOLD, *remarks.group_remarks(group, run))
             yield from _tables(replace(sheet, notes=notes), f"{title}, {group.title}")
     if analysis.optimal.height:
         optimal = sheets.optimal_sheet(analysis, labels, on_cpu=run.on_cpu)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tts_compare.reports import sheets, verdicts
+from tts_compare.reports import remarks, sheets, verdicts
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.plain import one_line
 from tts_compare.reports.summary import summarise
@@ -41,6 +41,8 @@ def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
     labels = sheets.name_settings(analysis)
     yield f"# {escape(run.name or 'tts-compare')}"
     yield ""
+    for sentence in remarks.first_words(analysis):
+        yield f"**{escape(sentence)}**\n"
     for head, told in summarise(run.manifest):
         yield f"- {head}: {escape(told)}"
     if labels.shared:
@@ -52,10 +54,13 @@ def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
                 group, columns, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title
             )
             yield from _table(sheet)
-        for told in (sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD):
+        for told in (sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD, *remarks.group_remarks(group, run)):
             yield f"- {escape(told)}"
     for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu):
         yield from _table(sheet)
+    if failures := remarks.failure_remarks(analysis, labels):
+        yield "\n### Problems that settings failed\n"
+        yield from (f"- {escape(sentence)}" for sentence in failures)
     yield from _warnings(analysis, run, labels)
 
 
@@ -83,6 +88,6 @@ def _warnings(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]
             yield f"- **{escape(warning.code)}**{where}: {escape(warning.message)}.{remedy}"
     missing = verdicts.absences(run)
     if missing:
-        yield "\n### Settings without figures\n"
+        yield "\n### Settings skipped or failed\n"
     for sentence in missing:
         yield f"- {escape(sentence)}"

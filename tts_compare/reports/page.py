@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from tts_compare.reports import sheets, vega, verdicts
+from tts_compare.reports import remarks, sheets, vega, verdicts
 from tts_compare.reports.figure_rows import AXES_SHOWN, Drawn, rows_to_draw
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.page_rows import distributions, responses
@@ -48,6 +48,7 @@ class PageReport:
             "library": library,
             "script": script,
             "data": _embed(_data(analysis, run, labels)),
+            "first": "".join(f'<p class="first">{_text(sentence)}</p>' for sentence in remarks.first_words(analysis)),
             "summary": "".join(_summary(run, labels)),
             "tables": "".join(_tables(analysis, run, labels)),
             "verdicts": "".join(
@@ -163,7 +164,7 @@ def _tables(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
             on_cpu=run.on_cpu,
             title=f"All points: {group.title}",
         )
-        notes = (*sheet.notes, sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD)
+        notes = (*sheet.notes, sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD, *remarks.group_remarks(group, run))
         yield _sheet(replace(sheet, notes=notes), wide=True)
 
 
@@ -199,8 +200,13 @@ def _warnings(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]
             yield f"<li><code>{_text(warning.code)}</code> {_text(warning.message)}{where}"
             yield f"<p>{_text(warning.remedy)}</p></li>" if warning.remedy else "</li>"
         yield "</ul></section>"
+    failures = remarks.failure_remarks(analysis, labels)
+    if failures:
+        yield "<section><h2>Problems that settings failed</h2><ul>"
+        yield from (f"<li>{_text(sentence)}</li>" for sentence in failures)
+        yield "</ul></section>"
     missing = verdicts.absences(run)
     if missing:
-        yield "<section><h2>Settings without figures</h2><ul>"
+        yield "<section><h2>Settings skipped or failed</h2><ul>"
         yield from (f"<li>{_text(sentence)}</li>" for sentence in missing)
         yield "</ul></section>"

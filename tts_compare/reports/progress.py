@@ -187,7 +187,7 @@ class Progress:
                 return _with_words(self, event.text)
             case Doubted():
                 doubted = replace(self, doubts=(*self.doubts, event.doubt))
-                return _with_words(doubted, f"doubt: {event.doubt.message}")
+                return _with_words(doubted, f"warning: {event.doubt.message}")
             case _:
                 return _with_words(_with_row(self, event), _words(event))
 
@@ -292,7 +292,7 @@ def _words(event: _SettingEvent) -> str:
         case SettingFailed():
             words = f"failed: {event.setting}: {event.cause}" + (f" (log: {event.log})" if event.log else "")
         case LeftOut():
-            words = f"left out: {event.setting}: {event.reason}"
+            words = f"skipped: {event.setting}: {event.reason}"
         case Restarted():
             words = f"starting {event.setting} again: {event.cause}"
     return words

@@ -19,7 +19,7 @@ FRONTIERS: Mapping[str, tuple[str, str]] = {
     "on_compute_frontier": ("T", "accuracy against tokens (compute)"),
     "on_latency_frontier": ("L", "accuracy against mean latency"),
     "on_paper_cost_frontier": ("P", "accuracy against cost per token (the paper's cost)"),
-    "on_cost_frontier": ("C", "accuracy against the bill per problem"),
+    "on_cost_frontier": ("C", "accuracy against cost per problem"),
 }
 #: What the marks and the signs of a points table mean.
 FRONTIERS_TOLD = (
@@ -87,15 +87,30 @@ P90 = Column(name="latency_p90_s", head="p90", kind="seconds")
 P99 = Column(name="latency_p99_s", head="p99", kind="seconds")
 TTFT = Column(name="ttft_p50_s", head="ttft p50", kind="seconds")
 TPOT = Column(name="tpot_mean_s", head="tpot", kind="seconds")
+BOUND_SHARE = Column(name="bound_share", head="of\nbound", kind="share")
 WASTED = Column(name="wasted_share", head="wasted", kind="share")
 
 SPEED: tuple[Column, ...] = (ACCURACY, LATENCY, TOKENS)
-SPEED_WIDE: tuple[Column, ...] = (ACCURACY, BOUND_LO, BOUND_HI, LATENCY, P90, P99, TTFT, TPOT, TOKENS, ACCEPTED)
+SPEED_WIDE: tuple[Column, ...] = (
+    ACCURACY,
+    BOUND_LO,
+    BOUND_HI,
+    LATENCY,
+    P90,
+    P99,
+    TTFT,
+    TPOT,
+    BOUND_SHARE,
+    TOKENS,
+    ACCEPTED,
+)
 COST: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL)
 COST_HOSTED: tuple[Column, ...] = (*COST, USD_PROBLEM, USD)
 COST_WIDE: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL, PER_CORRECT, USD_PROBLEM, USD, JOULES, WASTED)
 EVERYTHING: tuple[Column, ...] = (*SPEED_WIDE, *COST_WIDE[1:])
-_RARE = frozenset({"latency_p99_s", "acceptance_length", "usd_per_correct", "joules_per_correct", "wasted_share"})
+_RARE = frozenset(
+    {"latency_p99_s", "bound_share", "acceptance_length", "usd_per_correct", "joules_per_correct", "wasted_share"}
+)
 _OF_DEVICES = frozenset({"cost_per_token_gpu_s", "gpu_s_per_problem", "gpu_s_per_correct"})
 
 
@@ -289,7 +304,7 @@ def _failures(row: Mapping[str, Any]) -> str:
 
 
 def optimal_sheet(analysis: Analysis, labels: Labels, *, on_cpu: bool) -> Sheet:
-    """For each accuracy target the cheapest choice by tokens, by latency and by the bill."""
+    """For each accuracy target the cheapest choice by tokens, by latency and by cost."""
     rows = list(analysis.optimal.iter_rows(named=True))
     many = len({(row["load"], row["policy"]) for row in rows}) > 1
     said = [_optimal_row(row, labels, many=many) for row in rows]
@@ -302,7 +317,7 @@ def optimal_sheet(analysis: Analysis, labels: Labels, *, on_cpu: bool) -> Sheet:
             "cheapest\nby latency",
             f"cheapest\nby {word}",
             "choosing by tokens\ncosts in latency",
-            "choosing by tokens\ncosts on the bill",
+            "choosing by tokens\ncosts in cost",
             "differs in\nof resamples",
         ),
         rows=tuple(said),
@@ -310,7 +325,8 @@ def optimal_sheet(analysis: Analysis, labels: Labels, *, on_cpu: bool) -> Sheet:
         notes=("A cost of 1.42x: the setting that is cheapest by tokens takes 1.42 times what the cheapest takes.",),
         sentences=tuple(
             f"accuracy of at least {target}: by tokens {tokens}, by latency {latency}, by {word} {cost}. Choosing by "
-            f"tokens costs {slower} in latency and {dearer} on the bill; the choices differ in {share} of resamples."
+            f"tokens costs {slower} in latency and {dearer} in cost per problem; the choices differ in {share} of "
+            "resamples."
             for target, tokens, latency, cost, slower, dearer, share in said
         ),
     )

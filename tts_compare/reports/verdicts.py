@@ -49,7 +49,7 @@ def pairs_sheet(analysis: Analysis, labels: Labels, *, limit: int | None = MAX_P
     said = tuple(_pair_row(row, labels, varied=varied_parts(rows)) for row in shown)
     sheet = Sheet(
         title="Comparisons, paired by problem",
-        heads=("axis", "from", "to", "budget", "n", "accuracy", "latency", "bill"),
+        heads=("axis", "from", "to", "budget", "n", "accuracy", "latency", "cost"),
         rows=said,
         left=frozenset({0, 1, 2, 5, 6, 7}),
         notes=(
@@ -57,8 +57,8 @@ def pairs_sheet(analysis: Analysis, labels: Labels, *, limit: int | None = MAX_P
             *((f"comparisons that are only in --format json and in the page: {more}.",) if more > 0 else ()),
         ),
         sentences=tuple(
-            f"{axis}: {a} to {b}, budget {size}, {n} problems: accuracy {accuracy}; latency {latency}; bill {bill}"
-            for axis, a, b, size, n, accuracy, latency, bill in said
+            f"{axis}: {a} to {b}, budget {size}, {n} problems: accuracy {accuracy}; latency {latency}; cost {cost}"
+            for axis, a, b, size, n, accuracy, latency, cost in said
         ),
     )
     return _starred(sheet)
@@ -179,8 +179,9 @@ def lossless_sheet(analysis: Analysis, labels: Labels) -> Sheet:
         rows=said,
         left=frozenset({0, 1, 2}),
         sentences=tuple(
-            f"{axis}: {a} to {b}, budget {size}, {n} outputs: {same} the same text; the others part at token {at} "
-            f"(median); accuracy {accuracy}"
+            f"{axis}: {a} to {b}, budget {size}, {n} outputs: {same} the same text"
+            + ("" if at == DASH else f", the others differ from token {at} on (median)")
+            + f"; accuracy {accuracy}"
             for axis, a, b, size, n, same, at, accuracy in said
         ),
     )
@@ -234,9 +235,9 @@ def _points(share: float | None) -> str:
 
 
 def absences(run: RunView) -> tuple[str, ...]:
-    """One sentence for each setting that has no figures: left out, or its server did not start."""
-    left_out = [f"left out: {a.setting}: {a.reason}" for a in run.left_out]
-    failed = [f"server did not start: {a.setting}: {a.reason}" for a in run.failed_servers]
+    """One sentence for each setting that was skipped, and each server that did not start or died for good."""
+    left_out = [f"skipped: {a.setting}: {a.reason}" for a in run.left_out]
+    failed = [f"failed: {a.setting}: {a.reason}" for a in run.failed_servers]
     extra = [
         (f"; log: {a.log}" if a.log else "") + (f"; {a.advice}" if a.advice else "")
         for a in (*run.left_out, *run.failed_servers)

@@ -26,7 +26,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """A setting without figures: left out before its start, or its server did not start."""
+    """A setting that was skipped before its start, or whose server did not start or died for good."""
 
     setting: str
     reason: str

@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from tts_compare.domain import Device, ErrorKind, Policy, Price, Problem, Speculation, Work
 from tts_compare.domain.about import about
+from tts_compare.model_shape import ModelShape
 
 GraderName = Literal["layered", "math-verify", "both"]
 
@@ -36,6 +37,16 @@ class RetryFacts(Struct, frozen=True, kw_only=True):
     max_restarts: Annotated[
         int | None, about("how often a server that died is started again in a round; no rule of a request")
     ] = None
+
+
+class AcceleratorFacts(Struct, frozen=True, kw_only=True):
+    """The device of a setting: what its bound is computed from."""
+
+    name: Annotated[str, about("the catalogue's name, or the processor's")] = ""
+    memory_bytes: Annotated[float | None, about("memory of one device")] = None
+    bandwidth_bytes_s: Annotated[float | None, about("memory bandwidth of one device, bytes a second")] = None
+    bf16_flops: Annotated[float | None, about("dense bf16 operations a second")] = None
+    fp8_flops: Annotated[float | None, about("dense fp8 operations a second")] = None
 
 
 class SettingFacts(Struct, frozen=True, kw_only=True):
@@ -77,6 +88,7 @@ class SettingFacts(Struct, frozen=True, kw_only=True):
     gpu_hour_usd: Annotated[float | None, about("price of a device hour of its own run, in a joined manifest")] = None
     limits: Annotated[LimitFacts | None, about("bounds on waiting of its own run, in a joined manifest")] = None
     retry: Annotated[RetryFacts | None, about("retry rules of its own run, in a joined manifest")] = None
+    accelerator: Annotated[AcceleratorFacts | None, about("its device, one rank's part of a CPU; format 2")] = None
 
 
 class ModelRow(Struct, frozen=True, kw_only=True):
@@ -99,6 +111,7 @@ class ModelRow(Struct, frozen=True, kw_only=True):
     num_layers: Annotated[int | None, about("the same as `layers`; format 1")] = None
     num_heads: Annotated[int | None, about("the same as `heads`; format 1")] = None
     num_kv_heads: Annotated[int | None, about("the same as `kv_heads`; format 1")] = None
+    shape: Annotated[ModelShape | None, about("what a roofline needs to know of it; format 2")] = None
 
 
 class MachineRow(Struct, frozen=True, kw_only=True):
