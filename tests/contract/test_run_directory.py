@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
 def test_what_is_committed_is_what_the_classes_say(path: Path) -> None:
-    """``make docs-tables`` writes it anew."""
+    """``make docs`` writes it anew."""
     assert path.read_text(encoding="utf-8") == documents()[path]
 
 
