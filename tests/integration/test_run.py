@@ -230,7 +230,7 @@ def test_a_run_that_was_graded_otherwise_says_so_and_is_graded_so_again(
     assert main(["grade", str(run), "--grader=math-verify", "--policy=final"]) == 0
     experiment = json.loads((run / "manifest.json").read_text())["experiment"]
     assert (experiment["grader"], experiment["policy"]) == ("math-verify", "final")
-    assert {grade.grader_version.split("-1/")[0] for grade in grades_of(run)} == {"math-verify"}
+    assert {grade.grader_version.split("-2/")[0] for grade in grades_of(run)} == {"math-verify"}
     before = (run / "grades.jsonl").read_bytes()
     assert main(["grade", str(run)]) == 0
     assert (run / "grades.jsonl").read_bytes() == before

@@ -106,6 +106,7 @@ class ModelRow(Struct, frozen=True, kw_only=True):
         int | UnsetType | None,
         about("those that one token passes through; null where unknown, absent where `parameters` is meant"),
     ] = UNSET
+    mtp_layers: Annotated[int | None, about("layers for multi-token prediction; format 2")] = None
     dtype: Annotated[str | None, about("type of the stored weights")] = None
     vocab: Annotated[int | None, about("size of the vocabulary")] = None
     num_layers: Annotated[int | None, about("the same as `layers`; format 1")] = None
