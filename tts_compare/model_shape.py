@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from tts_compare.domain.about import about
 
 BYTES_PER_WEIGHT = {
     "float32": 4.0,
@@ -26,52 +29,44 @@ class ModelShape:
     quantisation not at all. ``*_bytes`` are those of the stored weights, scales included.
     """
 
-    parameters: int
-    """All weights, those of every expert included, without layers for multi-token prediction."""
-    embedding_parameters: int
-    """The input embedding, of which a token reads one row; 0 where the output head shares it (tied embeddings)."""
-    layers: int
-    """Transformer layers."""
-    hidden_size: int
-    """Width of the residual stream."""
-    heads: int
-    """Attention heads."""
-    kv_heads: int
-    """Heads of keys and values (grouped-query attention)."""
-    head_dim: int
-    """Width of one head."""
-    vocab: int | None = None
-    """Entries of the vocabulary."""
-    max_positions: int | None = None
-    """The longest sequence, in tokens."""
-    dtype: str = "bfloat16"
-    """Type of the weights that are not quantised."""
-    tied: bool = False
-    """Whether the output head is the input embedding."""
-    expert_parameters: int = 0
-    """Weights of all experts of a mixture of experts; 0 for a dense model."""
-    experts: int = 0
-    """Experts of a layer that a router chooses from."""
-    experts_per_token: int = 0
-    """Experts that one token uses."""
-    weight_bytes: int | None = None
-    """Bytes of all weights where they are quantised; None where they are ``parameters`` x the dtype's width."""
-    embedding_bytes: int = 0
-    """Bytes of the input embedding of a quantised model; 0 for tied embeddings."""
-    expert_bytes: int = 0
-    """Bytes of all experts of a quantised model."""
-    kv_latent: int | None = None
-    """Elements a token and layer keep under multi-head latent attention; None for keys and values a head."""
-    sliding_layers: int = 0
-    """Layers that attend to the last ``sliding_window`` tokens alone."""
-    sliding_window: int = 0
-    """Width of that window, in tokens."""
-    stateless_layers: int = 0
-    """Layers without a KV cache (linear attention, state-space)."""
-    source: str = ""
-    """Where the figures come from, in words."""
-    reasons: bool | None = None
-    """Whether it thinks before it answers; None where that is not known."""
+    parameters: Annotated[
+        int, about("all weights, those of every expert included, without layers for multi-token prediction")
+    ]
+    embedding_parameters: Annotated[
+        int,
+        about(
+            "the input embedding, of which a token reads one row; 0 where the output head shares it (tied embeddings)"
+        ),
+    ]
+    layers: Annotated[int, about("transformer layers")]
+    hidden_size: Annotated[int, about("width of the residual stream")]
+    heads: Annotated[int, about("attention heads")]
+    kv_heads: Annotated[int, about("heads of keys and values (grouped-query attention)")]
+    head_dim: Annotated[int, about("width of one head")]
+    vocab: Annotated[int | None, about("entries of the vocabulary")] = None
+    max_positions: Annotated[int | None, about("the longest sequence, in tokens")] = None
+    dtype: Annotated[str, about("type of the weights that are not quantised")] = "bfloat16"
+    tied: Annotated[bool, about("whether the output head is the input embedding")] = False
+    expert_parameters: Annotated[int, about("weights of all experts of a mixture of experts; 0 for a dense model")] = 0
+    experts: Annotated[int, about("experts of a layer that a router chooses from")] = 0
+    experts_per_token: Annotated[int, about("experts that one token uses")] = 0
+    weight_bytes: Annotated[
+        int | None,
+        about("bytes of all weights where they are quantised; None where they are `parameters` x the dtype's width"),
+    ] = None
+    embedding_bytes: Annotated[
+        int, about("bytes of the input embedding of a quantised model; 0 for tied embeddings")
+    ] = 0
+    expert_bytes: Annotated[int, about("bytes of all experts of a quantised model")] = 0
+    kv_latent: Annotated[
+        int | None,
+        about("elements a token and layer keep under multi-head latent attention; None for keys and values a head"),
+    ] = None
+    sliding_layers: Annotated[int, about("layers that attend to the last `sliding_window` tokens alone")] = 0
+    sliding_window: Annotated[int, about("width of that window, in tokens")] = 0
+    stateless_layers: Annotated[int, about("layers without a KV cache (linear attention, state-space)")] = 0
+    source: Annotated[str, about("where the figures come from, in words")] = ""
+    reasons: Annotated[bool | None, about("whether it thinks before it answers; None where that is not known")] = None
 
     def width(self, dtype: str) -> float:
         """Bytes of one weight when the engine is told ``dtype``; ``auto`` keeps the checkpoint's.

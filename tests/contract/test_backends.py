@@ -121,7 +121,7 @@ def test_the_cache_block_of_a_launched_engine_is_a_number_of_tokens(backend: Bac
 @every_backend
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_the_environment_is_strings_and_binds_one_core_list_a_rank(backend: Backend, device: str) -> None:
-    setting = setting_for(backend, device=device, tensor_parallel=2, pipeline_parallel=2, threads_per_rank=3)
+    setting = setting_for(backend, device=device, tensor_parallel=4, threads_per_rank=3)
     env = backend.env(setting, cores=range(10, 22))
     assert all(isinstance(key, str) and isinstance(value, str) for key, value in env.items())
     bound = [value for key, value in env.items() if key.endswith("OMP_THREADS_BIND")]

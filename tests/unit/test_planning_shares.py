@@ -117,7 +117,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 @pytest.mark.parametrize(("run", "count"), [("quickstart", 7), ("votes", 6)])
 def test_points_of_real_runs_have_a_share_below_one_at_the_bandwidth_of_their_machine(run: str, count: int) -> None:
-    manifest = json.loads((GOLDEN / run / "manifest.json").read_text())
+    manifest = manifest_of(json.loads((GOLDEN / run / "manifest.json").read_text()))
     points = points_in(manifest, json.loads((GOLDEN / run / "points.json").read_text()))
     smol = SHAPES["HuggingFaceTB/SmolLM2-135M-Instruct"]
     cpu = Accelerator(name="CPU", memory_bytes=24e9, bandwidth_bytes_s=16.5e9)
