@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from tests.builders import with_setting
+from tests.builders import with_manifest, with_setting
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.diff import RunDiff, compare_runs
 from tts_compare.analysis.tolerance import parse_tolerance
@@ -85,6 +85,16 @@ def test_points_of_one_run_only_are_named() -> None:
     assert found.only_a == ("vllm/tiny/tp1-pp1-dp1/none truncate@256 c1",)
     assert found.only_b == ("vllm/tiny/tp1-pp1-dp1/none truncate@2k c1",)
     assert found.pairs.height == 1
+
+
+def test_when_each_of_two_runs_was_measured_is_no_change() -> None:
+    run = make_run(World(problems=20))
+    clocks = ({"wall_ns": 1, "monotonic_ns": 1}, {"wall_ns": 2, "monotonic_ns": 2})
+    one, other = (
+        with_manifest(run, created=str(n), clock=clock, sessions=[{"clock": clock, "command": ["tts-compare"]}])
+        for n, clock in enumerate(clocks)
+    )
+    assert diff(one, other).changes == ()
 
 
 def test_settings_whose_ids_changed_can_be_matched() -> None:

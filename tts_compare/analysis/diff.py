@@ -40,6 +40,7 @@ _INCIDENTAL = frozenset(
         "created",
         "command",
         "clock",
+        "sessions",
         "state",
         "deaths",
         "doubts",
