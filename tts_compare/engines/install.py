@@ -264,7 +264,8 @@ distribution, module = sys.argv[1:]
 try:
     import torch
     print()
-    print(json.dumps({"torch": torch.__version__, "cuda": torch.version.cuda}))
+    cuda = getattr(getattr(torch, "version", None), "cuda", None)
+    print(json.dumps({"torch": torch.__version__, "cuda": cuda}))
 except ImportError:
     torch = None  # an engine need not use it
 importlib.import_module(module)
