@@ -61,18 +61,18 @@ def all_add_up(rows: list[RequestRecord], *, requests: int = REQUESTS) -> None:
 
 @pytest.mark.parametrize("change", [{}, {"ignore_eos": True}], ids=["as asked", "to the cap"])
 def test_vllm_with_n_gram_speculation_adds_up(vllm_server: Server, change: dict[str, Any]) -> None:
-    rows = asyncio.run(rows_of(vllm_server, "vllm", change))
-    all_add_up(rows)
-    if change:
-        assert max(max(row.timeline.tokens) for row in rows) > 1  # or else this shows nothing of many-token chunks
+    all_add_up(asyncio.run(rows_of(vllm_server, "vllm", change)))
 
 
 def test_long_answers_of_vllm_with_n_gram_speculation_add_up_and_are_no_bursts(vllm_server: Server) -> None:
-    # Long enough for a random model to repeat itself, which n-gram drafts need to be accepted.
+    """Long enough for a random model to repeat itself, by which n-gram drafts are accepted.
+
+    Whether that happens within 64 tokens depends on how the processor rounds.
+    """
     longest = {"ignore_eos": True, "max_tokens": 400, "temperature": 0.0}
-    rows = asyncio.run(rows_of(vllm_server, "vllm", longest, requests=10))
-    all_add_up(rows, requests=10)
-    assert max(max(row.timeline.tokens) for row in rows) > 1
+    rows = asyncio.run(rows_of(vllm_server, "vllm", longest, requests=20))
+    all_add_up(rows, requests=20)
+    assert max(max(row.timeline.tokens) for row in rows) > 1  # or else this shows nothing of many-token chunks
 
 
 @pytest.mark.parametrize("change", [{}, {"ignore_eos": True}], ids=["as asked", "to the cap"])
