@@ -21,7 +21,7 @@ import polars as pl
 
 from tts_compare.analysis.analyse import prepare
 from tts_compare.domain import RequestRecord
-from tts_compare.experiment.join import run_frames
+from tts_compare.judge.join import run_frames
 from tts_compare.rundir import store
 
 CURVES = ("single-pass", "per-budget")

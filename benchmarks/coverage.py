@@ -33,18 +33,18 @@ from benchmarks.worlds import (
     setting,
     starts,
 )
-from tts_compare.analysis.claims import judge_claims
-from tts_compare.analysis.compare import cube_pairs, judge_pairs
-from tts_compare.analysis.frontier import on_frontier
+from tts_compare.analysis.findings.claims import judge_claims
+from tts_compare.analysis.findings.compare import cube_pairs, judge_pairs
+from tts_compare.analysis.findings.frontier import on_frontier
 from tts_compare.analysis.points import Weights
-from tts_compare.analysis.resampling import Term, draw_weights, log_contrasts
+from tts_compare.analysis.statistics.resampling import Term, draw_weights, log_contrasts
 from tts_compare.rundir.facts import Death, ModelRow
 from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tts_compare.analysis.cube import Cube
+    from tts_compare.analysis.statistics.cube import Cube
 
     Floats = NDArray[np.float64]
     Rng = np.random.Generator

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tts_compare.analysis.families import LEVEL
-from tts_compare.analysis.intervals import accuracy_interval, paired_difference
-from tts_compare.analysis.resampling import Estimate, Term, draw_weights, log_contrasts
+from tts_compare.analysis.statistics.families import LEVEL
+from tts_compare.analysis.statistics.intervals import accuracy_interval, paired_difference
+from tts_compare.analysis.statistics.resampling import Estimate, Term, draw_weights, log_contrasts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -20,10 +20,10 @@ from typing import Any
 
 import polars as pl
 
-from tts_compare.analysis.diff import RunFrames, compare_runs
-from tts_compare.engines.models import make_tiny_model
-from tts_compare.engines.registry import find_python
-from tts_compare.experiment.join import run_frames
+from tts_compare.analysis.findings.diff import RunFrames, compare_runs
+from tts_compare.installer.models import make_tiny_model
+from tts_compare.installer.registry import find_python
+from tts_compare.judge.join import run_frames
 from tts_compare.rundir import store
 
 STARTS = 2

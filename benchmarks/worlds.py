@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from tts_compare.analysis.cube import Cube, cubes
+from tts_compare.analysis.statistics.cube import Cube, cubes
 from tts_compare.domain import Speculation
 from tts_compare.rundir.facts import SettingFacts
 from tts_compare.rundir.manifest import Manifest

@@ -111,7 +111,7 @@ def test_warnings_are_made_from_the_table_alone() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Doubt"
     ]
-    assert sorted(made) == ["analysis/request_warnings.py", "codes/__init__.py", "codes/__init__.py"]
+    assert sorted(made) == ["analysis/findings/request_warnings.py", "codes/__init__.py", "codes/__init__.py"]
 
 
 def test_a_code_outside_the_table_cannot_be_warned_of() -> None:

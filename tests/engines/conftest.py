@@ -18,11 +18,11 @@ import pytest
 
 from tts_compare.backends import ModelFacts, model_facts
 from tts_compare.domain import Setting, Speculation
-from tts_compare.engines.hardware import detect_device
-from tts_compare.engines.models import make_tiny_model
-from tts_compare.engines.recipes import PINNED
-from tts_compare.engines.registry import EnginePython, find_python
 from tts_compare.errors import UsageError
+from tts_compare.installer.hardware import detect_device
+from tts_compare.installer.models import make_tiny_model
+from tts_compare.installer.recipes import PINNED
+from tts_compare.installer.registry import EnginePython, find_python
 from tts_compare.launchers import Place, Server, ServerPlan, plan_server, probe_machine
 from tts_compare.launchers.local import LocalLauncher
 

@@ -14,7 +14,7 @@ import pytest
 
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Call, Device, Sampling, Setting, Speculation, SpeculationKind
-from tts_compare.engines.registry import EnginePython
+from tts_compare.installer.registry import EnginePython
 
 SCRIPT = Path(__file__).with_name("parse_argv.py")
 ENGINES = ("vllm", "sglang", "transformers")

@@ -14,8 +14,8 @@ from tests.integration.fault_proxy import RateLimit, fault_proxy
 from tests.integration.running import rows_of
 from tts_compare.cli import main
 from tts_compare.domain import Setting
-from tts_compare.engines.models import prepare_quickstart_model
-from tts_compare.engines.registry import EnginePython
+from tts_compare.installer.models import prepare_quickstart_model
+from tts_compare.installer.registry import EnginePython
 from tts_compare.launchers import Server, ServerPlan
 
 pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(1800)]

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.engines import toy
-from tts_compare.engines.doctor import doctor
-from tts_compare.engines.install import Progress, Request, install, install_all
-from tts_compare.engines.recipes import PINNED, Recipe
-from tts_compare.engines.registry import EnginePython, find_python, list_installed
 from tts_compare.errors import RunError, UsageError
+from tts_compare.installer.doctor import doctor
+from tts_compare.installer.install import Progress, Request, install, install_all
+from tts_compare.installer.recipes import PINNED, Recipe
+from tts_compare.installer.registry import EnginePython, find_python, list_installed
 
 pytestmark = pytest.mark.engines
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch, own_data: Path) -> Callable[[Recipe], None]:
     """Let ``install("vllm")`` build a recipe of ours."""
-    return lambda recipe: monkeypatch.setattr("tts_compare.engines.install.recipe", lambda *_: recipe)
+    return lambda recipe: monkeypatch.setattr("tts_compare.installer.install.recipe", lambda *_: recipe)
 
 
 def test_a_whole_environment_is_found_again_and_not_built_twice(use: Callable[[Recipe], None], tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from tests.engines.conftest import running
 from tts_compare.domain import Setting
-from tts_compare.engines.models import make_tiny_model, prepare_quickstart_model
-from tts_compare.engines.registry import EnginePython
+from tts_compare.domain.model_shape import ModelShape
+from tts_compare.installer.models import make_tiny_model, prepare_quickstart_model
+from tts_compare.installer.registry import EnginePython
 from tts_compare.launchers import ServerPlan
-from tts_compare.model_shape import ModelShape
 from tts_compare.models.shape import shape_of
 
 pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(1800)]

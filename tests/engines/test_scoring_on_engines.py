@@ -19,10 +19,10 @@ from tests.integration.running import bench, grades_of, rows_of
 from tests.integration.stub_reward import Reward, serving
 from tts_compare.cli import main
 from tts_compare.domain import RequestRecord, RowKey, Setting
-from tts_compare.engines import safetensors
+from tts_compare.installer import safetensors
 from tts_compare.launchers import Server, ServerPlan
 from tts_compare.rundir import store
-from tts_compare.scores import Score
+from tts_compare.rundir.scores import Score
 
 KEY = "TTS_COMPARE_TEST_KEY"
 SAMPLES, PROBLEMS = 4, 2

@@ -7,8 +7,8 @@ import time
 import zipfile
 from pathlib import Path
 
-from tts_compare.engines import install
-from tts_compare.engines.recipes import Recipe, Step
+from tts_compare.installer import install
+from tts_compare.installer.recipes import Recipe, Step
 
 VERSION = "1.0"
 

@@ -15,9 +15,9 @@ import uvloop
 from tests.integration.client_kit import BODY, KEY, attempt
 from tts_compare.client import Limits, open_client
 from tts_compare.domain import Call, Endpoint, ErrorKind, RequestRecord, RowKey, Sampling
-from tts_compare.pacing import Concurrent
-from tts_compare.replay import Batches, Replay, Task, replay
-from tts_compare.retry import RetryPolicy
+from tts_compare.limits.pacing import Concurrent
+from tts_compare.limits.retry import RetryPolicy
+from tts_compare.run.replay import Batches, Replay, Task, replay
 from tts_compare.selftest import embedded_server
 
 LIMITS = Limits(connect_s=30.0, first_byte_s=30.0, idle_s=30.0, total_s=60.0)

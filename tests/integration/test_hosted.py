@@ -17,9 +17,9 @@ import pytest
 
 from tests.integration.running import bench, rows_of
 from tests.standin import replies_file
-from tts_compare import admission
 from tts_compare.cli import main
 from tts_compare.dataset import load_problems
+from tts_compare.limits import admission
 
 KEY = "sk-planted-0123456789abcdefXYZ"
 MODEL = "hosted-model"

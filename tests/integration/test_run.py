@@ -18,9 +18,9 @@ from tests.integration.running import bench, engines_of, grades_of, kill, rows_o
 from tts_compare.cli import main
 from tts_compare.config import load_experiment
 from tts_compare.domain import RequestRecord, RowKey
-from tts_compare.experiment.execute import execute
-from tts_compare.experiment.prepare import prepare
+from tts_compare.plan.prepare import prepare
 from tts_compare.reports.progress import Event, Planned
+from tts_compare.run.execute import execute
 from tts_compare.rundir import store
 
 GRID = ("--backend=vllm,sglang", "--spec=none,ngram", "--problems=6", "--budget=4,8,24", "--seed=1")
@@ -439,7 +439,7 @@ def test_what_was_measured_stays_in_the_report_when_it_is_not_asked_for_again(tm
 SLOW_GRADING = """
 import sys, time
 from tts_compare.cli import main
-from tts_compare.experiment.judge import Judge
+from tts_compare.judge.judge import Judge
 Judge.write = lambda self: (print("grading", flush=True), time.sleep(60))
 sys.exit(main(sys.argv[1:]))
 """

@@ -19,7 +19,7 @@ from tests.integration.stub_reward import MODEL, Reward, serving
 from tts_compare.cli import main
 from tts_compare.domain import Grade, RequestRecord, RowKey
 from tts_compare.rundir import store
-from tts_compare.scores import Score
+from tts_compare.rundir.scores import Score
 
 SAMPLES, PROBLEMS = 4, 3
 ALL = SAMPLES * PROBLEMS

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.admission import BudgetReachedError, Gate, Purse, Rates, request_usd, usd, wait_ns, worst_case_tokens
 from tts_compare.domain import Call, Price, RequestError, RequestRecord, Sampling
+from tts_compare.limits.admission import (
+    BudgetReachedError,
+    Gate,
+    Purse,
+    Rates,
+    request_usd,
+    usd,
+    wait_ns,
+    worst_case_tokens,
+)
 
 MINUTE_NS = 60 * 10**9
 

@@ -12,9 +12,9 @@ from msgspec import structs
 from tests.builders import with_manifest, with_setting
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.analyse import analyse
-from tts_compare.analysis.claims import TITLES
-from tts_compare.analysis.compare import difference_axis
-from tts_compare.analysis.losslessness import first_difference
+from tts_compare.analysis.findings.claims import TITLES
+from tts_compare.analysis.findings.compare import difference_axis
+from tts_compare.analysis.findings.losslessness import first_difference
 from tts_compare.analysis.schema import Analysis, Claim
 from tts_compare.domain import Doubt
 from tts_compare.rundir.facts import SettingFacts

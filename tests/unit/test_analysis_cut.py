@@ -6,8 +6,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.analysis.cut import cut, cut_only_at
-from tts_compare.analysis.cuts import cut_frame
+from tts_compare.analysis.rows.cut import cut, cut_only_at
+from tts_compare.analysis.rows.cuts import cut_frame
 from tts_compare.analysis.schema import record_schema
 from tts_compare.domain import Timeline
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from tests.builders import with_manifest, with_setting
 from tests.synthetic import Engine, Run, World, make_run
-from tts_compare.analysis.diff import RunDiff, compare_runs
-from tts_compare.analysis.tolerance import parse_tolerance
+from tts_compare.analysis.findings.diff import RunDiff, compare_runs
+from tts_compare.analysis.findings.tolerance import parse_tolerance
 from tts_compare.cli.diff import pair_table
 from tts_compare.errors import UsageError
 

@@ -11,7 +11,7 @@ from tests.builders import with_manifest
 from tests.rows import S, grade, only, row, run_of, table
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.analyse import analyse, prepare
-from tts_compare.analysis.slo import parse_slo
+from tts_compare.analysis.findings.slo import parse_slo
 
 LIMITS = {"policy": "any", "limits": {"total_s": 100.0}}
 SETTINGS = {

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.analysis.families import LEVEL, Question, step_down
-from tts_compare.analysis.intervals import holm
+from tts_compare.analysis.statistics.families import LEVEL, Question, step_down
+from tts_compare.analysis.statistics.intervals import holm
 
 
 def ask(*asked: tuple[str, float, float | None]) -> list[float | None]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.synthetic import Engine, World, engines_grid, make_run
 from tts_compare.analysis.analyse import analyse
-from tts_compare.analysis.frontier import on_frontier
+from tts_compare.analysis.findings.frontier import on_frontier
+from tts_compare.analysis.findings.slo import parse_slo
 from tts_compare.analysis.pair_columns import PAIR_COLUMNS
 from tts_compare.analysis.schema import (
     BAND_COLUMNS,
@@ -18,7 +19,6 @@ from tts_compare.analysis.schema import (
     OPTIMAL_COLUMNS,
     Analysis,
 )
-from tts_compare.analysis.slo import parse_slo
 from tts_compare.errors import UsageError
 
 POINTS = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), min_size=1, max_size=9)

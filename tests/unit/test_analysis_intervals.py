@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.analysis.distributions import binomial_cdf, t_cdf, t_quantile, t_two_sided_p
-from tts_compare.analysis.intervals import (
+from tts_compare.analysis.statistics.distributions import binomial_cdf, t_cdf, t_quantile, t_two_sided_p
+from tts_compare.analysis.statistics.intervals import (
     clustered_quantile_interval,
     clustered_wilson,
     holm,

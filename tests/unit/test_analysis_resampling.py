@@ -22,9 +22,9 @@ from benchmarks.coverage import (
     verdict_cell,
 )
 from tests.synthetic import World, engines_grid, make_run
-from tts_compare.analysis import resampling
 from tts_compare.analysis.analyse import analyse
-from tts_compare.analysis.resampling import Term, draw_weights, log_contrast, log_contrasts
+from tts_compare.analysis.statistics import resampling
+from tts_compare.analysis.statistics.resampling import Term, draw_weights, log_contrast, log_contrasts
 
 
 def columns(seed: int, repeats: int = 1, problems: int = 100) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.builders import with_manifest
 from tests.synthetic import Run, World, make_run
 from tts_compare.analysis.analyse import points
-from tts_compare.analysis.distributions import chi_square_tail, digamma, t_quantile, trigamma
-from tts_compare.analysis.moderated import inverse_trigamma, moderate
-from tts_compare.analysis.resampling import Term, draw_weights, log_contrast
-from tts_compare.analysis.rounds import log_ratio_over_rounds, mean_over_rounds, rounds_differ
+from tts_compare.analysis.statistics.distributions import chi_square_tail, digamma, t_quantile, trigamma
+from tts_compare.analysis.statistics.moderated import inverse_trigamma, moderate
+from tts_compare.analysis.statistics.resampling import Term, draw_weights, log_contrast
+from tts_compare.analysis.statistics.rounds import log_ratio_over_rounds, mean_over_rounds, rounds_differ
 
 PLAIN = "vllm/tiny/tp1-pp1-dp1/none"
 

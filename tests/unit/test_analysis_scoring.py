@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from tests.builders import manifest
+from tts_compare.analysis.rows.scoring import scoring_doubts, scoring_facts
 from tts_compare.analysis.schema import record_schema
-from tts_compare.analysis.scoring import scoring_doubts, scoring_facts
 from tts_compare.rundir.facts import ScoringFacts
-from tts_compare.scores import Score, Scorer
+from tts_compare.rundir.scores import Score, Scorer
 
 SCORER = Scorer(model="rm", api="pooling", reduce="last", step="", activation=True)
 

@@ -11,13 +11,13 @@ import pytest
 
 from benchmarks.coverage import Two, judged
 from tests.synthetic import Engine, Run, World, make_run
-from tts_compare.analysis.accuracy import Correct, accuracy_difference
 from tts_compare.analysis.analyse import analyse
-from tts_compare.analysis.claims import STATEMENTS
-from tts_compare.analysis.failures import count_failures, decide
-from tts_compare.analysis.resampling import Estimate
+from tts_compare.analysis.findings.claims import STATEMENTS
+from tts_compare.analysis.findings.failures import count_failures, decide
+from tts_compare.analysis.findings.starts import of_two_kinds
 from tts_compare.analysis.schema import Analysis, Claim
-from tts_compare.analysis.starts import of_two_kinds
+from tts_compare.analysis.statistics.accuracy import Correct, accuracy_difference
+from tts_compare.analysis.statistics.resampling import Estimate
 
 PLAIN = Engine(tpot_s=0.014)
 DRAFTING = Engine(speculation="ngram", tpot_s=0.010)

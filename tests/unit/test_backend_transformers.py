@@ -10,7 +10,7 @@ import pytest
 from tts_compare.backends import BACKENDS, Machine, differences
 from tts_compare.config import load_experiment
 from tts_compare.domain import Call, Sampling, Setting, Speculation
-from tts_compare.grid import expand, refused, work
+from tts_compare.plan.grid import expand, refused, work
 
 ENGINE = BACKENDS["transformers"]
 CPU = Setting(backend="transformers", model="org/Model-7B")

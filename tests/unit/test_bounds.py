@@ -12,17 +12,17 @@ import pytest
 from msgspec import structs
 
 from tests.unit.test_experiment_design import prepared
-from tts_compare.experiment import design as design_module
-from tts_compare.experiment.bounds import with_bounds
-from tts_compare.experiment.design import design_of
-from tts_compare.experiment.hardware import devices_in, keep_hardware, shapes_in, that_fit
-from tts_compare.experiment.join import analyse_runs, joined_manifest, write_points
-from tts_compare.experiment.manifest import new_manifest
+from tts_compare.judge.bounds import with_bounds
+from tts_compare.judge.join import analyse_runs, joined_manifest, write_points
 from tts_compare.machine import triad
 from tts_compare.machine.catalogue import catalogue
 from tts_compare.machine.triad import Bandwidth
 from tts_compare.models.known import known_shapes
-from tts_compare.planning.design import Design
+from tts_compare.plan import inputs as design_module
+from tts_compare.plan.design import Design
+from tts_compare.plan.hardware import devices_in, keep_hardware, shapes_in, that_fit
+from tts_compare.plan.inputs import design_of
+from tts_compare.plan.manifest import new_manifest
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import AcceleratorFacts
 from tts_compare.rundir.manifest import Manifest

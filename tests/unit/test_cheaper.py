@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tts_compare.analysis.detectable import Assumptions, Design, smallest_drop, smallest_ratio
-from tts_compare.experiment.cheaper import cheaper, cheaper_lines
-from tts_compare.experiment.foresight import CORRELATIONS, DISCORDANT, Foresight
+from tts_compare.analysis.statistics.detectable import Assumptions, Design, smallest_drop, smallest_ratio
+from tts_compare.plan.cheaper import cheaper, cheaper_lines
+from tts_compare.plan.foresight import CORRELATIONS, DISCORDANT, Foresight
 
 
 def seen(**design: int) -> Foresight:

@@ -9,9 +9,9 @@ import pytest
 from tests.unit.test_store import record
 from tts_compare.backends import BACKENDS
 from tts_compare.backends.protocol import MetricNames
-from tts_compare.experiment.counters import contradictions, figures
+from tts_compare.client.scrape import parse
+from tts_compare.run.counters import contradictions, figures
 from tts_compare.rundir.metrics import ServerFigures
-from tts_compare.scrape import parse
 
 NAMES = MetricNames(
     drafts="d", accepted_tokens="a", draft_tokens="p", accepted_per_position="pos", requests="r", queue_time="q"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts_compare.analysis.detectable import (
+from tts_compare.analysis.statistics.detectable import (
     Assumptions,
     Design,
     drop_power,
@@ -17,8 +17,8 @@ from tts_compare.analysis.detectable import (
     smallest_drop,
     smallest_ratio,
 )
-from tts_compare.analysis.distributions import t_quantile
-from tts_compare.analysis.intervals import mcnemar
+from tts_compare.analysis.statistics.distributions import t_quantile
+from tts_compare.analysis.statistics.intervals import mcnemar
 
 RUNS = 3000
 

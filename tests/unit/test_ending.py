@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tts_compare.domain import ErrorKind, RequestError
-from tts_compare.ending import Ending, ending
+from tts_compare.domain.ending import Ending, ending
 
 
 @pytest.mark.parametrize("finish_reason", ["stop", "length"])

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tts_compare.domain import Device
-from tts_compare.engines import doctor as module
-from tts_compare.engines.doctor import GIB, Diagnosis, doctor
-from tts_compare.engines.hardware import free_disk_bytes
-from tts_compare.engines.registry import Installed, engines_dir, write_marker
-from tts_compare.gpus import Gpu, Gpus
+from tts_compare.installer import doctor as module
+from tts_compare.installer.doctor import GIB, Diagnosis, doctor
+from tts_compare.installer.hardware import free_disk_bytes
+from tts_compare.installer.registry import Installed, engines_dir, write_marker
+from tts_compare.machine.gpus import Gpu, Gpus
 
 GPU = Gpu(index=0, uuid="GPU-a000", name="NVIDIA H100", memory_bytes=80 * GIB)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tts_compare.engines.install import install
-from tts_compare.engines.models import QUICKSTART_MODEL, prepare_quickstart_model
-from tts_compare.engines.pip import PipResult
-from tts_compare.engines.recipes import recipe
-from tts_compare.engines.registry import Installed, engines_dir, interpreter, write_marker
 from tts_compare.errors import RunError
+from tts_compare.installer.install import install
+from tts_compare.installer.models import QUICKSTART_MODEL, prepare_quickstart_model
+from tts_compare.installer.pip import PipResult
+from tts_compare.installer.recipes import recipe
+from tts_compare.installer.registry import Installed, engines_dir, interpreter, write_marker
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_an_import_that_needs_the_driver_is_proved_on_a_node_that_has_it(
         return subprocess.CompletedProcess(argv, 1, "", f"Traceback\n{error}\n")
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr("tts_compare.engines.install.run_pip", lambda *_, **__: PipResult(status=0, lines=()))
+    monkeypatch.setattr("tts_compare.installer.install.run_pip", lambda *_, **__: PipResult(status=0, lines=()))
     with pytest.raises(RunError, match=re.escape(error)) as caught:
         install("sglang", device="cuda")
     assert advice in str(caught.value)
@@ -110,7 +110,7 @@ def test_a_torch_without_cuda_is_the_reason_whatever_the_import_of_the_engine_sa
         return subprocess.CompletedProcess(argv, 1, facts, "RuntimeError: operator torchvision::nms does not exist\n")
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr("tts_compare.engines.install.run_pip", lambda *_, **__: PipResult(status=0, lines=()))
+    monkeypatch.setattr("tts_compare.installer.install.run_pip", lambda *_, **__: PipResult(status=0, lines=()))
     with pytest.raises(RunError, match=r"torch 2\.13\.0\+cpu, a build without CUDA") as caught:
         install("vllm", device="cuda")
     assert "torch===2.13.0" in str(caught.value)

@@ -17,9 +17,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
-from tts_compare.engines import models, safetensors
-from tts_compare.engines.gguf_model import convert, rows_by_half
 from tts_compare.errors import RunError
+from tts_compare.installer import models, safetensors
+from tts_compare.installer.gguf_model import convert, rows_by_half
 
 HEADS, KV_HEADS, HEAD_DIM, HIDDEN, INNER = 4, 2, 16, 64, 96
 TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *"Ġtheab", "he", "Ġt", "the"]

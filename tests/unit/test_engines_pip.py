@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tts_compare.engines.pip import PipResult, detail, pip_environment, run_pip, unpacked
-from tts_compare.engines.recipes import TORCH_CPU_INDEX
 from tts_compare.errors import RunError
+from tts_compare.installer.pip import PipResult, detail, pip_environment, run_pip, unpacked
+from tts_compare.installer.recipes import TORCH_CPU_INDEX
 
 
 @pytest.mark.parametrize(

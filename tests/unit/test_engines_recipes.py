@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tts_compare.backends.sglang import PLATFORM_SOURCE
-from tts_compare.engines.recipes import PINNED, Recipe, Step, recipe
 from tts_compare.errors import UsageError
+from tts_compare.installer.recipes import PINNED, Recipe, Step, recipe
 
 
 def packages(of: Recipe) -> list[str]:

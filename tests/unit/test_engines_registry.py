@@ -11,9 +11,9 @@ import pytest
 
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Device
-from tts_compare.engines import registry
-from tts_compare.engines.registry import Installed, data_dir, engines_dir, find_python, list_installed, write_marker
 from tts_compare.errors import UsageError
+from tts_compare.installer import registry
+from tts_compare.installer.registry import Installed, data_dir, engines_dir, find_python, list_installed, write_marker
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ import pytest
 
 from tests.standin import model_directory
 from tts_compare.config import load_experiment
-from tts_compare.experiment import design as module
-from tts_compare.experiment.design import design_of
-from tts_compare.experiment.prepare import Prepared, prepare
 from tts_compare.machine import machine_from
 from tts_compare.machine.triad import Bandwidth
 from tts_compare.methods.lengths import TEMPLATE_TOKENS
-from tts_compare.planning.design import GUESSED_PROMPT_TOKENS, Design
+from tts_compare.plan import inputs as module
+from tts_compare.plan.design import GUESSED_PROMPT_TOKENS, Design
+from tts_compare.plan.inputs import design_of
+from tts_compare.plan.prepare import Prepared, prepare
 
 
 @pytest.fixture(autouse=True)

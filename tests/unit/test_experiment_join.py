@@ -12,7 +12,7 @@ import pytest
 from tests.builders import changed
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.analyse import points
-from tts_compare.experiment.join import joined_manifest, write_points
+from tts_compare.judge.join import joined_manifest, write_points
 from tts_compare.rundir import store
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.standin import model_directory
-from tts_compare.analysis.detectable import Assumptions, Design, smallest_drop, smallest_ratio
+from tts_compare.analysis.statistics.detectable import Assumptions, Design, smallest_drop, smallest_ratio
 from tts_compare.cli import main
 from tts_compare.config import load_experiment
-from tts_compare.experiment.foresight import comparisons_of, foresee, foresight_lines
-from tts_compare.experiment.prepare import Prepared, prepare
+from tts_compare.plan.foresight import comparisons_of, foresee, foresight_lines
+from tts_compare.plan.prepare import Prepared, prepare
 
 
 def prepared(home: Path, **given: Any) -> Prepared:

@@ -315,8 +315,8 @@ def test_a_report_of_wrong_figures_fails_when_strict(bench: Bench) -> None:
 
 def rates(worlds: Callable[[int], tuple[World, World]], gate: str, count: int) -> dict[str, int]:
     """How often each verdict is reached over so many draws."""
-    from tts_compare.analysis.diff import compare_runs
-    from tts_compare.analysis.tolerance import parse_tolerance
+    from tts_compare.analysis.findings.diff import compare_runs
+    from tts_compare.analysis.findings.tolerance import parse_tolerance
 
     found: dict[str, int] = {}
     for seed in range(count):

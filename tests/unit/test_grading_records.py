@@ -10,7 +10,6 @@ import pytest
 from tests import builders
 from tts_compare.domain import Grade, Problem, RequestError, RequestRecord, RowKey, Timeline
 from tts_compare.errors import UsageError
-from tts_compare.experiment.judge import failed_samples
 from tts_compare.grading import (
     GraderPool,
     best_of_n_grades,
@@ -24,6 +23,7 @@ from tts_compare.grading import (
     with_failed,
 )
 from tts_compare.grading.records import Decode, response_of
+from tts_compare.judge.judge import failed_samples
 
 PROBLEMS = {
     "p": Problem(id="p", problem="?", answer="14"),

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.analysis.compare import setting_pairs
+from tts_compare.analysis.findings.compare import setting_pairs
 from tts_compare.backends import BACKENDS
 from tts_compare.config import load_experiment
 from tts_compare.domain import Problem, Setting
 from tts_compare.errors import UsageError
-from tts_compare.experiment.manifest import setting_facts
-from tts_compare.grid import check_prompt, expand, fit_lengths, order, work
 from tts_compare.methods import PROMPTS
 from tts_compare.methods.lengths import PromptTokens, longest_prompt, most_tokens
+from tts_compare.plan.grid import check_prompt, expand, fit_lengths, order, work
+from tts_compare.plan.manifest import setting_facts
 
 
 def settings(**given: Any) -> tuple[Setting, ...]:

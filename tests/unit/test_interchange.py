@@ -18,9 +18,9 @@ from tests.unit import test_reports_sample as sample
 from tts_compare.dataset import load_problems
 from tts_compare.domain import Problem
 from tts_compare.errors import UsageError
-from tts_compare.experiment.imported import import_file
-from tts_compare.interchange import Given, Imported, read_foreign
+from tts_compare.judge.imported import import_file
 from tts_compare.reports.vllm_json import export_vllm
+from tts_compare.rundir.interchange import Given, Imported, read_foreign
 
 FOREIGN = Path(__file__).with_name("foreign")
 FILES = ("vllm_bench.json", "guidellm.json", "aiperf.jsonl", "aiperf_raw.jsonl")

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from tts_compare.engines.hardware import detect_device
-from tts_compare.gpus import Gpus, amd_gpus, find_gpus
+from tts_compare.installer.hardware import detect_device
 from tts_compare.launchers import manifest_facts, probe_machine
 from tts_compare.launchers.machine import memory_bytes, usable_cores
+from tts_compare.machine.gpus import Gpus, amd_gpus, find_gpus
 
 GIB = 2**30
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tts_compare.engines import safetensors
-from tts_compare.engines.models import _random, _tiny_config, _tiny_shapes
 from tts_compare.errors import UsageError
+from tts_compare.installer import safetensors
+from tts_compare.installer.models import _random, _tiny_config, _tiny_shapes
 from tts_compare.models.known import known_facts, known_shapes, published_length
 from tts_compare.models.shape import from_files, shape_of
 from tts_compare.models.tensors import Tensor, tensors_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tts_compare.backends.facts import model_facts
-from tts_compare.experiment.models import weight_bytes
+from tts_compare.plan.model_facts import weight_bytes
 
 
 @pytest.mark.parametrize(

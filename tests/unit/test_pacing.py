@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_compare.errors import UsageError
-from tts_compare.pacing import Concurrent, Poisson, next_free, offsets_ns, parse_load
+from tts_compare.limits.pacing import Concurrent, Poisson, next_free, offsets_ns, parse_load
 
 
 @pytest.mark.parametrize("text", ["c1", "c8", "c256", "r2.5", "r10", "r0.125"])

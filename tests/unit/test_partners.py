@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tts_compare.analysis.partners import find_partners, parse_map
+from tts_compare.analysis.findings.partners import find_partners, parse_map
 from tts_compare.errors import UsageError
 from tts_compare.rundir.facts import SettingFacts
 

@@ -15,13 +15,13 @@ from tts_compare.cli import main
 from tts_compare.domain import Price, Sampling, Setting, Speculation, Work
 from tts_compare.machine.spec import PlannedMachine, machine_from
 from tts_compare.models.known import known_shapes
-from tts_compare.planning.arguments import stated
-from tts_compare.planning.design import Design, Skipped, layout_of, share_of
-from tts_compare.planning.earlier import EarlierPoint, earlier_points, points_in
-from tts_compare.planning.estimate import plan
-from tts_compare.planning.lengths import accepted_length, answer_tokens
-from tts_compare.planning.overhead import PUBLISHED_OVERHEAD_S, overhead_of
-from tts_compare.planning.summary import amount, as_json, between, counted, summary
+from tts_compare.plan.arguments import stated
+from tts_compare.plan.design import Design, Skipped, layout_of, share_of
+from tts_compare.plan.earlier import EarlierPoint, earlier_points, points_in
+from tts_compare.plan.estimate import plan
+from tts_compare.plan.lengths import accepted_length, answer_tokens
+from tts_compare.plan.overhead import PUBLISHED_OVERHEAD_S, overhead_of
+from tts_compare.plan.summary import amount, as_json, between, counted, summary
 from tts_compare.rundir.manifest import manifest_of
 
 R1 = "deepseek-ai/DeepSeek-R1-Distill-Qwen-"

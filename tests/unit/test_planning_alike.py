@@ -9,7 +9,7 @@ import pytest
 
 from tts_compare.domain import Setting, Speculation
 from tts_compare.machine.catalogue import Accelerator, catalogue
-from tts_compare.planning.alike import differences_on_gpus
+from tts_compare.plan.alike import differences_on_gpus
 
 NGRAM = Speculation(kind="ngram")
 VLLM = Setting(backend="vllm", model="m", device="cuda")

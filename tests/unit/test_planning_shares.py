@@ -12,8 +12,8 @@ from tests.unit.test_planning import MANIFEST, R1, earlier
 from tests.unit.test_planning import POINT as MEASURED
 from tts_compare.machine.catalogue import Accelerator, catalogue
 from tts_compare.models.known import known_shapes
-from tts_compare.planning.earlier import points_in
-from tts_compare.planning.shares import shares, step_of
+from tts_compare.plan.bound_shares import shares, step_of
+from tts_compare.plan.earlier import points_in
 from tts_compare.rundir.manifest import manifest_of
 
 SHAPES = known_shapes()

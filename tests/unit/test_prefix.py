@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from tests.unit.test_store import record
 from tts_compare.backends import BACKENDS
+from tts_compare.client.scrape import parse
 from tts_compare.domain import Call, RequestRecord, Sampling
-from tts_compare.experiment.prefix import Sent, block_told, expected_tokens, prefix_figures
 from tts_compare.methods import Tokens
-from tts_compare.methods.spelling import Spelling
+from tts_compare.methods.tokenization import Tokenization
+from tts_compare.run.prefix import Sent, block_told, expected_tokens, prefix_figures
 from tts_compare.rundir.metrics import PrefixFigures
-from tts_compare.scrape import parse
 
 
 def one(text: str, thread: object = None, **more: int) -> Sent:
@@ -135,7 +135,7 @@ def asked(prompt: str, name: str, at: int, **row: object) -> tuple[RequestRecord
 def figures_of(
     made: Sequence[tuple[RequestRecord, Call]],
     *,
-    spelling: Spelling | None = Spelling(tokens=LETTERS),  # noqa: B008 - a frozen value
+    tokenization: Tokenization | None = Tokenization(tokens=LETTERS),  # noqa: B008 - a frozen value
     block_tokens: int | None = 1,
     hit_tokens: float | None = None,
     before: Sequence[Call] = (),
@@ -145,7 +145,7 @@ def figures_of(
         [row for row, _ in made],
         {row.request_id: call for row, call in made},
         caching=caching,
-        spelling=spelling,
+        tokenization=tokenization,
         block_tokens=block_tokens,
         hit_tokens=hit_tokens,
         before=before,
@@ -191,16 +191,16 @@ def test_a_failed_request_may_have_filled_the_cache() -> None:
 
 def test_with_the_cache_off_nothing_is_expected_and_nothing_need_be_known() -> None:
     rows = [asked("abc", "a", 1, cached_tokens=2)]
-    seen = figures_of(rows, caching=False, spelling=None, block_tokens=None)
+    seen = figures_of(rows, caching=False, tokenization=None, block_tokens=None)
     assert (seen.expected_tokens, seen.observed_tokens, seen.unknown) == (0, 2, None)
 
 
 @pytest.mark.parametrize(
     ("row", "more", "reason"),
     [
-        ({}, {"spelling": None}, "is not known"),
+        ({}, {"tokenization": None}, "is not known"),
         ({}, {"block_tokens": None}, "is not known"),
-        ({}, {"spelling": Spelling()}, "tokenizer.json is not at hand"),
+        ({}, {"tokenization": Tokenization()}, "tokenizer.json is not at hand"),
         ({"prompt_tokens": None}, {}, "did not count"),
         ({"prompt_tokens": 7}, {}, "counts 7 tokens in a prompt in which the model's tokenizer finds"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from tests.standin import model_directory
 from tts_compare.config import load_experiment
 from tts_compare.errors import UsageError
-from tts_compare.experiment.prepare import Prepared, prepare
+from tts_compare.plan.prepare import Prepared, prepare
 
 URL = "http://127.0.0.1:9/v1"
 

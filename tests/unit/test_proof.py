@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from tts_compare.analysis.intervals import paired_difference
-from tts_compare.analysis.proof import needed_problems, one_start_width, provable
-from tts_compare.analysis.tolerance import parse_tolerance
+from tts_compare.analysis.findings.proof import needed_problems, one_start_width, provable
+from tts_compare.analysis.findings.tolerance import parse_tolerance
+from tts_compare.analysis.statistics.intervals import paired_difference
 from tts_compare.cli import main
 
 

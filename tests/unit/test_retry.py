@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_compare.domain import ErrorKind, RequestError
-from tts_compare.retry import RETRYABLE, RetryPolicy, retry_delay_s
+from tts_compare.limits.retry import RETRYABLE, RetryPolicy, retry_delay_s
 
 POLICY = RetryPolicy()
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tts_compare.domain.model_shape import ModelShape
 from tts_compare.machine.catalogue import Accelerator, catalogue
 from tts_compare.machine.memory import Demand, Share, fit
 from tts_compare.machine.roofline import Drafts, Layout, decode_step, prefill_s
-from tts_compare.model_shape import ModelShape
 from tts_compare.models.known import known_shapes
 
 R1 = "deepseek-ai/DeepSeek-R1-Distill-Qwen-"

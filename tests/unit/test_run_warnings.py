@@ -9,9 +9,9 @@ import pytest
 
 from tests.synthetic import Run, World, engines_grid, make_run
 from tts_compare.analysis.analyse import analyse
-from tts_compare.analysis.diff import compare_runs
+from tts_compare.analysis.findings.diff import compare_runs
+from tts_compare.analysis.findings.tolerance import parse_tolerance
 from tts_compare.analysis.schema import Analysis
-from tts_compare.analysis.tolerance import parse_tolerance
 from tts_compare.domain import Doubt
 
 PLAIN = "vllm/tiny/tp1-pp1-dp1/none"

@@ -13,13 +13,13 @@ import pytest
 
 from tts_compare.domain import RequestError, RowKey
 from tts_compare.errors import RunError, UsageError
+from tts_compare.limits.retry import RetryPolicy
 from tts_compare.methods import METHODS
 from tts_compare.methods.best_of_n import APIS, REDUCTIONS
-from tts_compare.retry import RetryPolicy
-from tts_compare.scores import Score, Scorer
-from tts_compare.scoring import FORMS, Question, ask_all, discover, open_client, root_of
-from tts_compare.scoring.forms import REDUCE, prompt_tokens, score_of, with_steps
-from tts_compare.scoring.http import request
+from tts_compare.reward import FORMS, Question, ask_all, discover, open_client, root_of
+from tts_compare.reward.forms import REDUCE, prompt_tokens, score_of, with_steps
+from tts_compare.reward.http import request
+from tts_compare.rundir.scores import Score, Scorer
 
 # Answers as the engines' documentation and their own types show them.
 CLASSIFY = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tts_compare import scrape
+from tts_compare.client import scrape
 
 BEFORE = 'a_total{engine="0"} 3\na_total{engine="1"} 4\n'
 AFTER = 'a_total{engine="0"} 5\na_total{engine="1"} 4\nnew_total{position="0"} 6\nnew_total{position="1"} 2\n'

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tts_compare.config import load_experiment
 from tts_compare.domain import Problem
 from tts_compare.errors import UsageError
-from tts_compare.experiment.prepare import prepare
-from tts_compare.experiment.shares import check_shares, shares_of
+from tts_compare.plan.prepare import prepare
+from tts_compare.plan.round_shares import check_shares, shares_of
 
 STRATA = st.lists(
     st.tuples(st.sampled_from([None, 1, 2, 5]), st.sampled_from([None, "Algebra", "Geometry"])), max_size=80
@@ -77,7 +77,7 @@ def test_a_plan_of_a_published_set_that_is_not_at_hand_refuses_small_rounds_too(
     def nothing(*_: object, **__: object) -> None:
         raise UsageError("not here")
 
-    monkeypatch.setattr("tts_compare.experiment.prepare.load_problems", nothing)
+    monkeypatch.setattr("tts_compare.plan.prepare.load_problems", nothing)
     asked = {"backend": "openai", "base_url": "http://h/v1", "model": "m", "rounds": "3"}
     with pytest.raises(UsageError, match="give --problems 75 or --rounds 1"):
         prepare(load_experiment(None, {**asked, "problems": "32"}, environ={}), fetch=False)

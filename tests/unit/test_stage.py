@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from tts_compare.admission import Gate, Rates
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Setting
-from tts_compare.experiment.stage import Stage
-from tts_compare.replay import ServerGoneError
+from tts_compare.limits.admission import Gate, Rates
+from tts_compare.run.replay import ServerGoneError
+from tts_compare.run.session import Stage
 
 
 @dataclass

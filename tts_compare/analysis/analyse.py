@@ -8,27 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tts_compare.analysis.attempts import hosted_settings
-from tts_compare.analysis.barren import barren, without_barren
-from tts_compare.analysis.claims import judge_claims
-from tts_compare.analysis.compare import pair_frame
-from tts_compare.analysis.cost import priced
-from tts_compare.analysis.cube import Cube, cubes
-from tts_compare.analysis.cuts import cut_frame
-from tts_compare.analysis.doubts import find_doubts, with_codes
-from tts_compare.analysis.failed_lengths import failed_lengths
+from tts_compare.analysis.findings.barren import barren, without_barren
+from tts_compare.analysis.findings.claims import judge_claims
+from tts_compare.analysis.findings.compare import pair_frame
+from tts_compare.analysis.findings.failed_lengths import failed_lengths
+from tts_compare.analysis.findings.frontier import Resampled, band_rows, frontier_columns, frontier_rows, resample
+from tts_compare.analysis.findings.losslessness import losslessness_frame
+from tts_compare.analysis.findings.optimal import choices, optimal_frame
+from tts_compare.analysis.findings.row_warnings import find_doubts, with_codes
+from tts_compare.analysis.findings.slo import choose
+from tts_compare.analysis.findings.spot import spot_frame
 from tts_compare.analysis.formulas import FORMULAS
-from tts_compare.analysis.frontier import Resampled, band_rows, frontier_columns, frontier_rows, resample
-from tts_compare.analysis.gaps import gap_frame
-from tts_compare.analysis.losslessness import losslessness_frame
-from tts_compare.analysis.optimal import choices, optimal_frame
-from tts_compare.analysis.outcomes import outcomes
 from tts_compare.analysis.point_columns import POINT_COLUMNS
 from tts_compare.analysis.points import Weights, points_frame
-from tts_compare.analysis.samples import measured_rows
+from tts_compare.analysis.rows.attempts import hosted_settings
+from tts_compare.analysis.rows.cost import priced
+from tts_compare.analysis.rows.cuts import cut_frame
+from tts_compare.analysis.rows.gaps import gap_frame
+from tts_compare.analysis.rows.outcomes import outcomes
+from tts_compare.analysis.rows.samples import measured_rows
 from tts_compare.analysis.schema import POINT_KEY, Analysis, Slo
-from tts_compare.analysis.slo import choose
-from tts_compare.analysis.spot import spot_frame
+from tts_compare.analysis.statistics.cube import Cube, cubes
 from tts_compare.errors import RunError
 from tts_compare.rundir.manifest import Manifest
 

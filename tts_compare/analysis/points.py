@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from tts_compare.analysis.accuracy import accuracy_limits
-from tts_compare.analysis.charges import charged
-from tts_compare.analysis.cost import server_figures
-from tts_compare.analysis.cube import Cube
-from tts_compare.analysis.intervals import (
+from tts_compare.analysis.point_columns import point_schema
+from tts_compare.analysis.rows.charges import charged
+from tts_compare.analysis.rows.cost import server_figures
+from tts_compare.analysis.schema import POINT_KEY
+from tts_compare.analysis.statistics.accuracy import accuracy_limits
+from tts_compare.analysis.statistics.cube import Cube
+from tts_compare.analysis.statistics.intervals import (
     clustered_quantile_interval,
     quantile,
     quantile_interval,
 )
-from tts_compare.analysis.point_columns import point_schema
-from tts_compare.analysis.resampling import Estimate, Term, draw_weights, log_contrasts
-from tts_compare.analysis.schema import POINT_KEY
-from tts_compare.analysis.sums import point_sums
+from tts_compare.analysis.statistics.resampling import Estimate, Term, draw_weights, log_contrasts
+from tts_compare.analysis.statistics.sums import point_sums
 from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:

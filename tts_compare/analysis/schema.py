@@ -14,7 +14,7 @@ from tts_compare.domain import Doubt
 if TYPE_CHECKING:
     import polars as pl
 
-    from tts_compare.analysis.failed_lengths import FailedLengths
+    from tts_compare.analysis.findings.failed_lengths import FailedLengths
 
 Verdict = Literal["holds", "does not hold", "cannot be told"]
 Axis = Literal["tokens", "flops", "latency", "paper_cost", "cost", "usd"]

@@ -51,7 +51,7 @@ def completion_script(shell: str) -> str:
 def _names(action: argparse.Action) -> Iterable[str]:
     """Names that are offered for a value; others are possible."""
     if action.metavar == "ENGINE":
-        from tts_compare.engines.recipes import PINNED
+        from tts_compare.installer.recipes import PINNED
 
         return PINNED
     if action.dest == "config":

@@ -17,7 +17,7 @@ from tts_compare.rundir import store
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tts_compare.analysis.diff import RunDiff
+    from tts_compare.analysis.findings.diff import RunDiff
 
 _SHOWN_CHANGES = 40
 #: The exit status where a gate has nothing to go by.
@@ -36,10 +36,10 @@ _WORDS = {
 
 def diff_command(arguments: Namespace) -> int:
     """Print what changed and by how much; the exit status is the gate's (``analysis.gate.gate_status``)."""
-    from tts_compare.analysis.diff import compare_runs
-    from tts_compare.analysis.partners import parse_map
-    from tts_compare.analysis.tolerance import parse_tolerance
-    from tts_compare.experiment.join import run_frames
+    from tts_compare.analysis.findings.diff import compare_runs
+    from tts_compare.analysis.findings.partners import parse_map
+    from tts_compare.analysis.findings.tolerance import parse_tolerance
+    from tts_compare.judge.join import run_frames
 
     tolerances = [parse_tolerance(text) for text in arguments.fail_on]
     mapped = dict(parse_map(text) for text in arguments.map)
@@ -72,7 +72,7 @@ def _compared(found: RunDiff) -> int:
 
 def _judged(found: RunDiff, arguments: Namespace) -> int:
     """Say what became of each tolerance, the exceeded ones last; return the gate's exit status."""
-    from tts_compare.analysis.gate import gate_status
+    from tts_compare.analysis.findings.gate import gate_status
 
     for verdict in ("within", "not_shown", "not_judged", "exceeded"):
         for one in found.checks:

@@ -11,8 +11,8 @@ from tts_compare.cli.terminal import console, talk
 from tts_compare.errors import UsageError
 
 if TYPE_CHECKING:
-    from tts_compare.engines.doctor import Diagnosis
-    from tts_compare.engines.install import Progress, Request
+    from tts_compare.installer.doctor import Diagnosis
+    from tts_compare.installer.install import Progress, Request
 
 
 def engines_command(arguments: Namespace) -> int:
@@ -22,7 +22,7 @@ def engines_command(arguments: Namespace) -> int:
 
 
 def _install(arguments: Namespace) -> int:
-    from tts_compare.engines.install import Request
+    from tts_compare.installer.install import Request
 
     if arguments.version and len(arguments.engines) > 1:
         raise UsageError("--version names the version of one engine: install the engines one by one")
@@ -32,7 +32,7 @@ def _install(arguments: Namespace) -> int:
 
 def install_engines(requests: list[Request]) -> None:
     """Build the environments, telling what happens line by line."""
-    from tts_compare.engines.install import install_all
+    from tts_compare.installer.install import install_all
 
     for python in install_all(requests, progress=_tell):
         talk(f"{python.engine} {python.version or ''} is ready: {python.path}")
@@ -46,7 +46,7 @@ def _tell(event: Progress) -> None:
 def _list(_arguments: Namespace) -> int:
     from rich.table import Table
 
-    from tts_compare.engines.registry import engines_dir, list_installed
+    from tts_compare.installer.registry import engines_dir, list_installed
 
     rows = list_installed()
     if not rows:
@@ -72,7 +72,7 @@ def _gpu(row: Diagnosis) -> str:
 def _doctor(_arguments: Namespace) -> int:
     from rich.table import Table
 
-    from tts_compare.engines.doctor import doctor
+    from tts_compare.installer.doctor import doctor
 
     talk("importing each engine in its own Python; this takes up to a minute")
     diagnoses = doctor()

@@ -53,9 +53,9 @@ def _grade_responses(arguments: Namespace) -> int:
 
 
 def _regrade(arguments: Namespace, run: store.RunDir) -> int:
-    from tts_compare.experiment.join import write_points
-    from tts_compare.experiment.judge import Judge, write_grades
-    from tts_compare.experiment.score import with_scores
+    from tts_compare.judge.join import write_points
+    from tts_compare.judge.judge import Judge, write_grades
+    from tts_compare.judge.score import with_scores
 
     manifest = store.read_manifest(run)
     if arguments.scores:
@@ -88,8 +88,8 @@ def _score(arguments: Namespace, run: store.RunDir, manifest: Manifest) -> TTSCo
 
     Returns what went wrong, for grading goes on with what is there.
     """
-    from tts_compare.experiment.judge import endpoint_options
-    from tts_compare.experiment.score import score_run, unscored
+    from tts_compare.judge.judge import endpoint_options
+    from tts_compare.judge.score import score_run, unscored
     from tts_compare.reports.progress import Event, Said
 
     def tell(event: Event) -> None:
@@ -132,10 +132,10 @@ def _explain(arguments: Namespace, run: store.RunDir) -> int:
     from rich.table import Table
 
     from tts_compare.domain import RequestRecord
-    from tts_compare.experiment.judge import problems_of
     from tts_compare.grading.explain import explain
     from tts_compare.grading.pool import GraderPool
     from tts_compare.grading.records import targets
+    from tts_compare.judge.judge import problems_of
     from tts_compare.reports.plain import one_line
 
     manifest = store.read_manifest(run)

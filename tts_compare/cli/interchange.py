@@ -37,7 +37,7 @@ def import_command(arguments: Namespace) -> int:
     """Make a run directory of a foreign file and report it."""
     from tts_compare.config.values import count
     from tts_compare.dataset import load_problems
-    from tts_compare.experiment.imported import import_file
+    from tts_compare.judge.imported import import_file
 
     file = Path(arguments.file)
     if not file.is_file():

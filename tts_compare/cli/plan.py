@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare.cli.overrides import asked_by
-from tts_compare.gpus import amd_gpus
+from tts_compare.machine.gpus import amd_gpus
 
 if TYPE_CHECKING:
-    from tts_compare.analysis.proof import Provable
-    from tts_compare.analysis.tolerance import Tolerance
+    from tts_compare.analysis.findings.proof import Provable
+    from tts_compare.analysis.findings.tolerance import Tolerance
     from tts_compare.domain import Setting
-    from tts_compare.experiment.prepare import Prepared
     from tts_compare.machine import PlannedMachine
+    from tts_compare.plan.prepare import Prepared
 
 RUNS = Path("runs")
 
@@ -27,15 +27,15 @@ RUNS = Path("runs")
 def plan_command(arguments: Namespace) -> int:
     """Print the plan."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client: a plan asks nobody
-    from tts_compare.analysis.tolerance import parse_tolerance
+    from tts_compare.analysis.findings.tolerance import parse_tolerance
     from tts_compare.errors import UsageError
-    from tts_compare.experiment.cheaper import cheaper_designs, cheaper_lines
-    from tts_compare.experiment.design import design_of
-    from tts_compare.experiment.foresight import foresee, foresight_lines
-    from tts_compare.experiment.prepare import prepare
     from tts_compare.machine import machine_from
-    from tts_compare.planning.estimate import plan
-    from tts_compare.planning.summary import as_json, summary
+    from tts_compare.plan.cheaper import cheaper_designs, cheaper_lines
+    from tts_compare.plan.estimate import plan
+    from tts_compare.plan.foresight import foresee, foresight_lines
+    from tts_compare.plan.inputs import design_of
+    from tts_compare.plan.prepare import prepare
+    from tts_compare.plan.summary import as_json, summary
 
     tolerances = [parse_tolerance(text) for text in arguments.fail_on]
     experiment = asked_by(arguments).experiment()
@@ -71,7 +71,7 @@ def plan_command(arguments: Namespace) -> int:
 
 def find_proofs(tolerances: Sequence[Tolerance], prepared: Prepared) -> list[Provable]:
     """What the planned run can show of each tolerance of ``diff --fail-on``, if nothing truly changes."""
-    from tts_compare.analysis.proof import provable
+    from tts_compare.analysis.findings.proof import provable
 
     starts = prepared.experiment.rounds * prepared.experiment.repeats
     return [provable(tolerance, problems=prepared.problem_count, starts=starts) for tolerance in tolerances]

@@ -19,8 +19,8 @@ ENGINES = ("vllm", "sglang")
 
 def quickstart_command(arguments: Namespace) -> int:
     """Install what is missing, run the experiment that suits this machine, print its report."""
-    from tts_compare.engines.hardware import detect_device
-    from tts_compare.engines.install import Request
+    from tts_compare.installer.hardware import detect_device
+    from tts_compare.installer.install import Request
 
     device = detect_device()
     if device == "cuda":
@@ -48,8 +48,8 @@ def _in_rounds(asked: Asked) -> str:
 
 
 def _asked(device: Device, out: str | None) -> Asked:
-    from tts_compare.engines.models import prepare_quickstart_model
-    from tts_compare.engines.registry import find_python
+    from tts_compare.installer.models import prepare_quickstart_model
+    from tts_compare.installer.registry import find_python
 
     if device == "cuda":
         return Asked(config="quickstart-gpu", flags={"out": out})

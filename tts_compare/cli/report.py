@@ -55,8 +55,8 @@ def print_report(paths: Sequence[Path], *, no_color: bool = False) -> tuple[Doub
 
 def analysed(paths: Sequence[Path], *, slo: Sequence[str] = ()) -> tuple[Analysis, RunView]:
     """The analysis of runs put together, and what reports look at besides. Raises UsageError, RunError."""
-    from tts_compare.experiment.join import analyse_runs, run_names
-    from tts_compare.experiment.judge import problems_of
+    from tts_compare.judge.join import analyse_runs, run_names
+    from tts_compare.judge.judge import problems_of
     from tts_compare.reports import RunView
 
     runs = [store.open_run(path) for path in paths]

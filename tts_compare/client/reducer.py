@@ -8,7 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Sequence
 
-from tts_compare.bounded import DECODED, Unzipper
+from tts_compare.client.bounded import DECODED, Unzipper
 from tts_compare.client.delta import (
     MAX_TOKENS,
     Chunk,

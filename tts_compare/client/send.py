@@ -16,10 +16,10 @@ from tts_compare.client.limits import Limits, Stamps
 from tts_compare.client.outcome import Attempt, rows
 from tts_compare.client.reducer import Reducer
 from tts_compare.client.transport import StampingTransport
+from tts_compare.client.unreachable import why_unreachable
+from tts_compare.client.untimed import is_proxied, tls_context
 from tts_compare.client.wire import Exchange, FirstByteTimeout, IdleTimeout, Read, TotalTimeout
 from tts_compare.domain import Endpoint, ErrorKind, Phase, RequestError, RequestRecord, RowKey
-from tts_compare.unreachable import why_unreachable
-from tts_compare.untimed import is_proxied, tls_context
 
 REDUCE_BYTES = 256 * 1024
 """A stream's reads are reduced on a thread once there are so many bytes of them."""

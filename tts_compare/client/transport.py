@@ -10,8 +10,8 @@ from time import monotonic_ns
 import httpx
 
 from tts_compare.client.limits import Limits, Stamps
+from tts_compare.client.unreachable import why_unreachable
 from tts_compare.client.wire import Connection, Exchange
-from tts_compare.unreachable import why_unreachable
 
 STALE_S = 1.0
 """A pooled connection that the server had closed shows so within a round trip of sending; one that is lost later was

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tts_compare.analysis.cut import Cut, cut
+from tts_compare.analysis.rows.cut import Cut, cut
 from tts_compare.domain import Grade, Policy, Problem, RequestRecord
 from tts_compare.errors import UsageError
 from tts_compare.grading.answer import Item, grader_version

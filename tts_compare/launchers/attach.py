@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tts_compare.backends import BACKENDS, Machine
+from tts_compare.client.unreachable import proxy_wants_key, why_unreachable
+from tts_compare.client.untimed import is_proxied, open_client
 from tts_compare.codes import warn
 from tts_compare.domain import Doubt, Endpoint, Setting
 from tts_compare.errors import StartError
@@ -17,8 +19,6 @@ from tts_compare.launchers.energy import Reading
 from tts_compare.launchers.machine import probe_machine
 from tts_compare.launchers.model_names import name_to_send, unlisted
 from tts_compare.launchers.protocol import Place
-from tts_compare.unreachable import proxy_wants_key, why_unreachable
-from tts_compare.untimed import is_proxied, open_client
 
 if TYPE_CHECKING:
     import httpx

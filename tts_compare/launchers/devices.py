@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tts_compare.backends import Machine
 from tts_compare.domain import Setting
-from tts_compare.gpus import VISIBLE
+from tts_compare.machine.gpus import VISIBLE
 
 
 def lane_count(settings: Sequence[Setting], machine: Machine, *, asked: int) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_compare.domain import Device
-from tts_compare.gpus import find_gpus, nvml_session
+from tts_compare.machine.gpus import find_gpus, nvml_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

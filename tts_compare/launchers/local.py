@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tts_compare.backends import BACKENDS, Machine
+from tts_compare.client.untimed import open_client
 from tts_compare.domain import Doubt, Endpoint, Setting
 from tts_compare.errors import StartError
-from tts_compare.gpus import VISIBLE
 from tts_compare.launchers import ports, probe, supervisor
 from tts_compare.launchers.devices import lane_count
 from tts_compare.launchers.energy import Reading, read_energy
 from tts_compare.launchers.machine import probe_machine
 from tts_compare.launchers.plan import plan_server
 from tts_compare.launchers.protocol import Place, ServerPlan
-from tts_compare.untimed import open_client
+from tts_compare.machine.gpus import VISIBLE
 
 if TYPE_CHECKING:
     import httpx

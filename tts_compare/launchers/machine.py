@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tts_compare.backends import Machine
-from tts_compare.gpus import Gpus, find_gpus
+from tts_compare.machine.gpus import Gpus, find_gpus
 from tts_compare.rundir.facts import MachineRow
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tts_compare.backends import BACKENDS, Machine, ModelFacts
 from tts_compare.domain import Setting
-from tts_compare.gpus import VISIBLE
 from tts_compare.launchers.devices import visible_devices
 from tts_compare.launchers.ports import LOOPBACK, free_port
 from tts_compare.launchers.protocol import Place, ServerPlan
+from tts_compare.machine.gpus import VISIBLE
 
 
 def plan_server(setting: Setting, place: Place) -> ServerPlan:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tts_compare.untimed import under
+from tts_compare.client.untimed import under
 
 if TYPE_CHECKING:
     import httpx

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tts_compare.domain.model_shape import ModelShape
 from tts_compare.machine.catalogue import Accelerator
 from tts_compare.machine.roofline import Layout
-from tts_compare.model_shape import ModelShape
 
 #: Bytes of a device that neither hold weights nor KV cache (activations, CUDA graphs, communication buffers), where
 #: the engine's share includes them: an assumption.

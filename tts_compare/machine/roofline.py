@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tts_compare.domain.model_shape import ModelShape
 from tts_compare.machine.catalogue import Accelerator
-from tts_compare.model_shape import ModelShape
 
 #: Seconds of one all-reduce of a token's activations between devices of a node: an assumption, not measured.
 ALL_REDUCE_S = 5e-6

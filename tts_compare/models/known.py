@@ -10,7 +10,7 @@ from typing import Any
 
 from tts_compare.backends import ModelFacts
 from tts_compare.domain import model_slug
-from tts_compare.model_shape import ModelShape
+from tts_compare.domain.model_shape import ModelShape
 
 _SOURCES = {
     "config": "a published config.json, offline table",

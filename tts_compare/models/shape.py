@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tts_compare.backends import model_facts
+from tts_compare.domain.model_shape import BYTES_PER_WEIGHT, ModelShape
 from tts_compare.errors import UsageError
-from tts_compare.model_shape import BYTES_PER_WEIGHT, ModelShape
 from tts_compare.models.known import known_shapes
 from tts_compare.models.tensors import Tensor, index_size, tensors_of
 

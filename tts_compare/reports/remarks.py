@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from tts_compare.analysis.barren import barren
+from tts_compare.analysis.findings.barren import barren
 from tts_compare.reports.labels import Labels, shorten
 from tts_compare.reports.numbers import budget
 from tts_compare.reports.sheets import Group, say_load
@@ -14,7 +14,7 @@ from tts_compare.rundir.facts import LimitFacts, RetryFacts, SettingFacts
 from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
-    from tts_compare.analysis.failed_lengths import FailedLengths
+    from tts_compare.analysis.findings.failed_lengths import FailedLengths
     from tts_compare.analysis.schema import Analysis
 
 _Rules = TypeVar("_Rules", LimitFacts, RetryFacts)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tts_compare.analysis.cut import cut
+from tts_compare.analysis.rows.cut import cut
 from tts_compare.domain import RequestRecord
 from tts_compare.reports.labels import split_setting
 from tts_compare.reports.view import RunView

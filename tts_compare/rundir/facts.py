@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from tts_compare.domain import Device, ErrorKind, Policy, Price, Problem, Speculation, Work
 from tts_compare.domain.about import about
-from tts_compare.model_shape import ModelShape
+from tts_compare.domain.model_shape import ModelShape
 
 GraderName = Literal["layered", "math-verify", "both"]
 

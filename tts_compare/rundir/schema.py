@@ -9,7 +9,7 @@ import msgspec
 
 from tts_compare.domain import Grade, RequestRecord
 from tts_compare.rundir.manifest import Manifest
-from tts_compare.scores import Score
+from tts_compare.rundir.scores import Score
 
 Schema = dict[str, Any]
 

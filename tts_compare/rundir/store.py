@@ -16,9 +16,9 @@ import msgspec
 
 from tts_compare.domain import Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
-from tts_compare.rows import Aside, read_frame, read_rows, told
 from tts_compare.rundir.manifest import FORMAT, READABLE, Manifest, manifest_of, plain
-from tts_compare.scores import Score
+from tts_compare.rundir.rows import Aside, read_frame, read_rows, told
+from tts_compare.rundir.scores import Score
 
 __all__ = [
     "FORMAT",

@@ -1,0 +1,1 @@
+"""Intervals, tests, resampling and rounds: functions of arrays, which know no column."""

@@ -1,0 +1,1 @@
+"""What lets a request go, and go again: load shapes, stated rate limits, the spending limit, retries."""

@@ -1,0 +1,242 @@
+"""A prepared experiment into a run directory: opened or taken up, run, graded, and its end written down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from msgspec import structs
+
+from tts_compare.codes import warn
+from tts_compare.domain import Doubt, RequestRecord, Work
+from tts_compare.errors import TTSCompareError
+from tts_compare.judge.join import write_points
+from tts_compare.judge.judge import Judge
+from tts_compare.judge.score import is_asked_with_key, score_run
+from tts_compare.limits.admission import Purse
+from tts_compare.plan.hardware import keep_hardware
+from tts_compare.plan.inputs import design_of
+from tts_compare.plan.manifest import check_same, is_resumable, new_manifest
+from tts_compare.plan.prepare import Prepared
+from tts_compare.reports.progress import Doubted, Emit, LeftOut
+from tts_compare.run.again import resume_doubts, retried_doubts
+from tts_compare.run.loop import Run
+from tts_compare.run.preflight import preflight
+from tts_compare.run.servers import Fleet, find_pythons
+from tts_compare.run.writer import Journal, light
+from tts_compare.rundir import store
+from tts_compare.rundir.facts import MachineRow
+from tts_compare.rundir.manifest import Manifest, Session
+
+#: HTTP statuses from here on say why a request failed.
+_REFUSED = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended. failed: settings whose server did not start or kept dying, with the cause.
+
+    barren: settings without one successful request, with the error that most of their requests met. stopped: why it
+    ended before its work was done. measured: whether there is a row to report.
+    """
+
+    run: store.RunDir
+    failed: dict[str, str]
+    barren: dict[str, str]
+    stopped: str | None
+    measured: bool
+
+    @property
+    def done(self) -> bool:
+        """Whether everything that was to be done was done, and each setting has something to show."""
+        return not (self.failed or self.barren or self.stopped)
+
+
+def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Mapping[str, Any], tell: Emit) -> Outcome:
+    """Do what is missing of a run, and grade it.
+
+    Raises UsageError where the directory cannot be used or belongs to another experiment, KeyboardInterrupt after
+    an interruption has been written down.
+    """
+    pythons = find_pythons(prepared)
+    preflight(prepared.settings, insecure=prepared.experiment.insecure)
+    private = any(os.environ.get(s.api_key_env or "") or s.headers for s in prepared.settings)
+    private = is_asked_with_key(prepared.work) or private
+    resumed = prepared.experiment.resume is not None and is_resumable(path)
+    run = store.open_run(path) if resumed else store.create(path, private=private)
+    if resumed and private:
+        store.close_to_others(run)
+    private = run.private
+    with store.Lock(run), store.RowLog(run.records, private=private) as rows:
+        manifest = new_manifest(prepared, name=path.resolve().name, command=command, asked=asked)
+        before = store.read_manifest(run) if resumed else None
+        if before:
+            manifest = take_up(manifest, before)
+        manifest = keep_hardware(manifest, design_of(prepared, None))
+        asides: list[store.Aside] = []
+        session = len(manifest.sessions) - 1
+        kept = _light_rows(run, asides)
+        journal = Journal(run, manifest, rows, tell, private=private, session=session, records=kept)
+        if asides:  # told, and not kept: whoever reads the rows finds the same lines
+            unread = warn("rows_set_aside", store.told(asides))
+            tell(Doubted(doubt=unread, at_s=monotonic()))
+        journal.save()
+        fleet = Fleet(prepared=prepared, pythons=pythons)
+        purse = Purse(prepared.experiment.budget_usd) if prepared.experiment.budget_usd else None
+        state = Run(prepared=prepared, journal=journal, fleet=fleet, purse=purse)
+        if purse:
+            purse.pay(state.spent_usd())
+        planned = state.planned()
+        tell(planned)
+        if before and any(left for _, left in planned.settings):
+            journal.doubt(resume_doubts(before, prepared.settings))
+            journal.doubt(machine_doubts(before.machine, manifest.machine))
+        for item in prepared.left_out:
+            tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
+        _loop(state, tell)
+        successes = {row.setting for row in journal.records if row.phase == "measured" and row.ok}
+        return Outcome(
+            run=run,
+            failed=state.failed,
+            barren={
+                s.id: _commonest_error(
+                    row for row in journal.records if row.setting == s.id and row.phase == "measured"
+                )
+                for s in prepared.settings
+                if s.id not in successes | set(state.failed)
+            },
+            stopped=state.stopped,
+            measured=any(row.phase == "measured" for row in journal.records),
+        )
+
+
+def _commonest_error(rows: Iterable[RequestRecord]) -> str:
+    """The error of most rows, as it is told; empty where nothing was sent."""
+    errors = Counter(
+        f"{row.error.kind}{f' {row.error.status}' if (row.error.status or 0) >= _REFUSED else ''}: {row.error.message}"
+        for row in rows
+        if row.error
+    )
+    return errors.most_common(1)[0][0] if errors else ""
+
+
+def take_up(new: Manifest, old: Manifest) -> Manifest:
+    """The new manifest with what the old one learnt. Raises UsageError where the two are not one run."""
+    check_same(old, new)
+    learnt = {
+        setting: structs.replace(
+            facts,
+            engine_version=before.engine_version,
+            argv=before.argv,
+            env=before.env,
+            startup_s=before.startup_s,
+            accelerator=before.accelerator,
+        )
+        for setting, facts in new.settings.items()
+        if (before := old.settings.get(setting)) is not None
+    }
+    works, asked = old.experiment.work, new.experiment.work
+    again = {_rows_of(item) for item in asked}
+    work = (*asked, *(item for item in works if _rows_of(item) not in again))
+    return structs.replace(
+        new,
+        created=old.created,
+        clock=old.clock,
+        command=old.command,
+        server_metrics=old.server_metrics,
+        deaths=old.deaths,
+        settings={**old.settings, **new.settings, **learnt},
+        models={**old.models, **new.models},
+        chat_templates={**old.chat_templates, **new.chat_templates},
+        experiment=structs.replace(new.experiment, work=work),
+        sessions=(*(old.sessions or (Session(clock=old.clock, command=old.command),)), *new.sessions),
+        doubts=(*new.doubts, *(doubt for doubt in old.doubts if doubt not in new.doubts)),
+    )
+
+
+def _rows_of(item: Work) -> tuple[object, ...]:
+    """Which rows are of this work: they are judged and reported also when it is not asked for again."""
+    return (item.method, item.budget, item.load, item.spot_check)
+
+
+def machine_doubts(old: MachineRow, new: MachineRow) -> tuple[Doubt, ...]:
+    """A doubt where a run goes on elsewhere: its rows are then of two machines."""
+    changed = [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
+    if not changed:
+        return ()
+    return (
+        warn(
+            "machine_changed",
+            f"the run was taken up on a machine that differs in {', '.join(changed)}",
+        ),
+    )
+
+
+def _light_rows(run: store.RunDir, asides: list[store.Aside]) -> list[RequestRecord]:
+    return [light(row) for row in store.read_rows(run.records, RequestRecord, aside=asides.append)]
+
+
+def _loop(state: Run, tell: Emit) -> None:
+    """Run the event loop to the end of the work; an interruption is written down before it goes on its way."""
+    journal = state.journal
+    experiment = state.prepared.experiment
+    grader = "layered" if experiment.grader == "both" else experiment.grader
+    with Judge(journal.run, journal.manifest, policy=experiment.policy, grader=grader) as judge:
+        one_at_a_time = asyncio.Lock()
+
+        async def grade(setting: str) -> None:
+            async with one_at_a_time:
+                await asyncio.to_thread(judge.grade, setting, tell)
+
+        async def main() -> None:
+            task = asyncio.current_task()
+            if task is not None:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            await state.all_blocks(grade)
+            # The reward model is asked when nothing is timed any more, and may be the one thing that fails.
+            try:
+                await score_run(
+                    journal.run, journal.manifest, private=journal.private, insecure=experiment.insecure, tell=tell
+                )
+            except TTSCompareError as error:
+                state.stopped = state.stopped or str(error)
+
+        journal.set_state("interrupted")
+        journal.save()
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(main())
+        except BaseExceptionGroup as group:
+            error: BaseException = group
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            raise error from group
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            # The closed loop hears no signal and swallows it: grading may be long, and is interrupted as all else is.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            judge.write()
+            journal.doubt(judge.warnings())
+            if experiment.retry_failed:
+                hosted = {setting.id for setting in state.prepared.settings if setting.base_url is not None}
+                journal.doubt(retried_doubts(journal.records, session=journal.session, hosted=hosted))
+            write_points(journal.run, journal.manifest)
+        journal.set_state("stopped" if state.stopped else "done")
+        journal.save()
+
+
+def _loop_factory() -> Any:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop

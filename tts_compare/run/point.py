@@ -1,0 +1,208 @@
+"""One point on a running server: warm up, empty its prefix cache, read its counters, replay, read them again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+from tts_compare import client as timed
+from tts_compare.backends import BACKENDS
+from tts_compare.client.scrape import Counters, changes, scrape
+from tts_compare.codes import warn
+from tts_compare.domain import Call, RequestError, RequestRecord, RowKey
+from tts_compare.launchers.energy import used_j
+from tts_compare.limits.pacing import Concurrent, parse_load
+from tts_compare.methods import METHODS
+from tts_compare.methods.prompting import Prompting
+from tts_compare.run.counters import contradictions, figures, ttft_growth
+from tts_compare.run.negotiate import negotiated
+from tts_compare.run.prefix import block_told, prefix_figures
+from tts_compare.run.refusal import check_access
+from tts_compare.run.remaining import Remaining
+from tts_compare.run.replay import Replay, Send, replay
+from tts_compare.run.session import Stage
+from tts_compare.run.tasks import Point, tasks_of, warm_up_problems
+from tts_compare.run.writer import Journal, light
+from tts_compare.rundir.metrics import ClientFigures, PointMetrics, PrefixFigures, ServerFigures
+
+WARM_UP_TOKENS = 32
+
+
+def warm_up_calls(points: Sequence[Point], prompting: Prompting) -> tuple[tuple[Call, RowKey], ...]:
+    """Requests that are not among the problems, two more than the loads will have at once.
+
+    They are the first method's first call, so the path that is warm is the one that is measured.
+    """
+    works = [point.work for point in points]
+    width = max((load.n for work in works if isinstance(load := parse_load(work.load), Concurrent)), default=1)
+    budget = min(WARM_UP_TOKENS, *(work.budget for work in works))
+    short = replace(works[0], budget=budget, samples=METHODS[works[0].method].least_samples, spot_check=False)
+    point = replace(points[0], work=short)
+    return tuple((next(task.start())[0], task.key) for task in tasks_of(point, warm_up_problems(width + 2), prompting))
+
+
+async def warm_up(stage: Stage, calls: Sequence[tuple[Call, RowKey]], journal: Journal) -> Stage:
+    """Send them, the most at once that the loads will: first requests are slow.
+
+    Returns the stage as it is to be used: a hosted endpoint's refusals of single fields are learnt here. Raises
+    BudgetReachedError, and RefusedError where the endpoint refuses the key or the model.
+    """
+    first, *others = calls
+    stage = await negotiated(stage, *first, journal)
+    send = stage.sender("warmup", journal)
+
+    async def one(call: Call, key: RowKey) -> RequestError | None:
+        async with stage.gate(call):
+            rows = await send(call, key, scheduled_ns=None)
+        journal.append(rows)
+        stage.gate.account(rows)
+        return rows[0].error
+
+    for batch in (others[:1], others[1:]):
+        for error in await asyncio.gather(*(one(call, key) for call, key in batch)):
+            check_access(error, stage.setting)
+    return stage
+
+
+async def run_point(
+    stage: Stage,
+    left: Remaining,
+    prompting: Prompting,
+    journal: Journal,
+    *,
+    emit: Callable[[tuple[RequestRecord, ...]], None],
+    warm: Sequence[Call] = (),
+) -> None:
+    """Do what is missing of one point; every attempt is a row before the next begins.
+
+    warm: prompts of the warm-up, which are in the prefix cache where it cannot be emptied. Raises ServerGoneError when
+    the server died, BudgetReachedError when the purse is empty.
+    """
+    point = left.point
+    seed = point.work.sampling.seed
+    if not left.tasks:
+        return
+    flushed = await _flush(stage, journal)
+    before = await _counters(stage)
+    energy = stage.server.energy()
+    sent: list[RequestRecord] = []
+    calls: dict[str, Call] = {}
+
+    def keep(rows: tuple[RequestRecord, ...]) -> None:
+        journal.append(rows)
+        stage.gate.account(rows)
+        sent.extend(light(row) for row in rows)
+        emit(rows)
+
+    gate: Callable[[Call], AbstractAsyncContextManager[int]] = stage.gate
+    send: Send = stage.sender(point.phase, journal)
+    if stage.setting.prefix_caching:
+        send = _remembering(send, calls)
+    how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=left.known, seed=seed)
+    async with timed.watch() as probe:
+        await replay(left.tasks, load=parse_load(point.work.load, seed=seed), how=how)
+    energy_j = used_j(energy, stage.server.energy())
+    after = await _counters(stage)
+    seen = figures(before, after, stage.backend.metrics)
+    others = await stage.workers.figures() if stage.workers else ()
+    audit = probe.audit(sent, server_ttft_s=ttft_growth(before, after, stage.backend.metrics), others=others)
+    told = block_told(after, stage.backend.metrics)
+    # Long prompts take seconds to tokenise, and servers of other settings may be timed meanwhile.
+    prefix = await asyncio.to_thread(
+        prefix_figures,
+        sent,
+        calls,
+        caching=stage.setting.prefix_caching or not stage.backend.launched,  # a hosted cache is its owner's
+        tokenization=prompting.tokenization,
+        block_tokens=told or stage.backend.block_tokens(stage.setting),
+        hit_tokens=seen.prefix_hits,
+        before=() if flushed else warm,
+    )
+    row = metrics_row(point, seen, prefix, audit, energy_j, attempts=len(sent), session=journal.session)
+    journal.add_metrics(point.setting, row)
+    about = {name: getattr(row, name) for name in ("method", "budget", "load", "repeat", "round", "session", "phase")}
+    if after is not None:
+        journal.keep_metrics(point.setting, {**about, "samples": changes(before, after)})
+    journal.doubt(contradictions(seen, sent, point.setting))
+    journal.doubt(timed.doubts_of(audit, setting=point.setting))
+
+
+def _remembering(post: Send, calls: dict[str, Call]) -> Send:
+    """Sends, and keeps by request id a call of that prompt, one for all samples: rows do not hold their prompts."""
+    once: dict[object, Call] = {}
+
+    async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
+        rows = await post(call, key, scheduled_ns=scheduled_ns)
+        alike = once.setdefault((call.messages, call.prompt, call.prompt_token_ids), call)
+        calls.update((row.request_id, alike) for row in rows)
+        return rows
+
+    return send
+
+
+def metrics_row(
+    point: Point,
+    seen: ServerFigures,
+    prefix: PrefixFigures,
+    audit: ClientFigures,
+    energy_j: float | None,
+    *,
+    attempts: int,
+    session: int = 0,
+) -> PointMetrics:
+    """One point's counters for the manifest; the names on top are those the analysis sums over repeats.
+
+    attempts: rows of ``records.jsonl`` that they cover; a stretch that was killed leaves rows and no counters.
+    """
+    return PointMetrics(
+        method=point.work.method,
+        budget=point.work.budget,
+        load=point.work.load,
+        repeat=point.repeat,
+        round=point.round,
+        session=session,
+        phase=point.phase,
+        attempts=attempts,
+        energy_j=energy_j,
+        accepted_tokens=seen.accepted_tokens,
+        draft_steps=seen.drafts,
+        prefix_hit_tokens=seen.prefix_hits,
+        prefix_expected_tokens=prefix.expected_tokens,
+        prefix=prefix,
+        server=seen,
+        client=audit,
+    )
+
+
+async def _counters(stage: Stage) -> Counters | None:
+    path = stage.backend.metrics_path
+    return await scrape(stage.client, stage.root(path)) if path else None
+
+
+async def _flush(stage: Stage, journal: Journal) -> bool:
+    """Empty the prefix cache, so that no point finds another's prompts; a server that does not is doubted.
+
+    Returns whether the server says that it did.
+    """
+    import httpx
+
+    path = BACKENDS[stage.setting.backend].flush_path
+    if path is None or not stage.setting.prefix_caching:
+        return False
+    try:
+        answer = await stage.client.post(stage.root(path), timeout=30.0)
+        done = answer.status_code == 200
+    except httpx.HTTPError:
+        done = False
+    if not done:
+        journal.doubt(
+            [
+                warn(
+                    "prefix_cache_not_flushed",
+                    setting=stage.setting.id,
+                )
+            ]
+        )
+    return done
