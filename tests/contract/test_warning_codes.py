@@ -109,7 +109,7 @@ def test_warnings_are_made_from_the_table_alone() -> None:
         path.relative_to(ROOT).as_posix()
         for path, tree in trees("")
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Doubt"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "RunWarning"
     ]
     assert sorted(made) == ["analysis/findings/request_warnings.py", "codes/__init__.py", "codes/__init__.py"]
 

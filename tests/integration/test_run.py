@@ -18,8 +18,8 @@ from tests.integration.running import bench, engines_of, grades_of, kill, rows_o
 from tts_compare.cli import main
 from tts_compare.config import load_experiment
 from tts_compare.domain import RequestRecord, RowKey
+from tts_compare.domain.events import Event, Planned
 from tts_compare.plan.prepare import prepare
-from tts_compare.reports.progress import Event, Planned
 from tts_compare.run.execute import execute
 from tts_compare.rundir import store
 
@@ -174,8 +174,8 @@ def test_a_run_against_itself_differs_in_nothing_and_breaks_no_tolerance(
     grid_run: tuple[Path, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, _ = grid_run
-    gates = ["--fail-on", "accuracy < -2pp", "--fail-on", "latency > +5%"]
-    assert main(["diff", str(run), str(run), *gates]) == 0
+    limiters = ["--fail-on", "accuracy < -2pp", "--fail-on", "latency > +5%"]
+    assert main(["diff", str(run), str(run), *limiters]) == 0
     said = capsys.readouterr()
     assert "Nothing changed" in said.out
     assert "no tolerance is exceeded" in said.err

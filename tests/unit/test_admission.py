@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tts_compare.domain import Call, Price, RequestError, RequestRecord, Sampling
 from tts_compare.limits.admission import (
     BudgetReachedError,
-    Gate,
-    Purse,
+    RateLimiter,
     Rates,
+    SpendingLimit,
     request_usd,
     usd,
     wait_ns,
@@ -58,11 +58,11 @@ def test_a_request_larger_than_the_whole_rate_goes_when_the_window_is_empty() ->
 
 def test_never_more_in_flight_than_the_endpoint_allows() -> None:
     async def main() -> int:
-        gate, running, peak = Gate(Rates(max_concurrency=3)), 0, 0
+        limiter, running, peak = RateLimiter(Rates(max_concurrency=3)), 0, 0
 
         async def one() -> None:
             nonlocal running, peak
-            async with gate(call()):
+            async with limiter(call()):
                 running += 1
                 peak = max(peak, running)
                 await asyncio.sleep(0.001)
@@ -77,23 +77,23 @@ def test_never_more_in_flight_than_the_endpoint_allows() -> None:
 @given(bound=st.floats(0.001, 1.0), requests=st.integers(1, 60))
 def test_what_is_spent_and_in_flight_never_passes_the_bound(bound: float, requests: int) -> None:
     async def main() -> float:
-        purse = Purse(bound)
-        gate = Gate(Rates(), price=Price(input=100.0, output=400.0), purse=purse)
+        spending = SpendingLimit(bound)
+        limiter = RateLimiter(Rates(), price=Price(input=100.0, output=400.0), spending=spending)
         for _ in range(requests):
             try:
-                async with gate(call(max_tokens=100)):
-                    purse.pay(usd(Price(input=100.0, output=400.0), prompt_tokens=10, completion_tokens=100))
+                async with limiter(call(max_tokens=100)):
+                    spending.pay(usd(Price(input=100.0, output=400.0), prompt_tokens=10, completion_tokens=100))
             except BudgetReachedError:
                 break
-        return purse.spent_usd
+        return spending.spent_usd
 
     assert asyncio.run(main()) <= bound
 
 
 def test_a_bound_that_the_next_request_may_pass_stops_before_it_is_sent() -> None:
     async def main() -> None:
-        gate = Gate(Rates(), price=Price(input=0.0, output=1.0), purse=Purse(0.5))
-        async with gate(call(max_tokens=1_000_000)):
+        limiter = RateLimiter(Rates(), price=Price(input=0.0, output=1.0), spending=SpendingLimit(0.5))
+        async with limiter(call(max_tokens=1_000_000)):
             pytest.fail("the request was let through")
 
     with pytest.raises(BudgetReachedError, match=r"--budget-usd 0\.5"):
@@ -102,12 +102,12 @@ def test_a_bound_that_the_next_request_may_pass_stops_before_it_is_sent() -> Non
 
 def test_a_bound_that_is_reached_lets_what_is_in_flight_end_and_nothing_else_begin() -> None:
     async def main() -> tuple[list[str], list[BaseException | None]]:
-        gate = Gate(Rates(), price=Price(input=0.0, output=1.0), purse=Purse(2.0))
+        limiter = RateLimiter(Rates(), price=Price(input=0.0, output=1.0), spending=SpendingLimit(2.0))
         said: list[str] = []
 
         async def one(name: str, max_tokens: int) -> None:
             try:
-                async with gate(call(max_tokens=max_tokens)):
+                async with limiter(call(max_tokens=max_tokens)):
                     await asyncio.sleep(0.01)
                     said.append(f"{name} ended")
             except BudgetReachedError:
@@ -124,8 +124,8 @@ def test_a_bound_that_is_reached_lets_what_is_in_flight_end_and_nothing_else_beg
 
 def test_a_bound_in_dollars_does_not_stop_what_costs_none() -> None:
     async def main() -> None:
-        purse = Purse(1.0, spent_usd=2.0)
-        async with Gate(Rates(), purse=purse)(call()):
+        spending = SpendingLimit(1.0, spent_usd=2.0)
+        async with RateLimiter(Rates(), spending=spending)(call()):
             pass
 
     asyncio.run(main())
@@ -179,10 +179,10 @@ def test_the_wait_for_a_limit_is_told_and_is_nothing_where_none_was_in_the_way()
             return now[0]
 
         waits: list[int] = []
-        free, narrow = Gate(Rates(), clock=clock), Gate(Rates(max_concurrency=1), clock=clock)
+        free, narrow = RateLimiter(Rates(), clock=clock), RateLimiter(Rates(max_concurrency=1), clock=clock)
 
-        async def one(gate: Gate) -> None:
-            async with gate(call()) as waited_ns:
+        async def one(limiter: RateLimiter) -> None:
+            async with limiter(call()) as waited_ns:
                 waits.append(waited_ns)
                 await asyncio.sleep(0)
 

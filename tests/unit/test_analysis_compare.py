@@ -16,7 +16,7 @@ from tts_compare.analysis.findings.claims import TITLES
 from tts_compare.analysis.findings.compare import difference_axis
 from tts_compare.analysis.findings.losslessness import first_difference
 from tts_compare.analysis.schema import Analysis, Claim
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.rundir.facts import SettingFacts
 
 PLAIN = Engine(tpot_s=0.014)
@@ -293,7 +293,7 @@ def test_a_spot_check_with_the_same_text_agrees_wherever_the_chunks_end(chunk_to
     assert "spot_check_prefix" not in found.points.filter(budget=64)["doubts"][0]
 
 
-def codes(run: Run) -> dict[str, Doubt]:
+def codes(run: Run) -> dict[str, RunWarning]:
     return {doubt.code: doubt for doubt in analysed(run, 100).doubts}
 
 
@@ -382,7 +382,7 @@ def test_where_the_expected_hits_are_not_known_the_cached_share_decides(prefix: 
     ]
     run = with_manifest(with_setting(run, setting, prefix_caching=True), server_metrics={setting: told})
 
-    def found(share: float) -> Doubt | None:
+    def found(share: float) -> RunWarning | None:
         cached = (pl.col("prompt_tokens") * share).cast(pl.Int64)
         records = run.records.with_columns(cached_tokens=cached)
         return codes(Run(records=records, grades=run.grades, manifest=run.manifest)).get("prefix_cache_hits")

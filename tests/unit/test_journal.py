@@ -11,7 +11,7 @@ import pytest
 
 from tts_compare.domain import RequestRecord, Timeline
 from tts_compare.methods import METHODS
-from tts_compare.run.writer import Journal, light
+from tts_compare.run.writer import RunWriter, light
 from tts_compare.rundir import store
 from tts_compare.rundir.manifest import Manifest
 
@@ -37,17 +37,17 @@ def row(number: int, *, method: str = "truncate") -> RequestRecord:
 def test_a_run_holds_about_a_kilobyte_a_request(tmp_path: Path) -> None:
     run = store.create(tmp_path / "run")
     with store.RowLog(run.records) as rows:
-        journal = Journal(run, Manifest(), rows, lambda _: None)
-        journal.append((row(0),))
+        writer = RunWriter(run, Manifest(), rows, lambda _: None)
+        writer.append((row(0),))
         tracemalloc.start()
         try:
             for number in range(1, ROWS + 1):
-                journal.append((row(number),))
+                writer.append((row(number),))
             gc.collect()
             held, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert len(journal.records) == ROWS + 1
+    assert len(writer.records) == ROWS + 1
     assert held / ROWS < 1_500
 
 

@@ -218,10 +218,10 @@ def test_failures_of_sessions_before_are_sent_again_only_where_that_is_asked_for
 
 def test_a_wait_for_limits_of_ours_is_in_the_row_that_waited() -> None:
     @asynccontextmanager
-    async def gate(_call: Call) -> AsyncIterator[int]:
+    async def limiter(_call: Call) -> AsyncIterator[int]:
         yield 7
 
-    rows = drive([one_call("a")], Server({("a", 0): "http_5xx"}), Concurrent(1), gate=gate)
+    rows = drive([one_call("a")], Server({("a", 0): "http_5xx"}), Concurrent(1), limiter=limiter)
     assert [row.limit_wait_ns for row in rows] == [7, 7]
     assert [row.limit_wait_ns for row in drive([one_call("a")], Server(), Concurrent(1))] == [0]
 

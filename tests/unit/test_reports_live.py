@@ -12,15 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tts_compare.domain import Doubt
-from tts_compare.reports import live, progress
-from tts_compare.reports.progress import (
-    Doubted,
+from tts_compare.domain import RunWarning
+from tts_compare.domain.events import (
     Event,
     Graded,
     LeftOut,
     Planned,
-    Progress,
     RequestDone,
     Restarted,
     Said,
@@ -28,7 +25,10 @@ from tts_compare.reports.progress import (
     SettingDone,
     SettingFailed,
     SettingStarted,
+    Warned,
 )
+from tts_compare.reports import live, progress
+from tts_compare.reports.progress import Progress
 
 A, B, C = "vllm/m/tp1-pp1-dp1/none", "vllm/m/tp1-pp1-dp1/ngram", "sglang/m/tp1-pp1-dp1/ngram"
 
@@ -129,7 +129,7 @@ def test_without_a_terminal_there_is_a_line_for_what_happens_and_one_a_minute() 
         emit(ServerReady(setting=A, at_s=1.0))
         for i in range(180):
             emit(RequestDone(setting=A, ok=True, at_s=2.0 + i, latency_s=1.0, completion_tokens=10))
-        emit(Doubted(doubt=Doubt(code="x", message="clock was set"), at_s=200.0))
+        emit(Warned(doubt=RunWarning(code="x", message="clock was set"), at_s=200.0))
     lines = out.getvalue().splitlines()
     assert sum("of 1000 requests" in line for line in lines) == 3
     assert lines[:2] == [f"starting {A}", f"ready: {A}"]

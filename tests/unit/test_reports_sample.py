@@ -13,7 +13,7 @@ from tts_compare.analysis import schema
 from tts_compare.analysis.pair_columns import PAIR_COLUMNS
 from tts_compare.analysis.point_columns import POINT_COLUMNS, point_schema
 from tts_compare.analysis.schema import Analysis, Claim, Slo, SloChoice
-from tts_compare.domain import Doubt, Problem, RequestError, RequestRecord, Timeline
+from tts_compare.domain import Problem, RequestError, RequestRecord, RunWarning, Timeline
 from tts_compare.reports import RunView
 
 HOSTILE = (
@@ -173,9 +173,13 @@ def analysis(*, loads: tuple[str, ...] = ("c1",), hostile: bool = False) -> Anal
             ),
         ),
         doubts=(
-            Doubt(code="one_server_start", message="one server start", advice="use --repeats 3", setting=settings()[0]),
-            Doubt(code="one_server_start", message="one server start", advice="use --repeats 3", setting=settings()[1]),
-            Doubt(code="too_few_problems", message=message, advice="use --problems 200"),
+            RunWarning(
+                code="one_server_start", message="one server start", advice="use --repeats 3", setting=settings()[0]
+            ),
+            RunWarning(
+                code="one_server_start", message="one server start", advice="use --repeats 3", setting=settings()[1]
+            ),
+            RunWarning(code="too_few_problems", message=message, advice="use --problems 200"),
         ),
         formulas={name: f"how {name} is computed" for name in POINT_COLUMNS},
     )

@@ -10,16 +10,16 @@ import pytest
 from tests.builders import with_manifest
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.analyse import analyse
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 
 SETTING = "vllm/tiny/tp1-pp1-dp1/none"
 
 
-def warnings(run: Run) -> list[Doubt]:
+def warnings(run: Run) -> list[RunWarning]:
     return list(analyse(run.records, run.grades, run.manifest, resamples=50).doubts)
 
 
-def of(run: Run, code: str) -> list[Doubt]:
+def of(run: Run, code: str) -> list[RunWarning]:
     return [warning for warning in warnings(run) if warning.code == code]
 
 

@@ -12,7 +12,7 @@ from tts_compare.analysis.analyse import analyse
 from tts_compare.analysis.findings.diff import compare_runs
 from tts_compare.analysis.findings.tolerance import parse_tolerance
 from tts_compare.analysis.schema import Analysis
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 
 PLAIN = "vllm/tiny/tp1-pp1-dp1/none"
 DRAFTS = "vllm/tiny/tp1-pp1-dp1/ngram"
@@ -23,7 +23,7 @@ def of(run: Run) -> Analysis:
     return analyse(run.records, run.grades, run.manifest, resamples=50)
 
 
-def told(run: Run, code: str) -> list[Doubt]:
+def told(run: Run, code: str) -> list[RunWarning]:
     return [warning for warning in of(run).doubts if warning.code == code]
 
 

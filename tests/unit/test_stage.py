@@ -9,9 +9,9 @@ import pytest
 
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Setting
-from tts_compare.limits.admission import Gate, Rates
+from tts_compare.limits.admission import RateLimiter, Rates
 from tts_compare.run.replay import ServerGoneError
-from tts_compare.run.session import Stage
+from tts_compare.run.session import ServerSession
 
 
 @dataclass
@@ -22,19 +22,19 @@ class Ended:
         return self.cause
 
 
-def stage(cause: str | None) -> Stage:
+def session(cause: str | None) -> ServerSession:
     nothing = cast("Any", None)
-    return Stage(
+    return ServerSession(
         setting=Setting(backend="vllm", model="m"),
         server=cast("Any", Ended(cause)),
         client=nothing,
         post=nothing,
         backend=BACKENDS["vllm"],
-        gate=Gate(Rates()),
+        limiter=RateLimiter(Rates()),
     )
 
 
 def test_a_server_that_is_gone_is_seen_before_the_first_request_of_a_point() -> None:
-    stage(None).require_alive()
+    session(None).require_alive()
     with pytest.raises(ServerGoneError, match="exit 137"):
-        stage("exit 137").require_alive()
+        session("exit 137").require_alive()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 
 if TYPE_CHECKING:
     import polars as pl
@@ -223,6 +223,6 @@ class Analysis:
     spot_checks: pl.DataFrame
     claims: tuple[Claim, ...] = ()
     slo: tuple[SloChoice, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[RunWarning, ...] = ()
     formulas: Mapping[str, str] = field(default_factory=dict)
     failed_lengths: tuple[FailedLengths, ...] = ()

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from tts_compare.backends.limits import cpu_dtype, threads_per_rank
 from tts_compare.backends.registry import BACKENDS
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, Setting
+from tts_compare.domain import RunWarning, Setting
 
 
-def differences(settings: Sequence[Setting]) -> tuple[Doubt, ...]:
+def differences(settings: Sequence[Setting]) -> tuple[RunWarning, ...]:
     """A doubt for each quantity that should be equal across the settings and is not.
 
     Hosted endpoints are left out: of their dtype, threads and limits nothing is known.
@@ -20,7 +20,7 @@ def differences(settings: Sequence[Setting]) -> tuple[Doubt, ...]:
     return (*(doubt for doubt in (*found, _cores(ours), _tries(ours)) if doubt is not None), *_not_stated(ours))
 
 
-def _not_stated(settings: Sequence[Setting]) -> tuple[Doubt, ...]:
+def _not_stated(settings: Sequence[Setting]) -> tuple[RunWarning, ...]:
     """A warning for each engine that cannot be told all that others are told."""
     engines = {s.backend: BACKENDS[s.backend].not_stated for s in settings if s.backend in BACKENDS}
     return tuple(
@@ -41,7 +41,9 @@ _QUANTITIES: tuple[_Quantity, ...] = (
 )
 
 
-def _unequal(settings: Sequence[Setting], *, code: str, what: str, of: Callable[[Setting], object]) -> Doubt | None:
+def _unequal(
+    settings: Sequence[Setting], *, code: str, what: str, of: Callable[[Setting], object]
+) -> RunWarning | None:
     values = {str(of(setting)) for setting in settings if of(setting) is not None}
     unknown = any(of(setting) is None for setting in settings) and bool(values) and code == "max_model_len_differs"
     if len(values) < 2 and not unknown:
@@ -50,7 +52,7 @@ def _unequal(settings: Sequence[Setting], *, code: str, what: str, of: Callable[
     return warn(code, f"{what} differs between settings: {shown}")
 
 
-def _cores(settings: Sequence[Setting]) -> Doubt | None:
+def _cores(settings: Sequence[Setting]) -> RunWarning | None:
     cores = {(s.devices or 1) * threads_per_rank(s) for s in settings if s.device == "cpu"}
     if len(cores) < 2:
         return None
@@ -61,7 +63,7 @@ def _cores(settings: Sequence[Setting]) -> Doubt | None:
     )
 
 
-def _tries(settings: Sequence[Setting]) -> Doubt | None:
+def _tries(settings: Sequence[Setting]) -> RunWarning | None:
     ways = {BACKENDS[s.backend].ngram for s in settings if s.speculation.kind == "ngram" and s.backend in BACKENDS}
     known = sorted(way for way in ways if way is not None)
     if len(known) < 2:

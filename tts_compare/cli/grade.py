@@ -88,9 +88,9 @@ def _score(arguments: Namespace, run: store.RunDir, manifest: Manifest) -> TTSCo
 
     Returns what went wrong, for grading goes on with what is there.
     """
+    from tts_compare.domain.events import Event, Said
     from tts_compare.judge.judge import endpoint_options
     from tts_compare.judge.score import score_run, unscored
-    from tts_compare.reports.progress import Event, Said
 
     def tell(event: Event) -> None:
         if isinstance(event, Said):

@@ -15,7 +15,7 @@ from tts_compare.rundir import store
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
-    from tts_compare.domain import Doubt, RequestRecord
+    from tts_compare.domain import RequestRecord, RunWarning
     from tts_compare.reports import Look, RunView
 
 FIGURE_FORMATS = ("png", "svg", "pdf")
@@ -44,7 +44,7 @@ def report_command(arguments: Namespace) -> int:
     return 1 if refuse(analysis.doubts, arguments.strict) else 0
 
 
-def print_report(paths: Sequence[Path], *, no_color: bool = False) -> tuple[Doubt, ...]:
+def print_report(paths: Sequence[Path], *, no_color: bool = False) -> tuple[RunWarning, ...]:
     """Print the console's report of runs; returns its warnings."""
     from tts_compare.reports import REPORTS
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from tts_compare.cli.terminal import talk
 from tts_compare.codes import failing
-from tts_compare.domain import Doubt, Strictness
+from tts_compare.domain import RunWarning, Strictness
 
 
-def refuse(warnings: Iterable[Doubt], strict: Strictness | None) -> bool:
+def refuse(warnings: Iterable[RunWarning], strict: Strictness | None) -> bool:
     """Whether ``--strict`` fails on any of the warnings; each that it fails on is told with its fix."""
     found = failing(tuple(warnings), strict)
     for warning in found:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, RequestRecord
+from tts_compare.domain import RequestRecord, RunWarning
 from tts_compare.rundir.metrics import ClientFigures
 
 SAMPLE_S = 0.02
@@ -162,7 +162,7 @@ def quantile(ordered: Sequence[float], q: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else None
 
 
-def doubts_of(audit: ClientFigures, *, setting: str | None = None) -> tuple[Doubt, ...]:
+def doubts_of(audit: ClientFigures, *, setting: str | None = None) -> tuple[RunWarning, ...]:
     """Return what an audit casts doubt on; ``setting`` is the id of the setting whose point it was."""
     found: list[tuple[str, str]] = []
     if (lag := audit.loop_lag_p99_ms) is not None and lag > MAX_LAG_P99_MS:

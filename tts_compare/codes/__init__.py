@@ -13,7 +13,7 @@ from tts_compare.codes.code import Code
 from tts_compare.codes.figures import FIGURE_CODES
 from tts_compare.codes.rows import ROW_CODES
 from tts_compare.codes.runs import RUN_CODES
-from tts_compare.domain import Doubt, Severity, Strictness
+from tts_compare.domain import RunWarning, Severity, Strictness
 
 #: code -> its row of the table.
 CODES: Mapping[str, Code] = MappingProxyType({**FIGURE_CODES, **ROW_CODES, **RUN_CODES})
@@ -26,13 +26,13 @@ STRICT: Mapping[Strictness, tuple[Severity, ...]] = MappingProxyType(
 )
 
 
-def warn(code: str, message: str = "", *, setting: str | None = None, points: Iterable[str] = ()) -> Doubt:
+def warn(code: str, message: str = "", *, setting: str | None = None, points: Iterable[str] = ()) -> RunWarning:
     """A warning with the severity, fix and advice of its code; without a message, with the table's text.
 
     Raises KeyError for a code that is not in the table.
     """
     row = CODES[code]
-    return Doubt(
+    return RunWarning(
         code=code,
         message=message or row.text,
         advice=row.advice or row.fix,
@@ -43,13 +43,13 @@ def warn(code: str, message: str = "", *, setting: str | None = None, points: It
     )
 
 
-def stated(row: Mapping[str, Any]) -> Doubt:
+def stated(row: Mapping[str, Any]) -> RunWarning:
     """A warning as a manifest holds it.
 
     Severity and fix are the table's, also for format 1, which states neither; a code of a later version keeps its own.
     """
     known = CODES.get(str(row.get("code"))) or Code(severity=_severity(row), text=_LATER)
-    return Doubt(
+    return RunWarning(
         code=str(row.get("code")),
         message=str(row.get("message") or known.text),
         advice=str(row.get("advice") or known.advice or known.fix),
@@ -64,7 +64,7 @@ def _severity(row: Mapping[str, Any]) -> Severity:
     return next((known for known in get_args(Severity) if known == row.get("severity")), "warning")
 
 
-def placed(warning: Doubt, run: str, *, log: str | None = None) -> Doubt:
+def placed(warning: RunWarning, run: str, *, log: str | None = None) -> RunWarning:
     """The warning with a run's directory, quoted for a shell, where its fix and advice say RUN.
 
     log: path of the log of the warning's setting, for ``RUN/servers/SETTING.log``.
@@ -80,7 +80,7 @@ def placed(warning: Doubt, run: str, *, log: str | None = None) -> Doubt:
     return replace(warning, fix=fix, advice=advice)
 
 
-def failing(warnings: Iterable[Doubt], strict: Strictness | None) -> tuple[Doubt, ...]:
+def failing(warnings: Iterable[RunWarning], strict: Strictness | None) -> tuple[RunWarning, ...]:
     """The warnings that ``--strict`` (``error`` or ``warning``; None: not asked for) fails on, errors first."""
     severities = STRICT[strict] if strict else ()
     return tuple(w for severity in severities for w in warnings if w.severity == severity)

@@ -6,7 +6,7 @@ Units are in names (``_ns``, ``_us``, ``_s``, ``_usd``, ``_tokens``). Instants a
 
 from tts_compare.domain.rows import Grade, RequestError, RequestRecord, RowKey, Timeline
 from tts_compare.domain.setting import Price, Setting, Speculation, model_slug
-from tts_compare.domain.warning import Doubt
+from tts_compare.domain.warning import RunWarning
 from tts_compare.domain.words import (
     AnswerKind,
     Device,
@@ -25,7 +25,6 @@ __all__ = [
     "AnswerKind",
     "Call",
     "Device",
-    "Doubt",
     "Endpoint",
     "ErrorKind",
     "Grade",
@@ -37,6 +36,7 @@ __all__ = [
     "RequestError",
     "RequestRecord",
     "RowKey",
+    "RunWarning",
     "Sampling",
     "Setting",
     "Severity",

@@ -10,7 +10,7 @@ from tts_compare.domain.words import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class RunWarning:
     """A warning: a reason not to trust a figure, and what to do about it. Made by ``codes.warn``.
 
     ``code`` is stable (``snake_case``); ``severity`` is ``error`` where a figure is wrong or missing, ``warning`` where

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.plan.bound_shares import PointShare, shares
 from tts_compare.plan.earlier import points_in
 from tts_compare.plan.hardware import devices_in, shapes_in
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _KEY = ("setting", "method", "budget", "load", "samples")
 
 
-def with_bounds(points: pl.DataFrame, manifest: Manifest) -> tuple[pl.DataFrame, tuple[Doubt, ...]]:
+def with_bounds(points: pl.DataFrame, manifest: Manifest) -> tuple[pl.DataFrame, tuple[RunWarning, ...]]:
     """The points frame with ``bound_tpot_s``, ``bound_share``, ``prefill_bound_share`` and ``step_overhead_s``.
 
     Null of points without a measured time per token, with a failed answer (their batch was another), of an open loop,
@@ -35,7 +35,7 @@ def with_bounds(points: pl.DataFrame, manifest: Manifest) -> tuple[pl.DataFrame,
     found = {_key_of(share): share for share in shares(known, shapes_in(manifest), devices_in(manifest))}
     rows = [_row(found.get(key)) for key in points.select(_KEY).iter_rows()]
     columns = [pl.Series(name, [row[name] for row in rows], dtype=pl.Float64) for name in _row(None)]
-    above: dict[str, list[tuple[float, Doubt, str]]] = {}
+    above: dict[str, list[tuple[float, RunWarning, str]]] = {}
     codes = []
     for key, row in zip(points.select(_KEY).iter_rows(), points.iter_rows(named=True), strict=True):
         share, own = found.get(key), list(row["doubts"] or ())
@@ -54,7 +54,7 @@ def analysis_with_bounds(analysis: Analysis, manifest: Manifest) -> Analysis:
     return replace(analysis, points=points, doubts=(*analysis.doubts, *warnings))
 
 
-def _worst(above: Sequence[tuple[float, Doubt, str]]) -> Doubt:
+def _worst(above: Sequence[tuple[float, RunWarning, str]]) -> RunWarning:
     """The warning of the largest share, with the labels of all points that have one."""
     _, warning, _ = max(above, key=lambda one: one[0])
     return replace(warning, points=tuple(label for _, _, label in above))

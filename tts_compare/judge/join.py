@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import structs
 
 from tts_compare.codes import placed, warn
-from tts_compare.domain import Doubt, Grade, RequestRecord
+from tts_compare.domain import Grade, RequestRecord, RunWarning
 from tts_compare.errors import RunError, UsageError
 from tts_compare.judge.bounds import analysis_with_bounds, with_bounds
 from tts_compare.judge.judge import Judge, endpoint_options, write_grades
@@ -50,7 +50,7 @@ def frames(run: store.RunDir, manifest: Manifest) -> RunFrames:
     return records, grades, manifest
 
 
-def _warned(manifest: Manifest, warning: Doubt) -> Manifest:
+def _warned(manifest: Manifest, warning: RunWarning) -> Manifest:
     return structs.replace(manifest, doubts=(*manifest.doubts, warning))
 
 
@@ -120,7 +120,7 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     return Judged(analysis=analysis, manifest=manifest, records=records, grades=grades)
 
 
-def _placed(warning: Doubt, runs: Mapping[str, store.RunDir]) -> Doubt:
+def _placed(warning: RunWarning, runs: Mapping[str, store.RunDir]) -> RunWarning:
     """The warning with the directory of the run that it is of, where that is known.
 
     runs: by what the settings' names begin with; one for all where the prefix is empty.

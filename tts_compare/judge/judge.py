@@ -13,8 +13,9 @@ import msgspec
 
 from tts_compare.analysis.rows.cut import cut, cut_only_at
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, Grade, Policy, Problem, RequestRecord, RowKey
+from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey, RunWarning
 from tts_compare.domain.ending import ending
+from tts_compare.domain.events import Emit, Graded
 from tts_compare.errors import RunError, UsageError
 from tts_compare.grading.pool import GraderPool
 from tts_compare.grading.records import grade_records
@@ -23,7 +24,6 @@ from tts_compare.methods import METHODS
 from tts_compare.methods.best_of_n import is_endpoint
 from tts_compare.methods.method import Tokens
 from tts_compare.methods.model_files import model_dir, tokens_of
-from tts_compare.reports.progress import Emit, Graded
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import SettingFacts
 from tts_compare.rundir.manifest import Manifest
@@ -97,7 +97,7 @@ class Judge:
             self._undecoded.add(setting)
         return tokens.decode(tuple(ids)) if tokens else None
 
-    def warnings(self) -> Iterator[Doubt]:
+    def warnings(self) -> Iterator[RunWarning]:
         """What is to be known of the grades made so far: settings whose derived texts could not be cut by tokens."""
         for setting in sorted(self._undecoded):
             model = self._manifest.settings[setting].model

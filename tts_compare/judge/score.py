@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import structs
 
 from tts_compare.domain import RequestRecord, Work
+from tts_compare.domain.events import Emit, Said
 from tts_compare.errors import RunError, UsageError
 from tts_compare.grading.records import targets
 from tts_compare.judge.judge import endpoint_options, problems_of
@@ -21,7 +22,6 @@ from tts_compare.limits.retry import RetryPolicy
 from tts_compare.methods import METHODS
 from tts_compare.methods.best_of_n import is_endpoint
 from tts_compare.methods.model_files import chat_template
-from tts_compare.reports.progress import Emit, Said
 from tts_compare.reward import FORMS, Question, ask_all, discover, open_client, root_of
 from tts_compare.reward.forms import Render
 from tts_compare.rundir import store

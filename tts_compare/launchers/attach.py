@@ -12,7 +12,7 @@ from tts_compare.backends import BACKENDS, Machine
 from tts_compare.client.unreachable import proxy_wants_key, why_unreachable
 from tts_compare.client.untimed import is_proxied, open_client
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, Endpoint, Setting
+from tts_compare.domain import Endpoint, RunWarning, Setting
 from tts_compare.errors import StartError
 from tts_compare.launchers import probe
 from tts_compare.launchers.energy import Reading
@@ -45,7 +45,7 @@ class AttachedServer:
     setting: Setting
     trusted: tuple[str, ...] = ()
     engine_version: str | None = None
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[RunWarning, ...] = ()
     pid: int | None = None
     startup_s: float | None = None
     log_path: Path | None = None
@@ -151,7 +151,7 @@ def _served(models: probe.Models, base_url: str, setting: Setting) -> str:
     return name
 
 
-def doubts_of(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...]) -> tuple[Doubt, ...]:
+def doubts_of(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...]) -> tuple[RunWarning, ...]:
     """One doubt for all that was taken on trust, and one for each field the server tells otherwise."""
     doubts = []
     if trusted:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tts_compare.backends import BACKENDS, Machine
 from tts_compare.client.untimed import open_client
-from tts_compare.domain import Doubt, Endpoint, Setting
+from tts_compare.domain import Endpoint, RunWarning, Setting
 from tts_compare.errors import StartError
 from tts_compare.launchers import ports, probe, supervisor
 from tts_compare.launchers.devices import lane_count
@@ -78,7 +78,7 @@ class LocalServer:
     log_path: Path | None
     startup_s: float | None = None
     engine_version: str | None = None
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[RunWarning, ...] = ()
     _supervised: _Supervised = field(repr=False)
     _stopped: bool = False
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, Setting, model_slug
+from tts_compare.domain import RunWarning, Setting, model_slug
 
 
 def name_to_send(setting: Setting, listed: Collection[str]) -> str | None:
@@ -33,7 +33,7 @@ def listed_part(model: str, listed: Collection[str]) -> str | None:
     return max(parts, key=len, default=None)
 
 
-def unlisted(setting: Setting, listed: Collection[str]) -> tuple[Doubt, ...]:
+def unlisted(setting: Setting, listed: Collection[str]) -> tuple[RunWarning, ...]:
     """A doubt where the endpoint lists only a part of the name that is sent."""
     part = listed_part(setting.model, listed)
     if part is None or name_to_send(setting, listed) in listed or _lists_what_it_could_serve(setting):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from tts_compare.backends import Machine, ModelFacts
-from tts_compare.domain import Doubt, Endpoint, Setting
+from tts_compare.domain import Endpoint, RunWarning, Setting
 from tts_compare.launchers.energy import Reading
 
 DEFAULT_DEADLINE_S = 900.0
@@ -101,7 +101,7 @@ class Server(Protocol):
         """As the running server tells it."""
 
     @property
-    def doubts(self) -> tuple[Doubt, ...]:
+    def doubts(self) -> tuple[RunWarning, ...]:
         """What weakens figures taken from it: settings taken on trust, or that differ from what was asked."""
 
     def died(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What a hosted endpoint's stated limits, and the user's purse, let through: rates, concurrency, dollars."""
+"""What a hosted endpoint's stated limits, and the user's spending, let through: rates, concurrency, dollars."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _charged_tokens(row: RequestRecord) -> int:
     return row.budget if given_up else 0
 
 
-class Purse:
+class SpendingLimit:
     """Counts what was spent and what requests in flight may still cost, against a bound in US dollars."""
 
     def __init__(self, bound_usd: float | None, *, spent_usd: float = 0.0) -> None:
@@ -140,17 +140,17 @@ class Purse:
         self.spent_usd += amount_usd
 
 
-async def _reserved(purse: Purse, amount_usd: float) -> None:
+async def _reserved(spending: SpendingLimit, amount_usd: float) -> None:
     """Reserve, or raise when what is in flight has ended: an error would cut off requests that are being paid for."""
     try:
-        purse.reserve(amount_usd)
+        spending.reserve(amount_usd)
     except BudgetReachedError:
-        await purse.settled()
+        await spending.settled()
         raise
 
 
-class Gate:
-    """Lets requests of one setting through: its rates, its concurrency, and what a purse still holds.
+class RateLimiter:
+    """Lets requests of one setting through: its rates, its concurrency, and what a spending still holds.
 
     prompt_most: as in ``request_usd``.
     """
@@ -160,12 +160,12 @@ class Gate:
         rates: Rates,
         *,
         price: Price | None = None,
-        purse: Purse | None = None,
+        spending: SpendingLimit | None = None,
         prompt_most: int = 0,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._rates, self._price, self._clock = rates, price, clock
-        self._purse = purse if price else None
+        self._spending = spending if price else None
         self._prompt_most = prompt_most
         self._sent: deque[tuple[int, int]] = deque()
         self._turn = asyncio.Lock()
@@ -185,13 +185,13 @@ class Gate:
             await self._room.acquire()
         try:
             bound = await self._wait_turn(given + made) or bound
-            if self._purse:
-                await _reserved(self._purse, most_usd)
+            if self._spending:
+                await _reserved(self._spending, most_usd)
             try:
                 yield self._clock() - asked_ns if bound else 0
             finally:
-                if self._purse:
-                    self._purse.release(most_usd)
+                if self._spending:
+                    self._spending.release(most_usd)
         finally:
             if self._room:
                 self._room.release()
@@ -212,5 +212,5 @@ class Gate:
 
     def account(self, rows: Sequence[RequestRecord]) -> None:
         """Charge the rows of one request."""
-        if self._purse and self._price and rows:
-            self._purse.pay(request_usd(self._price, rows, prompt_most=self._prompt_most))
+        if self._spending and self._price and rows:
+            self._spending.pay(request_usd(self._price, rows, prompt_most=self._prompt_most))

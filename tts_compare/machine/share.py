@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.machine.roofline import Step
 
 _LEAST_SPAN = 1.1
@@ -92,7 +92,7 @@ def fixed_overhead(steps: Sequence[tuple[float, float]]) -> Overhead | None:
     return Overhead(fixed_s=fixed, slowdown=slope, residual_s=residual, points=count)
 
 
-def share_warning(point: Reached, *, setting: str, on_cpu: bool) -> Doubt | None:
+def share_warning(point: Reached, *, setting: str, on_cpu: bool) -> RunWarning | None:
     """A warning where a point beats its bound: then the bound, not the point, is in error."""
     if point.share <= 1.0:
         return None

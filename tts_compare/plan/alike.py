@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tts_compare.backends import BACKENDS
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, Setting
+from tts_compare.domain import RunWarning, Setting
 from tts_compare.machine.catalogue import Accelerator
 from tts_compare.plan.arguments import stated
 from tts_compare.plan.design import share_of
@@ -24,7 +24,7 @@ _SAME_SHARE = 0.005
 
 def differences_on_gpus(
     settings: Sequence[Setting], gpus: Sequence[str], device: Accelerator | None
-) -> tuple[Doubt, ...]:
+) -> tuple[RunWarning, ...]:
     """A warning for the scheduler, the attention kernel and the share of memory where compared settings differ in it.
 
     Of settings that we start on GPUs. gpus: as the driver or the catalogue calls them. device: what each is, None where
@@ -35,7 +35,7 @@ def differences_on_gpus(
     return tuple(doubt for doubt in found if doubt is not None)
 
 
-def _scheduler(settings: Sequence[Setting]) -> Doubt | None:
+def _scheduler(settings: Sequence[Setting]) -> RunWarning | None:
     kinds = {_is_async(s) for s in settings if s.backend == "vllm"}
     if len(kinds) < 2:
         return None
@@ -54,7 +54,7 @@ def _is_async(setting: Setting) -> bool:
     return setting.speculation.kind != "ngram" or release >= _ASYNC_NGRAM_SINCE
 
 
-def _attention(settings: Sequence[Setting], gpus: Sequence[str]) -> Doubt | None:
+def _attention(settings: Sequence[Setting], gpus: Sequence[str]) -> RunWarning | None:
     """On compute capability 10 alone: on Hopper, Ampere and Ada SGLang chooses one kernel, with pages of one token."""
     if not any(_BLACKWELL.search(name) for name in gpus):
         return None
@@ -74,7 +74,7 @@ def _kernel(setting: Setting) -> str:
     return f"{backend or of_itself[0]} with pages of {page}"
 
 
-def _memory(settings: Sequence[Setting], device: Accelerator) -> Doubt | None:
+def _memory(settings: Sequence[Setting], device: Accelerator) -> RunWarning | None:
     shares = {s.backend: share_of(s, device).of_memory for s in settings if s.backend in ("vllm", "sglang")}
     every = [share_of(s, device).of_memory for s in settings if s.backend in shares]
     if not every or max(every) - min(every) < _SAME_SHARE:

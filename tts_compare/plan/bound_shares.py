@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.domain.model_shape import ModelShape
 from tts_compare.limits.pacing import Concurrent, parse_load
 from tts_compare.machine.catalogue import Accelerator
@@ -29,7 +29,7 @@ class PointShare:
     """Least time of its prefill / time to first token; None without either."""
     overhead: Overhead | None
     """The fit over the points of its model and engine without speculation; None where their bounds hardly differ."""
-    warning: Doubt | None
+    warning: RunWarning | None
     """Where the bound is exceeded."""
 
 

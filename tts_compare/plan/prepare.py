@@ -9,7 +9,7 @@ from tts_compare.backends import BACKENDS, Machine, ModelFacts, differences
 from tts_compare.codes import warn
 from tts_compare.config import Experiment
 from tts_compare.dataset import Dataset, load_problems
-from tts_compare.domain import Doubt, Setting, Work
+from tts_compare.domain import RunWarning, Setting, Work
 from tts_compare.errors import UsageError
 from tts_compare.launchers import launcher_named
 from tts_compare.machine.catalogue import catalogue, recognise, user_catalogue
@@ -72,7 +72,7 @@ class Prepared:
             raise UsageError(f"no setting is left that this machine can do: {told}")
 
     @property
-    def doubts(self) -> tuple[Doubt, ...]:
+    def doubts(self) -> tuple[RunWarning, ...]:
         """What is known to weaken the comparison before it begins."""
         machine = self.machine
         known = {recognise(name, machine.gpu_memory_bytes, catalogue(*user_catalogue())) for name in machine.gpu_names}
@@ -203,7 +203,7 @@ def _tokenization(setting: Setting, prompt: PromptTemplate, tokens: Tokens | Non
     return Tokenization(tokens=tokens, render=template.render if template else None)
 
 
-def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
+def _of_the_plan(prepared: Prepared) -> Iterator[RunWarning]:
     experiment = prepared.experiment
     launcher = launcher_named(experiment.launcher)
     lanes = launcher.lanes(prepared.settings, prepared.machine, asked=experiment.parallel_servers)

@@ -12,32 +12,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tts_compare.reports.labels import label_settings
-from tts_compare.reports.numbers import DASH, duration, three_digits
-from tts_compare.reports.plain import ascii_only, one_line
-from tts_compare.reports.progress import (
-    Doubted,
+from tts_compare.domain.events import (
     Emit,
     Event,
     Graded,
     LeftOut,
     Planned,
-    Progress,
     RequestDone,
     Restarted,
     Said,
     ServerReady,
     SettingDone,
     SettingFailed,
-    SettingProgress,
     SettingStarted,
+    Warned,
 )
+from tts_compare.reports.labels import label_settings
+from tts_compare.reports.numbers import DASH, duration, three_digits
+from tts_compare.reports.plain import ascii_only, one_line
+from tts_compare.reports.progress import Progress, SettingProgress
 
 if TYPE_CHECKING:
     from rich.console import Console, OverflowMethod, RenderableType
 
 __all__ = [
-    "Doubted",
     "Emit",
     "Event",
     "Graded",
@@ -52,6 +50,7 @@ __all__ = [
     "SettingFailed",
     "SettingProgress",
     "SettingStarted",
+    "Warned",
     "draw_progress",
     "say_progress",
     "watch",

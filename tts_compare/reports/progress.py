@@ -2,130 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal
 
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
+from tts_compare.domain.events import (
+    Event,
+    Graded,
+    LeftOut,
+    Planned,
+    RequestDone,
+    Restarted,
+    Said,
+    ServerReady,
+    SettingDone,
+    SettingEvent,
+    SettingFailed,
+    SettingStarted,
+    Warned,
+)
 from tts_compare.reports.plain import one_line
 
 State = Literal["waiting", "starting", "running", "done", "failed", "left out"]
 KEPT_WORDS = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """The work: ``(setting, requests)`` in the order they will run. The first event of a run."""
-
-    settings: tuple[tuple[str, int], ...]
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingStarted:
-    """Its server is being started, or attached to."""
-
-    setting: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerReady:
-    """It answers."""
-
-    setting: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestDone:
-    """A request of the replay has its outcome; retries that were repeated are not counted. Warm-up is not told."""
-
-    setting: str
-    ok: bool
-    at_s: float
-    latency_s: float | None = None
-    completion_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graded:
-    """A response was graded."""
-
-    setting: str
-    correct: bool
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingDone:
-    """All its requests have an outcome and its server is stopped."""
-
-    setting: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingFailed:
-    """It ended early, or its server did not start."""
-
-    setting: str
-    cause: str
-    at_s: float
-    log: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """It cannot run here."""
-
-    setting: str
-    reason: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restarted:
-    """Its server died and is being started again."""
-
-    setting: str
-    cause: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubted:
-    """A doubt arose while the run went on."""
-
-    doubt: Doubt
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A line of talk: what the program does now, or the last line of a server's log."""
-
-    text: str
-    at_s: float
-
-
-Event: TypeAlias = (
-    Planned
-    | SettingStarted
-    | ServerReady
-    | RequestDone
-    | Graded
-    | SettingDone
-    | SettingFailed
-    | LeftOut
-    | Restarted
-    | Doubted
-    | Said
-)
-_SettingEvent: TypeAlias = (
-    SettingStarted | ServerReady | RequestDone | Graded | SettingDone | SettingFailed | LeftOut | Restarted
-)
-Emit: TypeAlias = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +71,7 @@ class Progress:
 
     rows: tuple[SettingProgress, ...] = ()
     words: tuple[str, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[RunWarning, ...] = ()
     started_at_s: float | None = None
     index: dict[str, int] = field(default_factory=dict)
 
@@ -185,7 +84,7 @@ class Progress:
                 return replace(self, rows=rows, index=index, started_at_s=event.at_s)
             case Said():
                 return _with_words(self, event.text)
-            case Doubted():
+            case Warned():
                 doubted = replace(self, doubts=(*self.doubts, event.doubt))
                 return _with_words(doubted, f"warning: {event.doubt.message}")
             case _:
@@ -220,7 +119,7 @@ class Progress:
         return left
 
 
-def _with_row(progress: Progress, event: _SettingEvent) -> Progress:
+def _with_row(progress: Progress, event: SettingEvent) -> Progress:
     rows, index = progress.rows, progress.index
     if event.setting not in index:
         index = {**index, event.setting: len(rows)}
@@ -242,7 +141,7 @@ def _pace_s(row: SettingProgress, now_s: float) -> float | None:
     return (until - row.ready_at_s) / row.done
 
 
-def _advance(row: SettingProgress, event: _SettingEvent) -> SettingProgress:
+def _advance(row: SettingProgress, event: SettingEvent) -> SettingProgress:
     after = row
     match event:
         case SettingStarted():
@@ -279,7 +178,7 @@ def _count(row: SettingProgress, event: RequestDone) -> SettingProgress:
     )
 
 
-def _words(event: _SettingEvent) -> str:
+def _words(event: SettingEvent) -> str:
     """What is worth a line when it happens."""
     words = ""
     match event:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import get_args
 
-from tts_compare.domain import Doubt, Severity
+from tts_compare.domain import RunWarning, Severity
 from tts_compare.reports.labels import Labels, shorten
 from tts_compare.reports.plain import one_line
 
@@ -44,7 +44,7 @@ class Shown:
         return f"To fix it: {told}" if told else ""
 
 
-def group_warnings(warnings: tuple[Doubt, ...], labels: Labels) -> Iterator[tuple[str, tuple[Shown, ...]]]:
+def group_warnings(warnings: tuple[RunWarning, ...], labels: Labels) -> Iterator[tuple[str, tuple[Shown, ...]]]:
     """(heading, warnings) of each severity that has any; those of one code, message and fix are one."""
     for severity in get_args(Severity):
         shown = _merged(tuple(one for one in warnings if one.severity == severity), labels)
@@ -52,7 +52,7 @@ def group_warnings(warnings: tuple[Doubt, ...], labels: Labels) -> Iterator[tupl
             yield HEADINGS[severity], shown
 
 
-def _merged(warnings: tuple[Doubt, ...], labels: Labels) -> tuple[Shown, ...]:
+def _merged(warnings: tuple[RunWarning, ...], labels: Labels) -> tuple[Shown, ...]:
     found: dict[tuple[str, str, str, str], list[str]] = {}
     for one in warnings:
         advice = "" if one.advice == one.fix else shorten(one.advice, labels)

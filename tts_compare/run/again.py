@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, RequestRecord, RowKey, Setting
+from tts_compare.domain import RequestRecord, RowKey, RunWarning, Setting
 from tts_compare.domain.ending import ending
 from tts_compare.rundir.manifest import Manifest
 
 
-def resume_doubts(old: Manifest, settings: Iterable[Setting]) -> Iterator[Doubt]:
+def resume_doubts(old: Manifest, settings: Iterable[Setting]) -> Iterator[RunWarning]:
     """A warning where settings of another model are added. old: the manifest before the run was resumed."""
     known = {facts.model for facts in old.settings.values()}
     added = sorted({setting.model for setting in settings} - known)
@@ -20,7 +20,7 @@ def resume_doubts(old: Manifest, settings: Iterable[Setting]) -> Iterator[Doubt]
         yield warn("resumed_other_model", message)
 
 
-def retried_doubts(rows: Iterable[RequestRecord], *, session: int, hosted: Collection[str]) -> Iterator[Doubt]:
+def retried_doubts(rows: Iterable[RequestRecord], *, session: int, hosted: Collection[str]) -> Iterator[RunWarning]:
     """How many requests that had failed before this session were sent again in it, a setting, and what became of them.
 
     rows: all of the run, in the order in which they were written. hosted: settings whose server is not ours.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tts_compare.backends.protocol import MetricNames
 from tts_compare.client.scrape import Counters, change, change_by, total
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, RequestRecord
+from tts_compare.domain import RequestRecord, RunWarning
 from tts_compare.rundir.metrics import ServerFigures
 
 
@@ -59,13 +59,13 @@ def ttft_growth(before: Counters | None, after: Counters | None, names: MetricNa
     return (grown[0], grown[1]) if grown[0] is not None and grown[1] is not None else None
 
 
-def contradictions(seen: ServerFigures, rows: Sequence[RequestRecord], setting: str) -> tuple[Doubt, ...]:
+def contradictions(seen: ServerFigures, rows: Sequence[RequestRecord], setting: str) -> tuple[RunWarning, ...]:
     """Doubts where the server counted more than we sent, was busy before us, or preempted.
 
     A server counts a request when it ends, so one that we gave up may be missing: only more is a doubt. Our
     requests are counted by choice, as engines count sequences.
     """
-    doubts: list[Doubt] = []
+    doubts: list[RunWarning] = []
     if seen.requests is not None and seen.requests > len(rows):
         doubts.append(
             warn(

@@ -16,22 +16,22 @@ from typing import Any
 from msgspec import structs
 
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, RequestRecord, Work
+from tts_compare.domain import RequestRecord, RunWarning, Work
+from tts_compare.domain.events import Emit, LeftOut, Warned
 from tts_compare.errors import TTSCompareError
 from tts_compare.judge.join import write_points
 from tts_compare.judge.judge import Judge
 from tts_compare.judge.score import is_asked_with_key, score_run
-from tts_compare.limits.admission import Purse
+from tts_compare.limits.admission import SpendingLimit
 from tts_compare.plan.hardware import keep_hardware
 from tts_compare.plan.inputs import design_of
 from tts_compare.plan.manifest import check_same, is_resumable, new_manifest
 from tts_compare.plan.prepare import Prepared
-from tts_compare.reports.progress import Doubted, Emit, LeftOut
 from tts_compare.run.again import resume_doubts, retried_doubts
 from tts_compare.run.loop import Run
 from tts_compare.run.preflight import preflight
 from tts_compare.run.servers import Fleet, find_pythons
-from tts_compare.run.writer import Journal, light
+from tts_compare.run.writer import RunWriter, light
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import MachineRow
 from tts_compare.rundir.manifest import Manifest, Session
@@ -84,37 +84,35 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
         asides: list[store.Aside] = []
         session = len(manifest.sessions) - 1
         kept = _light_rows(run, asides)
-        journal = Journal(run, manifest, rows, tell, private=private, session=session, records=kept)
+        writer = RunWriter(run, manifest, rows, tell, private=private, session=session, records=kept)
         if asides:  # told, and not kept: whoever reads the rows finds the same lines
             unread = warn("rows_set_aside", store.told(asides))
-            tell(Doubted(doubt=unread, at_s=monotonic()))
-        journal.save()
+            tell(Warned(doubt=unread, at_s=monotonic()))
+        writer.save()
         fleet = Fleet(prepared=prepared, pythons=pythons)
-        purse = Purse(prepared.experiment.budget_usd) if prepared.experiment.budget_usd else None
-        state = Run(prepared=prepared, journal=journal, fleet=fleet, purse=purse)
-        if purse:
-            purse.pay(state.spent_usd())
+        spending = SpendingLimit(prepared.experiment.budget_usd) if prepared.experiment.budget_usd else None
+        state = Run(prepared=prepared, writer=writer, fleet=fleet, spending=spending)
+        if spending:
+            spending.pay(state.spent_usd())
         planned = state.planned()
         tell(planned)
         if before and any(left for _, left in planned.settings):
-            journal.doubt(resume_doubts(before, prepared.settings))
-            journal.doubt(machine_doubts(before.machine, manifest.machine))
+            writer.doubt(resume_doubts(before, prepared.settings))
+            writer.doubt(machine_doubts(before.machine, manifest.machine))
         for item in prepared.left_out:
             tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
         _loop(state, tell)
-        successes = {row.setting for row in journal.records if row.phase == "measured" and row.ok}
+        successes = {row.setting for row in writer.records if row.phase == "measured" and row.ok}
         return Outcome(
             run=run,
             failed=state.failed,
             barren={
-                s.id: _commonest_error(
-                    row for row in journal.records if row.setting == s.id and row.phase == "measured"
-                )
+                s.id: _commonest_error(row for row in writer.records if row.setting == s.id and row.phase == "measured")
                 for s in prepared.settings
                 if s.id not in successes | set(state.failed)
             },
             stopped=state.stopped,
-            measured=any(row.phase == "measured" for row in journal.records),
+            measured=any(row.phase == "measured" for row in writer.records),
         )
 
 
@@ -167,7 +165,7 @@ def _rows_of(item: Work) -> tuple[object, ...]:
     return (item.method, item.budget, item.load, item.spot_check)
 
 
-def machine_doubts(old: MachineRow, new: MachineRow) -> tuple[Doubt, ...]:
+def machine_doubts(old: MachineRow, new: MachineRow) -> tuple[RunWarning, ...]:
     """A doubt where a run goes on elsewhere: its rows are then of two machines."""
     changed = [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     if not changed:
@@ -186,10 +184,10 @@ def _light_rows(run: store.RunDir, asides: list[store.Aside]) -> list[RequestRec
 
 def _loop(state: Run, tell: Emit) -> None:
     """Run the event loop to the end of the work; an interruption is written down before it goes on its way."""
-    journal = state.journal
+    writer = state.writer
     experiment = state.prepared.experiment
     grader = "layered" if experiment.grader == "both" else experiment.grader
-    with Judge(journal.run, journal.manifest, policy=experiment.policy, grader=grader) as judge:
+    with Judge(writer.run, writer.manifest, policy=experiment.policy, grader=grader) as judge:
         one_at_a_time = asyncio.Lock()
 
         async def grade(setting: str) -> None:
@@ -204,13 +202,13 @@ def _loop(state: Run, tell: Emit) -> None:
             # The reward model is asked when nothing is timed any more, and may be the one thing that fails.
             try:
                 await score_run(
-                    journal.run, journal.manifest, private=journal.private, insecure=experiment.insecure, tell=tell
+                    writer.run, writer.manifest, private=writer.private, insecure=experiment.insecure, tell=tell
                 )
             except TTSCompareError as error:
                 state.stopped = state.stopped or str(error)
 
-        journal.set_state("interrupted")
-        journal.save()
+        writer.set_state("interrupted")
+        writer.save()
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(main())
@@ -225,13 +223,13 @@ def _loop(state: Run, tell: Emit) -> None:
             # The closed loop hears no signal and swallows it: grading may be long, and is interrupted as all else is.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             judge.write()
-            journal.doubt(judge.warnings())
+            writer.doubt(judge.warnings())
             if experiment.retry_failed:
                 hosted = {setting.id for setting in state.prepared.settings if setting.base_url is not None}
-                journal.doubt(retried_doubts(journal.records, session=journal.session, hosted=hosted))
-            write_points(journal.run, journal.manifest)
-        journal.set_state("stopped" if state.stopped else "done")
-        journal.save()
+                writer.doubt(retried_doubts(writer.records, session=writer.session, hosted=hosted))
+            write_points(writer.run, writer.manifest)
+        writer.set_state("stopped" if state.stopped else "done")
+        writer.save()
 
 
 def _loop_factory() -> Any:

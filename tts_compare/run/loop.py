@@ -8,20 +8,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
-from tts_compare.domain import RequestRecord, Setting
+from tts_compare.domain import RequestRecord, Setting, events
 from tts_compare.errors import StartError
 from tts_compare.launchers import launcher_named
-from tts_compare.limits.admission import BudgetReachedError, Gate, Purse, Rates, request_usd
+from tts_compare.limits.admission import BudgetReachedError, RateLimiter, Rates, SpendingLimit, request_usd
 from tts_compare.plan.grid import Block
 from tts_compare.plan.prepare import Prepared
-from tts_compare.reports import progress
 from tts_compare.run.point import run_point, warm_up, warm_up_calls
 from tts_compare.run.refusal import RefusedError
 from tts_compare.run.remaining import Remaining, never_sent, remaining
 from tts_compare.run.replay import ServerGoneError
 from tts_compare.run.servers import Fleet, serving
 from tts_compare.run.tasks import Point
-from tts_compare.run.writer import Journal
+from tts_compare.run.writer import RunWriter
 from tts_compare.rundir.facts import Death, FailedSetting
 
 LIVE_GRADING_S = 5.0
@@ -29,21 +28,21 @@ LIVE_GRADING_S = 5.0
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One run under way. purse: what ``--budget-usd`` leaves; stopped: why it ended before its work did.
+    """One run under way. spending: what ``--budget-usd`` leaves; stopped: why it ended before its work did.
 
     failed: settings of which a start failed, with the last cause. ready: settings that had a server in this session.
     ended: settings that are not started again.
     """
 
     prepared: Prepared
-    journal: Journal
+    writer: RunWriter
     fleet: Fleet
-    purse: Purse | None = None
+    spending: SpendingLimit | None = None
     stopped: str | None = None
     failed: dict[str, str] = field(default_factory=dict)
     ready: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
-    gates: dict[str, Gate] = field(default_factory=dict)
+    limiters: dict[str, RateLimiter] = field(default_factory=dict)
 
     async def all_blocks(self, grade: Callable[[str], Awaitable[None]]) -> None:
         """Every server start in turn, or several at once with ``--parallel-servers``; grades between them.
@@ -101,23 +100,23 @@ class Run:
         return remaining(
             point,
             self.prepared,
-            self.journal.records,
-            session=self.journal.session,
+            self.writer.records,
+            session=self.writer.session,
             hosted=setting.base_url is not None,
             model=setting.model,
         )
 
     async def _block(self, block: Block, lane: int) -> None:
-        setting, tell, cause = block.setting, self.journal.tell, ""
+        setting, tell, cause = block.setting, self.writer.tell, ""
         for _ in range(self.prepared.experiment.max_restarts + 1):
             points = [left.point for left in self._left(block)]
             if not points:
                 return
-            tell(progress.SettingStarted(setting=setting.id, at_s=monotonic()))
+            tell(events.SettingStarted(setting=setting.id, at_s=monotonic()))
             try:
                 await self._serve(block, points, lane)
             except RefusedError as error:
-                self._fail(block, str(error), str(self.journal.run.records), error.advice)
+                self._fail(block, str(error), str(self.writer.run.records), error.advice)
                 self.ended.add(setting.id)
                 return
             except StartError as error:
@@ -129,43 +128,43 @@ class Run:
                 return
             except ServerGoneError as error:
                 cause = error.cause
-                self.journal.add_death(Death(setting=setting.id, repeat=block.repeat, round=block.round, cause=cause))
-                self.journal.save()
-                tell(progress.Restarted(setting=setting.id, cause=cause, at_s=monotonic()))
+                self.writer.add_death(Death(setting=setting.id, repeat=block.repeat, round=block.round, cause=cause))
+                self.writer.save()
+                tell(events.Restarted(setting=setting.id, cause=cause, at_s=monotonic()))
                 continue
-            tell(progress.SettingDone(setting=setting.id, at_s=monotonic()))
+            tell(events.SettingDone(setting=setting.id, at_s=monotonic()))
             return
         if self._left(block):
             times = self.prepared.experiment.max_restarts + 1
             dead = f"its server died {times} times: {cause}" if times > 1 else f"its server died: {cause}"
-            log = str(self.journal.run.server_log(setting.id))
+            log = str(self.writer.run.server_log(setting.id))
             self._fail(
                 block, dead, log, "see its log, or --max-restarts; --resume --retry-failed sends what failed again"
             )
             self._give_up(block, dead)
             return
-        tell(progress.SettingDone(setting=setting.id, at_s=monotonic()))
+        tell(events.SettingDone(setting=setting.id, at_s=monotonic()))
 
     async def _serve(self, block: Block, points: Sequence[Point], lane: int) -> None:
         setting = block.setting
         prompting = self.prepared.prompting[setting.model]
-        tell = self.journal.tell
-        gate = self._gate(setting)
-        async with serving(self.fleet, setting, self.journal, gate=gate, lane=lane, number=block.round) as stage:
+        tell = self.writer.tell
+        limiter = self._limiter(setting)
+        async with serving(self.fleet, setting, self.writer, limiter=limiter, lane=lane, number=block.round) as session:
             self.ready.add(setting.id)
-            tell(progress.ServerReady(setting=setting.id, at_s=monotonic()))
+            tell(events.ServerReady(setting=setting.id, at_s=monotonic()))
             warm = warm_up_calls(points, prompting)
-            stage = await warm_up(stage, warm, self.journal)  # noqa: PLW2901 - as negotiated
+            session = await warm_up(session, warm, self.writer)  # noqa: PLW2901 - as negotiated
             prompts = [call for call, _ in warm]
             for point in points:
-                stage.require_alive()
+                session.require_alive()
                 left = self._remaining(point, setting)
-                await run_point(stage, left, prompting, self.journal, emit=self._tell_rows, warm=prompts)
-                self.journal.save()
+                await run_point(session, left, prompting, self.writer, emit=self._tell_rows, warm=prompts)
+                self.writer.save()
 
     def _tell_rows(self, rows: tuple[RequestRecord, ...]) -> None:
         for row in rows:
-            self.journal.tell(request_done(row))
+            self.writer.tell(request_done(row))
 
     def _give_up(self, block: Block, cause: str) -> None:
         """Fail what a start was not sent.
@@ -177,52 +176,52 @@ class Run:
             self.ended.add(block.setting.id)
             return
         for left in self._left(block):
-            for rows in never_sent(left, cause=cause, session=self.journal.session):
-                self.journal.append(rows)
+            for rows in never_sent(left, cause=cause, session=self.writer.session):
+                self.writer.append(rows)
                 self._tell_rows(rows)
 
-    def _gate(self, setting: Setting) -> Gate:
+    def _limiter(self, setting: Setting) -> RateLimiter:
         """One a setting for the whole run: what was sent before a restart or a repeat is in the same minute."""
         rates = Rates(
             requests_per_minute=setting.requests_per_minute,
             tokens_per_minute=setting.tokens_per_minute,
             max_concurrency=setting.max_concurrency,
         )
-        new = Gate(rates, price=setting.price, purse=self.purse, prompt_most=self.prepared.prompt_most)
-        return self.gates.setdefault(setting.id, new)
+        new = RateLimiter(rates, price=setting.price, spending=self.spending, prompt_most=self.prepared.prompt_most)
+        return self.limiters.setdefault(setting.id, new)
 
     def _fail(self, block: Block, cause: str, log: str, advice: str) -> None:
         setting = block.setting.id
         self.failed[setting] = cause
-        self.journal.add_failed(
+        self.writer.add_failed(
             FailedSetting(setting=setting, cause=cause, log=log, advice=advice, round=block.round, repeat=block.repeat)
         )
-        self.journal.save()
-        self.journal.tell(progress.SettingFailed(setting=setting, cause=cause, log=log, at_s=monotonic()))
+        self.writer.save()
+        self.writer.tell(events.SettingFailed(setting=setting, cause=cause, log=log, at_s=monotonic()))
 
     def spent_usd(self) -> float:
         """What the rows of a run before this one have cost."""
         prices = {setting.id: setting.price for setting in self.prepared.settings if setting.price}
         requests: dict[str, list[RequestRecord]] = {}
-        for row in self.journal.records:
+        for row in self.writer.records:
             if row.setting in prices:
                 requests.setdefault(row.request_id, []).append(row)
         most = self.prepared.prompt_most
         return sum(request_usd(prices[rows[0].setting], rows, prompt_most=most) for rows in requests.values())
 
-    def planned(self) -> progress.Planned:
+    def planned(self) -> events.Planned:
         """The work still to do, for the live view: requests a setting, over all its starts."""
         left: dict[str, int] = {}
         for block in self.prepared.blocks:
             requests = sum(len(item.tasks) * item.point.work.samples for item in self._left(block))
             left[block.setting.id] = left.get(block.setting.id, 0) + requests
-        return progress.Planned(settings=tuple(left.items()), at_s=monotonic())
+        return events.Planned(settings=tuple(left.items()), at_s=monotonic())
 
 
-def request_done(row: RequestRecord) -> progress.RequestDone:
+def request_done(row: RequestRecord) -> events.RequestDone:
     """What the live view is told of a row."""
     timed = row.sent_ns is not None and row.last_token_ns is not None
-    return progress.RequestDone(
+    return events.RequestDone(
         setting=row.setting,
         ok=row.ok,
         at_s=monotonic(),

@@ -8,59 +8,59 @@ from dataclasses import asdict, replace
 
 from tts_compare.backends import Dialect, OpenAI, dialect_for
 from tts_compare.codes import warn
-from tts_compare.domain import Call, Doubt, RequestRecord, RowKey
+from tts_compare.domain import Call, RequestRecord, RowKey, RunWarning
 from tts_compare.limits.retry import RetryPolicy, retry_delay_s
 from tts_compare.run.refusal import check_access
-from tts_compare.run.session import Stage
-from tts_compare.run.writer import Journal
+from tts_compare.run.session import ServerSession
+from tts_compare.run.writer import RunWriter
 
 _MOST_REFUSALS = 6
 _ONE_TOKEN_CHARS = 16
 
 
-async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) -> Stage:
-    """The stage with the dialect its endpoint takes, found by sending one warm-up request; others as they are.
+async def negotiated(session: ServerSession, call: Call, key: RowKey, writer: RunWriter) -> ServerSession:
+    """The session with the dialect its endpoint takes, found by sending one warm-up request; others as they are.
 
     A refusal that names no field we can do without is left for the requests themselves to show. An endpoint that
     streams an uncounted answer in one piece is asked for a whole one: where that has usage, nothing is lost and the
     counts are won. Raises BudgetReachedError, and RefusedError where the key or the model is refused.
     """
-    backend = stage.backend
+    backend = session.backend
     if not isinstance(backend, OpenAI):
-        return stage
-    dialect = backend.dialect or dialect_for(stage.server.endpoint.model)
+        return session
+    dialect = backend.dialect or dialect_for(session.server.endpoint.model)
     for _ in range(_MOST_REFUSALS):
-        row = await _tried(_speaking(stage, backend, dialect), call, key, journal)
+        row = await _tried(_speaking(session, backend, dialect), call, key, writer)
         key = replace(key, attempt=row.attempt + 1)
         error = row.error
         other = dialect.after_refusal(error.message) if error is not None and error.kind == "http_4xx" else None
         if other is None:
-            check_access(error, stage.setting)
+            check_access(error, session.setting)
             break
         dialect = other
     if dialect.stream and _in_one_piece(row):
         whole = replace(dialect, stream=False)
-        again = await _tried(_speaking(stage, backend, whole), call, key, journal)
+        again = await _tried(_speaking(session, backend, whole), call, key, writer)
         dialect = whole if again.ok and again.tokens_source == "usage" else dialect
-    stage = _speaking(stage, backend, dialect)
-    journal.set_setting(stage.setting.id, dialect=asdict(dialect))
-    journal.doubt(_unstated(dialect, stage.setting.id))
-    return stage
+    session = _speaking(session, backend, dialect)
+    writer.set_setting(session.setting.id, dialect=asdict(dialect))
+    writer.doubt(_unstated(dialect, session.setting.id))
+    return session
 
 
-def _speaking(stage: Stage, backend: OpenAI, dialect: Dialect) -> Stage:
-    return replace(stage, backend=replace(backend, dialect=dialect))
+def _speaking(session: ServerSession, backend: OpenAI, dialect: Dialect) -> ServerSession:
+    return replace(session, backend=replace(backend, dialect=dialect))
 
 
-async def _tried(stage: Stage, call: Call, key: RowKey, journal: Journal) -> RequestRecord:
+async def _tried(session: ServerSession, call: Call, key: RowKey, writer: RunWriter) -> RequestRecord:
     """The last row of one request, tried again where an endpoint that is busy or cold says nothing of its fields."""
     rng = random.Random(str(key))  # noqa: S311 - jitter, not a secret
     waited_s, retries = 0.0, 0
     while True:
-        async with stage.gate(call):
-            rows = await stage.sender("warmup", journal)(call, key, scheduled_ns=None)
-        journal.append(rows)
-        stage.gate.account(rows)
+        async with session.limiter(call):
+            rows = await session.sender("warmup", writer)(call, key, scheduled_ns=None)
+        writer.append(rows)
+        session.limiter.account(rows)
         error = rows[0].error
         if error is None:
             return rows[0]
@@ -77,7 +77,7 @@ def _in_one_piece(row: RequestRecord) -> bool:
     return row.ok and row.tokens_source == "estimated" and len(chars) == 1 and chars[0] > _ONE_TOKEN_CHARS
 
 
-def _unstated(dialect: Dialect, setting: str) -> tuple[Doubt, ...]:
+def _unstated(dialect: Dialect, setting: str) -> tuple[RunWarning, ...]:
     doubts = [
         warn(
             "sampling_not_stated",

@@ -22,9 +22,9 @@ from tts_compare.run.prefix import block_told, prefix_figures
 from tts_compare.run.refusal import check_access
 from tts_compare.run.remaining import Remaining
 from tts_compare.run.replay import Replay, Send, replay
-from tts_compare.run.session import Stage
+from tts_compare.run.session import ServerSession
 from tts_compare.run.tasks import Point, tasks_of, warm_up_problems
-from tts_compare.run.writer import Journal, light
+from tts_compare.run.writer import RunWriter, light
 from tts_compare.rundir.metrics import ClientFigures, PointMetrics, PrefixFigures, ServerFigures
 
 WARM_UP_TOKENS = 32
@@ -43,34 +43,34 @@ def warm_up_calls(points: Sequence[Point], prompting: Prompting) -> tuple[tuple[
     return tuple((next(task.start())[0], task.key) for task in tasks_of(point, warm_up_problems(width + 2), prompting))
 
 
-async def warm_up(stage: Stage, calls: Sequence[tuple[Call, RowKey]], journal: Journal) -> Stage:
+async def warm_up(session: ServerSession, calls: Sequence[tuple[Call, RowKey]], writer: RunWriter) -> ServerSession:
     """Send them, the most at once that the loads will: first requests are slow.
 
-    Returns the stage as it is to be used: a hosted endpoint's refusals of single fields are learnt here. Raises
+    Returns the session as it is to be used: a hosted endpoint's refusals of single fields are learnt here. Raises
     BudgetReachedError, and RefusedError where the endpoint refuses the key or the model.
     """
     first, *others = calls
-    stage = await negotiated(stage, *first, journal)
-    send = stage.sender("warmup", journal)
+    session = await negotiated(session, *first, writer)
+    send = session.sender("warmup", writer)
 
     async def one(call: Call, key: RowKey) -> RequestError | None:
-        async with stage.gate(call):
+        async with session.limiter(call):
             rows = await send(call, key, scheduled_ns=None)
-        journal.append(rows)
-        stage.gate.account(rows)
+        writer.append(rows)
+        session.limiter.account(rows)
         return rows[0].error
 
     for batch in (others[:1], others[1:]):
         for error in await asyncio.gather(*(one(call, key) for call, key in batch)):
-            check_access(error, stage.setting)
-    return stage
+            check_access(error, session.setting)
+    return session
 
 
 async def run_point(
-    stage: Stage,
+    session: ServerSession,
     left: Remaining,
     prompting: Prompting,
-    journal: Journal,
+    writer: RunWriter,
     *,
     emit: Callable[[tuple[RequestRecord, ...]], None],
     warm: Sequence[Call] = (),
@@ -78,55 +78,55 @@ async def run_point(
     """Do what is missing of one point; every attempt is a row before the next begins.
 
     warm: prompts of the warm-up, which are in the prefix cache where it cannot be emptied. Raises ServerGoneError when
-    the server died, BudgetReachedError when the purse is empty.
+    the server died, BudgetReachedError when the spending is empty.
     """
     point = left.point
     seed = point.work.sampling.seed
     if not left.tasks:
         return
-    flushed = await _flush(stage, journal)
-    before = await _counters(stage)
-    energy = stage.server.energy()
+    flushed = await _flush(session, writer)
+    before = await _counters(session)
+    energy = session.server.energy()
     sent: list[RequestRecord] = []
     calls: dict[str, Call] = {}
 
     def keep(rows: tuple[RequestRecord, ...]) -> None:
-        journal.append(rows)
-        stage.gate.account(rows)
+        writer.append(rows)
+        session.limiter.account(rows)
         sent.extend(light(row) for row in rows)
         emit(rows)
 
-    gate: Callable[[Call], AbstractAsyncContextManager[int]] = stage.gate
-    send: Send = stage.sender(point.phase, journal)
-    if stage.setting.prefix_caching:
+    limiter: Callable[[Call], AbstractAsyncContextManager[int]] = session.limiter
+    send: Send = session.sender(point.phase, writer)
+    if session.setting.prefix_caching:
         send = _remembering(send, calls)
-    how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=left.known, seed=seed)
+    how = Replay(send=send, emit=keep, died=session.died, limiter=limiter, known=left.known, seed=seed)
     async with timed.watch() as probe:
         await replay(left.tasks, load=parse_load(point.work.load, seed=seed), how=how)
-    energy_j = used_j(energy, stage.server.energy())
-    after = await _counters(stage)
-    seen = figures(before, after, stage.backend.metrics)
-    others = await stage.workers.figures() if stage.workers else ()
-    audit = probe.audit(sent, server_ttft_s=ttft_growth(before, after, stage.backend.metrics), others=others)
-    told = block_told(after, stage.backend.metrics)
+    energy_j = used_j(energy, session.server.energy())
+    after = await _counters(session)
+    seen = figures(before, after, session.backend.metrics)
+    others = await session.workers.figures() if session.workers else ()
+    audit = probe.audit(sent, server_ttft_s=ttft_growth(before, after, session.backend.metrics), others=others)
+    told = block_told(after, session.backend.metrics)
     # Long prompts take seconds to tokenise, and servers of other settings may be timed meanwhile.
     prefix = await asyncio.to_thread(
         prefix_figures,
         sent,
         calls,
-        caching=stage.setting.prefix_caching or not stage.backend.launched,  # a hosted cache is its owner's
+        caching=session.setting.prefix_caching or not session.backend.launched,  # a hosted cache is its owner's
         tokenization=prompting.tokenization,
-        block_tokens=told or stage.backend.block_tokens(stage.setting),
+        block_tokens=told or session.backend.block_tokens(session.setting),
         hit_tokens=seen.prefix_hits,
         before=() if flushed else warm,
     )
-    row = metrics_row(point, seen, prefix, audit, energy_j, attempts=len(sent), session=journal.session)
-    journal.add_metrics(point.setting, row)
+    row = metrics_row(point, seen, prefix, audit, energy_j, attempts=len(sent), session=writer.session)
+    writer.add_metrics(point.setting, row)
     about = {name: getattr(row, name) for name in ("method", "budget", "load", "repeat", "round", "session", "phase")}
     if after is not None:
-        journal.keep_metrics(point.setting, {**about, "samples": changes(before, after)})
-    journal.doubt(contradictions(seen, sent, point.setting))
-    journal.doubt(timed.doubts_of(audit, setting=point.setting))
+        writer.keep_metrics(point.setting, {**about, "samples": changes(before, after)})
+    writer.doubt(contradictions(seen, sent, point.setting))
+    writer.doubt(timed.doubts_of(audit, setting=point.setting))
 
 
 def _remembering(post: Send, calls: dict[str, Call]) -> Send:
@@ -176,32 +176,32 @@ def metrics_row(
     )
 
 
-async def _counters(stage: Stage) -> Counters | None:
-    path = stage.backend.metrics_path
-    return await scrape(stage.client, stage.root(path)) if path else None
+async def _counters(session: ServerSession) -> Counters | None:
+    path = session.backend.metrics_path
+    return await scrape(session.client, session.root(path)) if path else None
 
 
-async def _flush(stage: Stage, journal: Journal) -> bool:
+async def _flush(session: ServerSession, writer: RunWriter) -> bool:
     """Empty the prefix cache, so that no point finds another's prompts; a server that does not is doubted.
 
     Returns whether the server says that it did.
     """
     import httpx
 
-    path = BACKENDS[stage.setting.backend].flush_path
-    if path is None or not stage.setting.prefix_caching:
+    path = BACKENDS[session.setting.backend].flush_path
+    if path is None or not session.setting.prefix_caching:
         return False
     try:
-        answer = await stage.client.post(stage.root(path), timeout=30.0)
+        answer = await session.client.post(session.root(path), timeout=30.0)
         done = answer.status_code == 200
     except httpx.HTTPError:
         done = False
     if not done:
-        journal.doubt(
+        writer.doubt(
             [
                 warn(
                     "prefix_cache_not_flushed",
-                    setting=stage.setting.id,
+                    setting=session.setting.id,
                 )
             ]
         )

@@ -97,7 +97,7 @@ async def _alive() -> str | None:
     return None
 
 
-def _open_gate(_call: Call) -> AbstractAsyncContextManager[int]:
+def _open_limiter(_call: Call) -> AbstractAsyncContextManager[int]:
     return nullcontext(0)
 
 
@@ -106,14 +106,14 @@ class Replay:
     """How tasks are driven.
 
     emit: takes the rows of each attempt as it ends, before anything waits on them. died: says why the server is
-    gone, None while it lives. gate: what a request passes through while it runs (rates, a spending limit); it yields
+    gone, None while it lives. limiter: what a request passes through while it runs (rates, a spending limit); it yields
     the ns that the request waited for it.
     """
 
     send: Send
     emit: Callable[[tuple[RequestRecord, ...]], None]
     died: Callable[[], Awaitable[str | None]] = _alive
-    gate: Callable[[Call], AbstractAsyncContextManager[int]] = _open_gate
+    limiter: Callable[[Call], AbstractAsyncContextManager[int]] = _open_limiter
     known: Known = field(default_factory=Known)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     seed: int = 0
@@ -231,7 +231,7 @@ async def _one_call(
     attempt = max(how.known.attempts.get(choice, 0) for choice in choices)
     waited_s, retries = 0.0, 0
     while True:
-        async with how.gate(call) as limited_ns:
+        async with how.limiter(call) as limited_ns:
             rows = await how.send(call, replace(own, attempt=attempt), scheduled_ns=scheduled_ns)
         if limited_ns:
             rows = tuple(replace(row, limit_wait_ns=limited_ns) for row in rows)

@@ -10,13 +10,13 @@ from functools import partial
 from tts_compare import client as timed
 from tts_compare.backends import BACKENDS
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, Setting
+from tts_compare.domain import RunWarning, Setting
 from tts_compare.installer.registry import EnginePython, find_python
 from tts_compare.launchers import Place, launcher_for
-from tts_compare.limits.admission import Gate
+from tts_compare.limits.admission import RateLimiter
 from tts_compare.plan.prepare import Prepared
-from tts_compare.run.session import Stage
-from tts_compare.run.writer import Journal
+from tts_compare.run.session import ServerSession
+from tts_compare.run.writer import RunWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +26,14 @@ class Fleet:
     prepared: Prepared
     pythons: dict[str, EnginePython]
 
-    def place(self, setting: Setting, journal: Journal, *, lane: int = 0) -> Place:
+    def place(self, setting: Setting, writer: RunWriter, *, lane: int = 0) -> Place:
         """What the launcher is told of a setting's server."""
         python = self.pythons.get(setting.id)
         return Place(
             python=str(python.path) if python else "",
             own_packages=python is not None and python.source == "installed",
             version=python.version if python else None,
-            log_path=journal.run.server_log(setting.id),
+            log_path=writer.run.server_log(setting.id),
             machine=self.prepared.machine,
             model=self.prepared.facts[setting.model],
             beside=self.prepared.settings,
@@ -59,29 +59,29 @@ def find_pythons(prepared: Prepared) -> dict[str, EnginePython]:
 
 @asynccontextmanager
 async def serving(
-    fleet: Fleet, setting: Setting, journal: Journal, *, gate: Gate, lane: int = 0, number: int = 0
-) -> AsyncIterator[Stage]:
+    fleet: Fleet, setting: Setting, writer: RunWriter, *, limiter: RateLimiter, lane: int = 0, number: int = 0
+) -> AsyncIterator[ServerSession]:
     """A ready server, stopped when the block ends however it ends; number: its round. Raises StartError.
 
     The client is closed first: an engine may never end on SIGTERM with a stream in flight.
     """
     experiment = fleet.prepared.experiment
-    server = await launcher_for(setting, experiment.launcher).start(setting, fleet.place(setting, journal, lane=lane))
+    server = await launcher_for(setting, experiment.launcher).start(setting, fleet.place(setting, writer, lane=lane))
     try:
-        facts = journal.manifest.settings[setting.id]
+        facts = writer.manifest.settings[setting.id]
         before, version = facts.engine_version, server.engine_version or _installed_version(fleet, setting)
         started = () if server.startup_s is None else (round(server.startup_s, 3),)
-        journal.set_setting(
+        writer.set_setting(
             setting.id,
             engine_version=version,
             argv=tuple(server.argv),
             env=dict(server.env),
             startup_s=(*facts.startup_s, *started),
         )
-        journal.doubt(server.doubts)
-        journal.doubt(_version_doubts(setting, server.engine_version))
-        journal.doubt(change_doubts(setting, before, version))
-        journal.save()
+        writer.doubt(server.doubts)
+        writer.doubt(_version_doubts(setting, server.engine_version))
+        writer.doubt(change_doubts(setting, before, version))
+        writer.save()
         limits = timed.Limits(
             connect_s=experiment.limits.connect_s,
             first_byte_s=experiment.limits.first_byte_s,
@@ -97,13 +97,13 @@ async def serving(
                 workers = await stack.enter_async_context(
                     timed.Workers(experiment.workers, server.endpoint, limits, insecure=experiment.insecure)
                 )
-            yield Stage(
+            yield ServerSession(
                 setting=setting,
                 server=server,
                 client=client,
                 post=workers.send if workers else partial(timed.send, client, limits=limits),
                 backend=BACKENDS[setting.backend],
-                gate=gate,
+                limiter=limiter,
                 workers=workers,
                 round=number,
             )
@@ -116,7 +116,7 @@ def _installed_version(fleet: Fleet, setting: Setting) -> str | None:
     return python.version if python else None
 
 
-def _version_doubts(setting: Setting, told: str | None) -> tuple[Doubt, ...]:
+def _version_doubts(setting: Setting, told: str | None) -> tuple[RunWarning, ...]:
     if setting.version is None or told is None or told.split("+")[0] == setting.version:
         return ()
     return (
@@ -128,7 +128,7 @@ def _version_doubts(setting: Setting, told: str | None) -> tuple[Doubt, ...]:
     )
 
 
-def change_doubts(setting: Setting, before: str | None, now: str | None) -> tuple[Doubt, ...]:
+def change_doubts(setting: Setting, before: str | None, now: str | None) -> tuple[RunWarning, ...]:
     """A doubt where a run that was taken up, or a repeat, meets another version of its engine."""
     if before is None or now is None or before == now:
         return ()

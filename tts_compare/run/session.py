@@ -11,9 +11,9 @@ from tts_compare import client as timed
 from tts_compare.backends import Backend
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
 from tts_compare.launchers import Server
-from tts_compare.limits.admission import Gate
+from tts_compare.limits.admission import RateLimiter
 from tts_compare.run.replay import ServerGoneError
-from tts_compare.run.writer import Journal
+from tts_compare.run.writer import RunWriter
 
 if TYPE_CHECKING:
     import httpx
@@ -22,7 +22,7 @@ DEATH_GRACE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class ServerSession:
     """A running server of one setting, and a client bound to it.
 
     post: sends one attempt, here or in a worker process. client: for what is not timed. round: whose share of the
@@ -34,7 +34,7 @@ class Stage:
     client: httpx.AsyncClient
     post: Callable[..., Awaitable[tuple[RequestRecord, ...]]]
     backend: Backend
-    gate: Gate
+    limiter: RateLimiter
     workers: timed.Workers | None = None
     round: int = 0
 
@@ -52,11 +52,11 @@ class Stage:
         if cause is not None:
             raise ServerGoneError(cause)
 
-    def sender(self, phase: Phase, journal: Journal) -> Callable[..., Awaitable[tuple[RequestRecord, ...]]]:
+    def sender(self, phase: Phase, writer: RunWriter) -> Callable[..., Awaitable[tuple[RequestRecord, ...]]]:
         """Sends a call of this phase; what is cut off by an interruption is journalled too."""
 
         def of_here(rows: tuple[RequestRecord, ...]) -> tuple[RequestRecord, ...]:
-            return tuple(replace(row, round=self.round, session=journal.session) for row in rows)
+            return tuple(replace(row, round=self.round, session=writer.session) for row in rows)
 
         async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
             path, body = self.backend.request(call, self.server.endpoint.model)
@@ -66,7 +66,7 @@ class Stage:
                 key=key,
                 phase=phase,
                 scheduled_ns=scheduled_ns,
-                on_cancel=lambda rows: journal.append(of_here(rows)),
+                on_cancel=lambda rows: writer.append(of_here(rows)),
             )
             return of_here(rows)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec import structs
 
-from tts_compare.domain import Doubt, RequestRecord, Timeline
+from tts_compare.domain import RequestRecord, RunWarning, Timeline
+from tts_compare.domain.events import Emit, Warned
 from tts_compare.methods import METHODS
-from tts_compare.reports.progress import Doubted, Emit
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import Death, FailedSetting
 from tts_compare.rundir.manifest import Manifest, State
@@ -19,7 +19,7 @@ from tts_compare.rundir.metrics import PointMetrics
 
 
 @dataclass(slots=True)
-class Journal:
+class RunWriter:
     """The open files of one run.
 
     records: every row so far, light: a long run could not hold texts and timelines in memory. session: which process of
@@ -39,12 +39,12 @@ class Journal:
         self.rows.append(rows)
         self.records.extend(light(row) for row in rows)
 
-    def doubt(self, doubts: Iterable[Doubt]) -> None:
+    def doubt(self, doubts: Iterable[RunWarning]) -> None:
         """Keep doubts, each once."""
         for doubt in doubts:
             if doubt not in self.manifest.doubts:
                 self._put(doubts=(*self.manifest.doubts, doubt))
-                self.tell(Doubted(doubt=doubt, at_s=monotonic()))
+                self.tell(Warned(doubt=doubt, at_s=monotonic()))
 
     def set_state(self, state: State) -> None:
         """Say how far the run is."""

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from tts_compare.codes import stated
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.domain.about import about
 from tts_compare.rundir.facts import (
     DatasetFacts,
@@ -81,7 +81,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     software: Annotated[dict[str, str], about("versions by package")] = {}
     environment: Annotated[dict[str, str], about("variables that change what an engine does, secrets masked")] = {}
     server_metrics: Annotated[dict[str, tuple[PointMetrics, ...]], about("by setting id")] = {}
-    doubts: Annotated[tuple[Doubt, ...], about("warnings found while measuring")] = ()
+    doubts: Annotated[tuple[RunWarning, ...], about("warnings found while measuring")] = ()
     scoring: Annotated[
         dict[str, ScoringFacts],
         about("by setting id; worked out from `scores.jsonl` when a run is read, and not in the file"),

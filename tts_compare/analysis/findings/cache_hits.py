@@ -5,14 +5,14 @@ from __future__ import annotations
 import polars as pl
 
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.rundir.facts import SettingFacts
 from tts_compare.rundir.manifest import Manifest
 
 _SHARE = 0.5
 
 
-def cache_hits(calls: pl.DataFrame, manifest: Manifest) -> list[Doubt]:
+def cache_hits(calls: pl.DataFrame, manifest: Manifest) -> list[RunWarning]:
     """At most one doubt a setting.
 
     Where it was known what its points' own prompts explain, more than that is one; else any prompt token from the cache

@@ -9,7 +9,7 @@ import polars as pl
 from tts_compare.analysis.findings.labels import place_label
 from tts_compare.analysis.schema import RECORD_KEY
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 
 #: Graders whose rules have this number cut before the chunk in which a budget falls.
 _FIRST_CUTS = "-1/"
@@ -17,7 +17,7 @@ _FIRST_CUTS = "-1/"
 
 def cut_warnings(
     measured: pl.DataFrame, grades: pl.DataFrame, cuts: pl.DataFrame, points: pl.DataFrame
-) -> Iterator[Doubt]:
+) -> Iterator[RunWarning]:
     """Warnings of each setting whose answers are cut inside chunks: texts without token ids, grades of format 1.
 
     They touch the setting's derived points. measured: ``samples.measured_rows``. cuts: ``cuts.cut_frame`` of its rows.

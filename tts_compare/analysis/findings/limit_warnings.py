@@ -9,10 +9,10 @@ import polars as pl
 from tts_compare.analysis.findings.withheld import TOLERATED_HELD
 from tts_compare.analysis.rows.samples import last_attempts
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 
 
-def limit_warnings(measured: pl.DataFrame) -> Iterator[Doubt]:
+def limit_warnings(measured: pl.DataFrame) -> Iterator[RunWarning]:
     """One warning a setting and load of which over 1 % of the requests waited for a limit.
 
     A closed loop waits with the limit and sends later; an open loop then does not offer the load that was asked for.

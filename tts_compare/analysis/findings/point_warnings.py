@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare.analysis.findings.labels import place_label
 from tts_compare.codes import CODES, warn
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,7 +54,7 @@ _TESTS: Mapping[str, Callable[[Row, frozenset[str]], bool]] = {
 }
 
 
-def point_warnings(points: pl.DataFrame, priced: frozenset[str]) -> list[Doubt]:
+def point_warnings(points: pl.DataFrame, priced: frozenset[str]) -> list[RunWarning]:
     """One warning a code that any row shows; ``setting`` is stated where it is only one.
 
     points: POINT_COLUMNS. priced: settings with a price.

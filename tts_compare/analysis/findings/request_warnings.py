@@ -11,7 +11,7 @@ import polars as pl
 from tts_compare.analysis.findings.labels import place_label
 from tts_compare.analysis.rows.samples import last_attempts
 from tts_compare.codes import CODES, warn
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.rundir.manifest import Manifest
 
 #: Kinds of failure that hold the server for as long as an answer would: they do not lighten the load.
@@ -24,7 +24,7 @@ _REFUSED = 300
 Row = dict[str, Any]
 
 
-def request_warnings(measured: pl.DataFrame, points: pl.DataFrame, manifest: Manifest) -> list[Doubt]:
+def request_warnings(measured: pl.DataFrame, points: pl.DataFrame, manifest: Manifest) -> list[RunWarning]:
     """Warnings of each setting, in order: deaths, never sent, failed by kind, not measured, refused, retried.
 
     measured: ``samples.measured_rows``. points: those of the run. manifest: its ``deaths`` and ``failed``.
@@ -47,7 +47,7 @@ def request_warnings(measured: pl.DataFrame, points: pl.DataFrame, manifest: Man
     ]
 
 
-def mark_warnings(records: pl.DataFrame) -> list[Doubt]:
+def mark_warnings(records: pl.DataFrame) -> list[RunWarning]:
     """One warning a setting and mark of the client's on its rows; marks of a later version are told as they are."""
     marked = (
         records.select("setting", pl.col("doubts"))
@@ -60,7 +60,7 @@ def mark_warnings(records: pl.DataFrame) -> list[Doubt]:
     return [
         warn(code, f"{count} requests are marked {code.replace('_', ' ')}: {CODES[code].text}", setting=setting)
         if code in CODES
-        else Doubt(code=code, message=f"{count} requests are marked {code.replace('_', ' ')}", setting=setting)
+        else RunWarning(code=code, message=f"{count} requests are marked {code.replace('_', ' ')}", setting=setting)
         for setting, code, count in marked.rows()
     ]
 
@@ -99,7 +99,7 @@ def _cause(row: Row) -> str:
     return f"{kind} {status}" if status >= _REFUSED else kind
 
 
-def _grouped(code: str, rows: list[Row], sent: Mapping[str, int], labels: _Labels, what: str) -> Iterator[Doubt]:
+def _grouped(code: str, rows: list[Row], sent: Mapping[str, int], labels: _Labels, what: str) -> Iterator[RunWarning]:
     """One warning a setting and kind, with the commonest message."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -117,7 +117,7 @@ def _commonest(rows: list[Row]) -> str:
     return f"most often: {shown}" if shown and count < len(rows) else shown
 
 
-def _deaths(manifest: Manifest) -> Iterator[Doubt]:
+def _deaths(manifest: Manifest) -> Iterator[RunWarning]:
     counted = Counter((row.setting, row.cause) for row in manifest.deaths)
     for (setting, cause), count in counted.items():
         times = "" if count == 1 else f" {count} times"
@@ -126,12 +126,12 @@ def _deaths(manifest: Manifest) -> Iterator[Doubt]:
         )
 
 
-def _unserved(manifest: Manifest) -> Iterator[Doubt]:
+def _unserved(manifest: Manifest) -> Iterator[RunWarning]:
     for row in manifest.failed:
         yield warn("server_failed", f"no server: {row.cause or 'cause unknown'}", setting=row.setting)
 
 
-def _refused(failed: list[Row], labels: _Labels) -> Iterator[Doubt]:
+def _refused(failed: list[Row], labels: _Labels) -> Iterator[RunWarning]:
     fast = [row for row in failed if row["load"] != _ONE_AT_A_TIME and row["error_kind"] not in _SLOW]
     for setting in sorted({row["setting"] for row in fast}):
         own = [row for row in fast if row["setting"] == setting]
@@ -140,7 +140,7 @@ def _refused(failed: list[Row], labels: _Labels) -> Iterator[Doubt]:
         yield warn("failures_lighten_load", message, setting=setting, points=labels.of(own))
 
 
-def _retried(measured: pl.DataFrame) -> Iterator[Doubt]:
+def _retried(measured: pl.DataFrame) -> Iterator[RunWarning]:
     calls = ["setting", "method", "budget", "load", "problem", "repeat", "sample", "call"]
     tried = (
         measured.filter(pl.col("sent_ns").is_not_null() & (pl.col("ending") != "not_measured"))

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import polars as pl
 
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.rundir.manifest import Manifest
 
 _WORK = ("setting", "method", "budget", "load")
 
 
-def round_warnings(measured: pl.DataFrame, points: pl.DataFrame, manifest: Manifest) -> Iterator[Doubt]:
+def round_warnings(measured: pl.DataFrame, points: pl.DataFrame, manifest: Manifest) -> Iterator[RunWarning]:
     """One warning a setting that was not measured in some round that the run was to have.
 
     A request that failed was measured, and so was one that was never sent because the server had died. measured:

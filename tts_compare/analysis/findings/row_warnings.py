@@ -19,7 +19,7 @@ from tts_compare.analysis.rows.samples import call_rows, measured_rows, walls
 from tts_compare.analysis.rows.scoring import scoring_doubts
 from tts_compare.analysis.schema import POINT_KEY
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.rundir.manifest import Manifest
 
 _COLD_TIMES = 3.0
@@ -37,7 +37,7 @@ def find_doubts(
     cuts: pl.DataFrame,
     spot: pl.DataFrame,
     pairs: pl.DataFrame,
-) -> tuple[Doubt, ...]:
+) -> tuple[RunWarning, ...]:
     """Every warning of a run, those of the manifest first.
 
     cuts: ``cuts.cut_frame`` of the budgets graded as prefixes.
@@ -66,7 +66,7 @@ def find_doubts(
     )
 
 
-def with_codes(points: pl.DataFrame, doubts: tuple[Doubt, ...]) -> pl.DataFrame:
+def with_codes(points: pl.DataFrame, doubts: tuple[RunWarning, ...]) -> pl.DataFrame:
     """The points frame with the codes of the doubts that touch each point; run-wide doubts stay off the rows."""
     codes = []
     for row in points.select(POINT_KEY).iter_rows(named=True):
@@ -81,7 +81,7 @@ def with_codes(points: pl.DataFrame, doubts: tuple[Doubt, ...]) -> pl.DataFrame:
     return points.with_columns(pl.Series("doubts", codes, dtype=pl.List(pl.String)))
 
 
-def _per_setting(frame: pl.DataFrame, code: str, message: str) -> list[Doubt]:
+def _per_setting(frame: pl.DataFrame, code: str, message: str) -> list[RunWarning]:
     """One warning a row of (setting, figure); the message has a place for the figure."""
     return [
         warn(code, message.format(row["figure"]), setting=row["setting"])
@@ -89,7 +89,7 @@ def _per_setting(frame: pl.DataFrame, code: str, message: str) -> list[Doubt]:
     ]
 
 
-def _cold_start(calls: pl.DataFrame) -> list[Doubt]:
+def _cold_start(calls: pl.DataFrame) -> list[RunWarning]:
     """The first request of a start took over three times the median time to its first token."""
     first = (
         calls.sort("sent_ns")
@@ -106,7 +106,7 @@ def _cold_start(calls: pl.DataFrame) -> list[Doubt]:
     )
 
 
-def _drift(calls: pl.DataFrame) -> list[Doubt]:
+def _drift(calls: pl.DataFrame) -> list[RunWarning]:
     """Seconds per token, last third of a point's requests against the first: over 5 % and 3 standard errors."""
     key = ("setting", "method", "budget", "load", "repeat")
     log_tpot = pl.col("tpot_s").log()
@@ -140,7 +140,7 @@ def _drift(calls: pl.DataFrame) -> list[Doubt]:
     )
 
 
-def _late_client(calls: pl.DataFrame) -> list[Doubt]:
+def _late_client(calls: pl.DataFrame) -> list[RunWarning]:
     """Requests sent over 50 ms after their time in an open loop."""
     late = (
         calls.filter(pl.col("load").str.starts_with("r"))
@@ -155,7 +155,7 @@ def _late_client(calls: pl.DataFrame) -> list[Doubt]:
     )
 
 
-def _estimated(calls: pl.DataFrame) -> list[Doubt]:
+def _estimated(calls: pl.DataFrame) -> list[RunWarning]:
     estimated = calls.filter("estimated").group_by("setting").agg(figure=pl.len()).select("setting", "figure")
     return _per_setting(
         estimated,
@@ -164,7 +164,7 @@ def _estimated(calls: pl.DataFrame) -> list[Doubt]:
     )
 
 
-def _interrupted(measured: pl.DataFrame) -> list[Doubt]:
+def _interrupted(measured: pl.DataFrame) -> list[RunWarning]:
     stopped = walls(measured).filter("interrupted").group_by("setting").agg(figure=pl.len())
     return _per_setting(
         stopped,
@@ -173,7 +173,7 @@ def _interrupted(measured: pl.DataFrame) -> list[Doubt]:
     )
 
 
-def _spread(calls: pl.DataFrame) -> list[Doubt]:
+def _spread(calls: pl.DataFrame) -> list[RunWarning]:
     """Standard deviation over starts of log seconds per token, over 5 %."""
     spread = (
         calls.filter(pl.col("tpot_s") > 0)
@@ -192,7 +192,7 @@ def _spread(calls: pl.DataFrame) -> list[Doubt]:
     )
 
 
-def _spot_checks(spot: pl.DataFrame, points: pl.DataFrame) -> list[Doubt]:
+def _spot_checks(spot: pl.DataFrame, points: pl.DataFrame) -> list[RunWarning]:
     """Derived points that real requests contradict."""
     found = []
     for row in spot.iter_rows(named=True):
@@ -221,7 +221,7 @@ def _spot_checks(spot: pl.DataFrame, points: pl.DataFrame) -> list[Doubt]:
     return found
 
 
-def _too_few(pairs: pl.DataFrame) -> list[Doubt]:
+def _too_few(pairs: pl.DataFrame) -> list[RunWarning]:
     """Accuracy differences that the problems at hand cannot separate, told once with the largest need."""
     short = pairs.filter(pl.col("required_n") > pl.col("n"))
     if short.height == 0:

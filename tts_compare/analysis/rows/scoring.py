@@ -9,7 +9,7 @@ import polars as pl
 from tts_compare.analysis.findings.labels import place_label
 from tts_compare.analysis.rows.samples import last_attempts, measured_rows
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt
+from tts_compare.domain import RunWarning
 from tts_compare.rundir.facts import ScoringFacts
 from tts_compare.rundir.manifest import Manifest
 from tts_compare.rundir.scores import Score
@@ -40,7 +40,7 @@ def scoring_facts(rows: Iterable[Score], settings: Iterable[str]) -> dict[str, S
     }
 
 
-def scoring_doubts(points: pl.DataFrame, records: pl.DataFrame, manifest: Manifest) -> list[Doubt]:
+def scoring_doubts(points: pl.DataFrame, records: pl.DataFrame, manifest: Manifest) -> list[RunWarning]:
     """The doubts of ``best_of_n``. manifest: its ``scoring`` has the facts of the settings a reward model scored."""
     facts = manifest.scoring
     labels: dict[str, dict[str, None]] = {}

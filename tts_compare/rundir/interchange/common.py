@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, Problem, RequestRecord
+from tts_compare.domain import Problem, RequestRecord, RunWarning
 from tts_compare.rundir.facts import SettingFacts
 from tts_compare.rundir.manifest import Manifest
 
@@ -23,7 +23,7 @@ class Imported:
     setting: str
     model: str
     records: tuple[RequestRecord, ...]
-    doubts: tuple[Doubt, ...]
+    doubts: tuple[RunWarning, ...]
 
     @property
     def manifest(self) -> Manifest:
@@ -40,7 +40,7 @@ class Given:
     budget: int | None = None
 
 
-def doubts_of(setting: str, *codes: str) -> tuple[Doubt, ...]:
+def doubts_of(setting: str, *codes: str) -> tuple[RunWarning, ...]:
     return tuple(warn(code, setting=setting) for code in dict.fromkeys(codes))
 
 

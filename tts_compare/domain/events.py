@@ -1,0 +1,126 @@
+"""What happens while a run goes on, as values: each is told once, to whatever watches. Instants are seconds of one
+monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tts_compare.domain.warning import RunWarning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The work: ``(setting, requests)`` in the order they will run. The first event of a run."""
+
+    settings: tuple[tuple[str, int], ...]
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingStarted:
+    """Its server is being started, or attached to."""
+
+    setting: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerReady:
+    """It answers."""
+
+    setting: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestDone:
+    """A request of the replay has its outcome; retries that were repeated are not counted. Warm-up is not told."""
+
+    setting: str
+    ok: bool
+    at_s: float
+    latency_s: float | None = None
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """A response was graded."""
+
+    setting: str
+    correct: bool
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingDone:
+    """All its requests have an outcome and its server is stopped."""
+
+    setting: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingFailed:
+    """It ended early, or its server did not start."""
+
+    setting: str
+    cause: str
+    at_s: float
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """It cannot run here."""
+
+    setting: str
+    reason: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted:
+    """Its server died and is being started again."""
+
+    setting: str
+    cause: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """A doubt arose while the run went on."""
+
+    doubt: RunWarning
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A line of talk: what the program does now, or the last line of a server's log."""
+
+    text: str
+    at_s: float
+
+
+Event: TypeAlias = (
+    Planned
+    | SettingStarted
+    | ServerReady
+    | RequestDone
+    | Graded
+    | SettingDone
+    | SettingFailed
+    | LeftOut
+    | Restarted
+    | Warned
+    | Said
+)
+SettingEvent: TypeAlias = (
+    SettingStarted | ServerReady | RequestDone | Graded | SettingDone | SettingFailed | LeftOut | Restarted
+)
+Emit: TypeAlias = Callable[[Event], None]
