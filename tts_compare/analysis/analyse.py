@@ -34,7 +34,7 @@ from tts_compare.rundir.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class AnalysisRows:
     """Outcomes with their prices (those not measured too), the rows they come of, and the cubes of them."""
 
     outcomes: pl.DataFrame
@@ -45,7 +45,7 @@ class Prepared:
 
 def prepare(
     records: pl.DataFrame, grades: pl.DataFrame, manifest: Manifest, cuts: pl.DataFrame | None = None
-) -> Prepared:
+) -> AnalysisRows:
     """Join records and grades into outcomes. Raises RunError where no measured request was sent.
 
     cuts: ``cuts.cut_frame`` of the records, made here from the timeline columns where it is not given.
@@ -57,7 +57,7 @@ def prepare(
         cuts = _cuts(measured, grades)
     found = outcomes(measured, grades, policy=manifest.experiment.policy, cuts=cuts)
     paid = priced(found, measured, manifest)
-    return Prepared(outcomes=paid, measured=measured, cubes=cubes(paid), cuts=cuts)
+    return AnalysisRows(outcomes=paid, measured=measured, cubes=cubes(paid), cuts=cuts)
 
 
 def _cuts(measured: pl.DataFrame, grades: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts_compare.backends.causes import Rule, find_cause
+from tts_compare.backends.causes import CauseRule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
 from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
@@ -47,17 +47,19 @@ _TORCHVISION = (
 )
 
 RULES = (
-    Rule(r"(?P<cause>.*greater than the derived context_length.*)", "lower --max-model-len"),
-    Rule(
+    CauseRule(r"(?P<cause>.*greater than the derived context_length.*)", "lower --max-model-len"),
+    CauseRule(
         r"(?P<cause>.*SGLANG_CPU_OMP_THREADS_BIND is not set, in this case.*)",
         "set SGLANG_CPU_OMP_THREADS_BIND, one core list a rank",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:(?:is not|must be) divisible by|The size of tensor|exceeds dimension size|be multiplied).*)",
         "choose a tensor parallel size that divides the model's heads and widths",
     ),
-    Rule(r"(?P<cause>.*(?:No module named 'sgl_kernel'|sgl_kernel.*not found).*)", "run `tts-compare engines doctor`"),
-    Rule(
+    CauseRule(
+        r"(?P<cause>.*(?:No module named 'sgl_kernel'|sgl_kernel.*not found).*)", "run `tts-compare engines doctor`"
+    ),
+    CauseRule(
         r"(?P<cause>.*Not enough memory.*)",
         "take a smaller model or a larger tensor parallel size, or raise --mem-fraction-static by --engine-args",
     ),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tts_compare.backends.causes import Rule, find_cause
+from tts_compare.backends.causes import CauseRule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
 from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
@@ -30,25 +30,27 @@ KERNELS = ("vllm._C_stable_libtorch", "vllm._C")
 REQUEST_METRICS_SINCE = (0, 32)
 
 RULES = (
-    Rule(
+    CauseRule(
         r"(?P<cause>.*attention heads .*must be divisible by tensor parallel size.*)",
         "choose a tensor parallel size that divides the model's heads",
     ),
-    Rule(r"(?P<cause>.*max_model_len .*is greater than the derived max_model_len.*)", "lower --max-model-len"),
-    Rule(
+    CauseRule(r"(?P<cause>.*max_model_len .*is greater than the derived max_model_len.*)", "lower --max-model-len"),
+    CauseRule(
         r"(?P<cause>To serve at least one request .*)",
         "lower --max-model-len, or set VLLM_CPU_KVCACHE_SPACE (GiB) on a CPU",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*No available memory for the cache blocks.*)",
         "take a smaller model or a larger tensor parallel size, or raise --gpu-memory-utilization by --engine-args",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*Free memory on device .*is less than desired.*)",
         "end what else uses the GPU, or lower --gpu-memory-utilization by --engine-args",
     ),
-    Rule(r"(?P<cause>.*Not enough allowed NUMA nodes.*)", "set VLLM_CPU_OMP_THREADS_BIND, one core list a rank"),
-    Rule(r"(?P<cause>.*Unsupported CPU attention configuration.*)", "this model's head size has no CPU kernel in vLLM"),
+    CauseRule(r"(?P<cause>.*Not enough allowed NUMA nodes.*)", "set VLLM_CPU_OMP_THREADS_BIND, one core list a rank"),
+    CauseRule(
+        r"(?P<cause>.*Unsupported CPU attention configuration.*)", "this model's head size has no CPU kernel in vLLM"
+    ),
 )
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts_compare.cli.overrides import Asked, asked_by
+from tts_compare.cli.overrides import CommandLine, asked_by
 from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 
@@ -22,7 +22,7 @@ def run_command(arguments: Namespace) -> int:
     return run_asked(asked_by(arguments))
 
 
-def run_asked(asked: Asked) -> int:
+def run_asked(asked: CommandLine) -> int:
     """Run, report, and say by the exit status whether all of it was done."""
     from tts_compare.cli.report import print_report
     from tts_compare.plan.hardware import that_fit

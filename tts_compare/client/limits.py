@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class TimeLimits:
     """The four time limits of an attempt, in seconds; each has its own error kind.
 
     connect_s: until the connection (TLS included) stands. first_byte_s: from sending to the first byte of the

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import httpx
 import msgspec
 
-from tts_compare.client.limits import Limits, Stamps
+from tts_compare.client.limits import Stamps, TimeLimits
 from tts_compare.client.outcome import Attempt, rows
 from tts_compare.client.reducer import Reducer
 from tts_compare.client.transport import StampingTransport
@@ -35,7 +35,7 @@ _PLAIN_HEADERS = {"host", "accept", "accept-encoding", "connection", "user-agent
 def open_client(
     endpoint: Endpoint,
     *,
-    limits: Limits | None = None,
+    limits: TimeLimits | None = None,
     transport: Literal["own", "httpx"] = "own",
     insecure: bool = False,
 ) -> httpx.AsyncClient:
@@ -45,7 +45,7 @@ def open_client(
     host. A proxy named by the environment is spoken to by httpx's own transport, and the rows then carry the doubt
     ``not_stamped_on_arrival``. ``insecure`` accepts any certificate.
     """
-    limits = limits or Limits()
+    limits = limits or TimeLimits()
     base = httpx.URL(endpoint.base_url)
     headers = {**dict(endpoint.headers), "Accept-Encoding": "identity"}
     if endpoint.api_key:
@@ -83,7 +83,7 @@ async def send(
     key: RowKey,
     phase: Phase,
     scheduled_ns: int | None = None,
-    limits: Limits | None = None,
+    limits: TimeLimits | None = None,
     on_cancel: Callable[[tuple[RequestRecord, ...]], None] | None = None,
 ) -> tuple[RequestRecord, ...]:
     """Make one attempt and return its rows, one a choice (``body["n"]``; choice i is the row of ``key.sample + i``).
@@ -120,12 +120,12 @@ class _Flight:
         key: RowKey,
         phase: Phase,
         scheduled_ns: int | None,
-        limits: Limits | None,
+        limits: TimeLimits | None,
     ) -> None:
         self._client = client
         self._path = path
         self._body = body
-        self._limits = limits or Limits()
+        self._limits = limits or TimeLimits()
         self.stamps = Stamps()
         self.reducer: Reducer | None = None
         self.exchange: Exchange | None = None

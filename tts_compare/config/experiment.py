@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tts_compare.backends import BACKENDS
-from tts_compare.config.axes import Axes, Rule, rules, settings
+from tts_compare.config.axes import Axes, SettingRule, rules, settings
 from tts_compare.config.knob import Knob, group, knob, knobs, knobs_of
 from tts_compare.config.serving import EngineRef, by_engine
 from tts_compare.config.values import (
@@ -61,7 +61,7 @@ class MethodSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class WaitLimits:
     """Bounds on waiting, in seconds."""
 
     connect_s: float = _limit("a request's connection", default=10.0)
@@ -83,10 +83,10 @@ class Experiment:
     explicit: tuple[Axes, ...] = knob(
         settings, "axis", "explicit settings", key="settings", flag=False, more="see below", default=()
     )
-    include: tuple[Rule, ...] = knob(
+    include: tuple[SettingRule, ...] = knob(
         rules, "axis", "rules, one of which a setting must match", flag=False, more="see below", default=()
     )
-    exclude: tuple[Rule, ...] = knob(
+    exclude: tuple[SettingRule, ...] = knob(
         rules, "axis", "rules, none of which a setting may match", flag=False, more="see below", default=()
     )
     revision: str | None = knob(
@@ -303,15 +303,15 @@ class Experiment:
         more="each needs a price then",
         default=None,
     )
-    limits: Limits = knob(
-        table({one.key: one.parse for one in knobs_of(Limits)}),
+    limits: WaitLimits = knob(
+        table({one.key: one.parse for one in knobs_of(WaitLimits)}),
         "run",
         "a table of bounds on waiting",
-        build=lambda stated: Limits(**stated),
+        build=lambda stated: WaitLimits(**stated),
         flag=False,
         merged=True,
         shown_default="see below",
-        factory=Limits,
+        factory=WaitLimits,
     )
     out: str | None = knob(
         path,

@@ -74,7 +74,7 @@ class SettingFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class SettingSkipped:
     """It cannot run here."""
 
     setting: str
@@ -115,12 +115,12 @@ Event: TypeAlias = (
     | Graded
     | SettingDone
     | SettingFailed
-    | LeftOut
+    | SettingSkipped
     | Restarted
     | Warned
     | Said
 )
 SettingEvent: TypeAlias = (
-    SettingStarted | ServerReady | RequestDone | Graded | SettingDone | SettingFailed | LeftOut | Restarted
+    SettingStarted | ServerReady | RequestDone | Graded | SettingDone | SettingFailed | SettingSkipped | Restarted
 )
 Emit: TypeAlias = Callable[[Event], None]

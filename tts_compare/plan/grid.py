@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from tts_compare.backends import BACKENDS
-from tts_compare.config import Axes, EngineRef, Experiment, Rule, for_engine
+from tts_compare.config import Axes, EngineRef, Experiment, SettingRule, for_engine
 from tts_compare.domain import Device, Setting, Work, model_slug
 from tts_compare.errors import UsageError
 from tts_compare.methods import METHODS, PromptTemplate
@@ -217,7 +217,7 @@ def _included(setting: Setting, experiment: Experiment) -> bool:
     return wanted and not any(_matches(setting, rule) for rule in experiment.exclude)
 
 
-def _matches(setting: Setting, rule: Rule) -> bool:
+def _matches(setting: Setting, rule: SettingRule) -> bool:
     """Every axis the rule names has one of its values; a name matches with or without its particulars."""
     engine, spec = setting.backend, setting.speculation
     names = {

@@ -33,7 +33,7 @@ from tts_compare.rundir.facts import (
     RetryFacts,
     SamplingFacts,
     SettingFacts,
-    Skipped,
+    SkippedFacts,
 )
 from tts_compare.rundir.manifest import FORMAT, Asked, Clock, Manifest, Session
 from tts_compare.rundir.store import RunDir, check_beginning, read_manifest
@@ -59,7 +59,7 @@ def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str], asked
         state="running",
         experiment=experiment_facts(prepared),
         settings={setting.id: setting_facts(setting) for setting in prepared.settings},
-        left_out=tuple(Skipped(setting=item.setting.id, reason=item.reason) for item in prepared.left_out),
+        left_out=tuple(SkippedFacts(setting=item.setting.id, reason=item.reason) for item in prepared.left_out),
         models={setting.model: model_row(prepared.facts[setting.model]) for setting in prepared.settings},
         dataset=DatasetFacts(
             name=prepared.dataset.name,

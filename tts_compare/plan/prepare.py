@@ -28,7 +28,7 @@ PUBLISHED_SIZE = {"math500": 500}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class SkippedSetting:
     """A setting that cannot run here, and why."""
 
     setting: Setting
@@ -44,7 +44,7 @@ class Prepared:
     dataset: Dataset
     prompt: PromptTemplate
     settings: tuple[Setting, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedSetting, ...]
     work: tuple[Work, ...]
     facts: Mapping[str, ModelFacts | None]
     prompting: Mapping[str, Prompting]
@@ -110,7 +110,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
     }
     settings = tuple(s for s in fitted if reasons[s] is None)
     speakers = {s.model: s for s in sorted(settings, key=lambda s: (not s.hosted, s.prefix_caching))}
-    left_out = tuple(LeftOut(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
+    left_out = tuple(SkippedSetting(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
     return Prepared(
         experiment=experiment,
         machine=machine,

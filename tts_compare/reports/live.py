@@ -12,21 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tts_compare.domain.events import (
-    Emit,
-    Event,
-    Graded,
-    LeftOut,
-    Planned,
-    RequestDone,
-    Restarted,
-    Said,
-    ServerReady,
-    SettingDone,
-    SettingFailed,
-    SettingStarted,
-    Warned,
-)
+from tts_compare.domain.events import Emit, Event, Graded, Planned, RequestDone, SettingFailed
 from tts_compare.reports.labels import label_settings
 from tts_compare.reports.numbers import DASH, duration, three_digits
 from tts_compare.reports.plain import ascii_only, one_line
@@ -34,27 +20,6 @@ from tts_compare.reports.progress import Progress, SettingProgress
 
 if TYPE_CHECKING:
     from rich.console import Console, OverflowMethod, RenderableType
-
-__all__ = [
-    "Emit",
-    "Event",
-    "Graded",
-    "LeftOut",
-    "Planned",
-    "Progress",
-    "RequestDone",
-    "Restarted",
-    "Said",
-    "ServerReady",
-    "SettingDone",
-    "SettingFailed",
-    "SettingProgress",
-    "SettingStarted",
-    "Warned",
-    "draw_progress",
-    "say_progress",
-    "watch",
-]
 
 LINE_EVERY_S = 60.0
 _REDRAWS_PER_S = 2

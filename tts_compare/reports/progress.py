@@ -9,7 +9,6 @@ from tts_compare.domain import RunWarning
 from tts_compare.domain.events import (
     Event,
     Graded,
-    LeftOut,
     Planned,
     RequestDone,
     Restarted,
@@ -18,6 +17,7 @@ from tts_compare.domain.events import (
     SettingDone,
     SettingEvent,
     SettingFailed,
+    SettingSkipped,
     SettingStarted,
     Warned,
 )
@@ -159,7 +159,7 @@ def _advance(row: SettingProgress, event: SettingEvent) -> SettingProgress:
             after = replace(row, state="done")
         case SettingFailed():
             after = replace(row, state="failed", note=one_line(event.cause))
-        case LeftOut():
+        case SettingSkipped():
             after = replace(row, state="left out", note=one_line(event.reason))
         case Restarted():
             after = replace(row, state="starting", restarts=row.restarts + 1, note=one_line(event.cause))
@@ -190,7 +190,7 @@ def _words(event: SettingEvent) -> str:
             words = f"done: {event.setting}"
         case SettingFailed():
             words = f"failed: {event.setting}: {event.cause}" + (f" (log: {event.log})" if event.log else "")
-        case LeftOut():
+        case SettingSkipped():
             words = f"skipped: {event.setting}: {event.reason}"
         case Restarted():
             words = f"starting {event.setting} again: {event.cause}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tts_compare.domain import RequestError
 from tts_compare.errors import RunError
 from tts_compare.limits.retry import RetryPolicy, retry_delay_s
-from tts_compare.reward.forms import FORMS, Question, Render, prompt_tokens, score_of
+from tts_compare.reward.forms import FORMS, Render, ResponseToScore, prompt_tokens, score_of
 from tts_compare.reward.http import Reply, request
 from tts_compare.reward.reasons import every_one, hopeless
 from tts_compare.rundir.scores import Score, Scorer
@@ -25,7 +25,7 @@ FAILURES_ON_END = 8
 
 
 @dataclass(slots=True, kw_only=True)
-class Asked:
+class Scoring:
     """How the asking goes. known: responses that had a score before; on_end: failures since the last score."""
 
     known: int = 0
@@ -60,7 +60,7 @@ class _Asking:
     #: What the wall clock is ahead of the monotonic one: rows of another process stand beside these.
     unix_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
 
-    async def row(self, question: Question) -> Score:
+    async def row(self, question: ResponseToScore) -> Score:
         """The row of one response. Raises RunError where no response can be scored."""
         form = FORMS[self.scorer.api]
         body = form.body(question, self.scorer, self.render)
@@ -97,7 +97,7 @@ class _Asking:
 
 
 async def ask_all(
-    questions: Sequence[Question],
+    questions: Sequence[ResponseToScore],
     client: httpx.AsyncClient,
     *,
     root: str,
@@ -109,7 +109,7 @@ async def ask_all(
     secrets: tuple[str, ...] = (),
     render: Render | None = None,
     patience: RetryPolicy | None = None,
-) -> Asked:
+) -> Scoring:
     """Ask about every response, ``concurrency`` at a time, short ones first; ``keep`` gets each row as it comes.
 
     A response that fails alone gives a row without a score. Raises RunError, in one line with what to try, where the
@@ -126,7 +126,7 @@ async def ask_all(
     )
     # A form that is refused shows at the short ones; those that are too long for the model do not come first.
     waiting = iter(sorted(questions, key=lambda question: len(question.response)))
-    asked, path = Asked(known=known), FORMS[scorer.api].path
+    asked, path = Scoring(known=known), FORMS[scorer.api].path
     last: RequestError | None = None
 
     async def work() -> None:

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from tts_compare.codes import warn
 from tts_compare.domain import RequestRecord, RunWarning, Work
-from tts_compare.domain.events import Emit, LeftOut, Warned
+from tts_compare.domain.events import Emit, SettingSkipped, Warned
 from tts_compare.errors import TTSCompareError
 from tts_compare.judge.join import write_points
 from tts_compare.judge.judge import Judge
@@ -100,7 +100,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
             writer.doubt(resume_doubts(before, prepared.settings))
             writer.doubt(machine_doubts(before.machine, manifest.machine))
         for item in prepared.left_out:
-            tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
+            tell(SettingSkipped(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
         _loop(state, tell)
         successes = {row.setting for row in writer.records if row.phase == "measured" and row.ok}
         return Outcome(

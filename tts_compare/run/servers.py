@@ -82,7 +82,7 @@ async def serving(
         writer.doubt(_version_doubts(setting, server.engine_version))
         writer.doubt(change_doubts(setting, before, version))
         writer.save()
-        limits = timed.Limits(
+        limits = timed.TimeLimits(
             connect_s=experiment.limits.connect_s,
             first_byte_s=experiment.limits.first_byte_s,
             idle_s=experiment.limits.idle_s,

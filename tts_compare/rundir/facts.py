@@ -185,7 +185,7 @@ class ExperimentFacts(Struct, frozen=True, kw_only=True):
     workers: Annotated[int, about("client processes")] = 1
 
 
-class Skipped(Struct, frozen=True, kw_only=True):
+class SkippedFacts(Struct, frozen=True, kw_only=True):
     """A setting that could not run here."""
 
     setting: Annotated[str, about("the setting's id")]
