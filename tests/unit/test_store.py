@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import builders
 from tts_compare.analysis.schema import record_schema
 from tts_compare.domain import RequestError, RequestRecord, Timeline
 from tts_compare.errors import RunError, UsageError
@@ -21,21 +23,9 @@ from tts_compare.rundir import store
 from tts_compare.rundir.manifest import Manifest
 
 
-def record(problem: str = "p", **more: object) -> RequestRecord:
-    values: dict[str, object] = {
-        "setting": "vllm/m/tp1-pp1-dp1/none",
-        "method": "truncate",
-        "budget": 16,
-        "load": "c1",
-        "problem": problem,
-        "sample": 0,
-        "call": 0,
-        "repeat": 0,
-        "attempt": 0,
-        "phase": "measured",
-        "request_id": "r",
-    }
-    return RequestRecord(**(values | more))  # type: ignore[arg-type]
+def record(problem: str = "p", **more: Any) -> RequestRecord:
+    of_ours = {"setting": "vllm/m/tp1-pp1-dp1/none", "budget": 16, "finish_reason": None}
+    return builders.record(problem=problem, **of_ours | more)
 
 
 def test_a_record_survives_the_file(tmp_path: Path) -> None:
