@@ -105,7 +105,7 @@ def test_a_frame_of_rows_that_are_all_damaged_is_empty(tmp_path: Path) -> None:
 
 def test_many_lines_set_aside_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
     asides = [store.Aside(path=tmp_path / "records.jsonl", line=line, reason="x") for line in range(1, 10)]
-    assert store.told(asides).startswith("9 rows cannot be read and are set aside: ")
+    assert store.told(asides).startswith("9 rows cannot be read and are skipped: ")
     assert store.told(asides).endswith("records.jsonl, lines 1, 2, 3, 4, 5 and 4 more (x)")
 
 

@@ -52,7 +52,7 @@ def prepare(
     """
     measured = measured_rows(records, hosted_settings(manifest))
     if measured.height == 0:
-        raise RunError("the run holds no measured request: run it, or take it up with --resume")
+        raise RunError("the run holds no measured request: run it, or resume it with --resume")
     if cuts is None:
         cuts = _cuts(measured, grades)
     found = outcomes(measured, grades, policy=manifest.experiment.policy, cuts=cuts)

@@ -112,7 +112,7 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
         parts = [(_renamed(r, name), _renamed(g, name)) for name, (r, g) in zip(names, parts, strict=True)]
     records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))
     if not records.height:
-        raise RunError(f"{runs[0].path} holds no request yet: run it, or take it up with --resume {runs[0].path}")
+        raise RunError(f"{runs[0].path} holds no request yet: run it, or resume it with --resume {runs[0].path}")
     analysis = analyse(records, grades, manifest, slo=[parse_slo(text) for text in slo])
     analysis = analysis_with_bounds(analysis, manifest)
     where = {"": runs[0]} if len(runs) == 1 else {f"{name}:": run for name, run in zip(names, runs, strict=True)}
