@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from tts_compare.domain import RequestRecord, Timeline
+from tts_compare.measure.writer import RunWriter, light
 from tts_compare.methods import METHODS
-from tts_compare.run.writer import RunWriter, light
 from tts_compare.rundir import store
 from tts_compare.rundir.manifest import Manifest
 

@@ -10,9 +10,9 @@ from tts_compare.backends import Dialect, OpenAI, dialect_for
 from tts_compare.codes import warn
 from tts_compare.domain import Call, RequestRecord, RowKey, RunWarning
 from tts_compare.limits.retry import RetryPolicy, retry_delay_s
-from tts_compare.run.refusal import check_access
-from tts_compare.run.session import ServerSession
-from tts_compare.run.writer import RunWriter
+from tts_compare.measure.refusal import check_access
+from tts_compare.measure.session import ServerSession
+from tts_compare.measure.writer import RunWriter
 
 _MOST_REFUSALS = 6
 _ONE_TOKEN_CHARS = 16
