@@ -36,7 +36,7 @@ from tts_compare.backends import BACKENDS
 from tts_compare.client import TimeLimits, open_client, send
 from tts_compare.domain import Call, Endpoint, RequestRecord, RowKey, Sampling
 from tts_compare.limits.pacing import Concurrent
-from tts_compare.run.replay import Batches, Replay, Task, replay
+from tts_compare.measure.replay import Batches, Replay, Task, replay
 from tts_compare.rundir import store
 from tts_compare.selftest.faults import parse_shares
 from tts_compare.selftest.http import HttpRequest, ServerConnection

@@ -17,7 +17,7 @@ from tts_compare.client import TimeLimits, open_client
 from tts_compare.domain import Call, Endpoint, ErrorKind, RequestRecord, RowKey, Sampling
 from tts_compare.limits.pacing import Concurrent
 from tts_compare.limits.retry import RetryPolicy
-from tts_compare.run.replay import Batches, Replay, Task, replay
+from tts_compare.measure.replay import Batches, Replay, Task, replay
 from tts_compare.selftest import embedded_server
 
 LIMITS = TimeLimits(connect_s=30.0, first_byte_s=30.0, idle_s=30.0, total_s=60.0)

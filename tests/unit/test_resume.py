@@ -14,10 +14,10 @@ from tests.unit.test_store import record
 from tts_compare.config import load_experiment
 from tts_compare.domain import Setting
 from tts_compare.errors import UsageError
+from tts_compare.measure.execute import machine_doubts, take_up
+from tts_compare.measure.servers import change_doubts
 from tts_compare.plan.manifest import new_manifest
 from tts_compare.plan.prepare import prepare
-from tts_compare.run.execute import machine_doubts, take_up
-from tts_compare.run.servers import change_doubts
 from tts_compare.rundir import store
 from tts_compare.rundir.manifest import Manifest
 

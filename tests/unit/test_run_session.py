@@ -10,8 +10,8 @@ import pytest
 from tts_compare.backends import BACKENDS
 from tts_compare.domain import Setting
 from tts_compare.limits.admission import RateLimiter, Rates
-from tts_compare.run.replay import ServerGoneError
-from tts_compare.run.session import ServerSession
+from tts_compare.measure.replay import ServerGoneError
+from tts_compare.measure.session import ServerSession
 
 
 @dataclass

@@ -11,8 +11,8 @@ import pytest
 
 from tests import builders
 from tts_compare.domain import RequestRecord, Timeline
+from tts_compare.measure.writer import RunWriter, light
 from tts_compare.methods import METHODS
-from tts_compare.run.writer import RunWriter, light
 from tts_compare.rundir import store
 from tts_compare.rundir.manifest import Manifest
 

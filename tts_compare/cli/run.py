@@ -14,7 +14,7 @@ from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 
 if TYPE_CHECKING:
-    from tts_compare.run.execute import Outcome
+    from tts_compare.measure.execute import Outcome
 
 
 def run_command(arguments: Namespace) -> int:
@@ -25,12 +25,12 @@ def run_command(arguments: Namespace) -> int:
 def run_asked(asked: CommandLine) -> int:
     """Run, report, and say by the exit status whether all of it was done."""
     from tts_compare.cli.report import print_report
+    from tts_compare.measure.execute import execute
     from tts_compare.plan.hardware import that_fit
     from tts_compare.plan.inputs import design_of
     from tts_compare.plan.manifest import additions, is_resumable
     from tts_compare.plan.prepare import prepare
     from tts_compare.reports.live import watch
-    from tts_compare.run.execute import execute
 
     experiment = asked.experiment()
     prepared = prepare(experiment)

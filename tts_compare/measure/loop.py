@@ -12,15 +12,15 @@ from tts_compare.domain import RequestRecord, Setting, events
 from tts_compare.errors import StartError
 from tts_compare.launchers import launcher_named
 from tts_compare.limits.admission import BudgetReachedError, RateLimiter, Rates, SpendingLimit, request_usd
+from tts_compare.measure.point import run_point, warm_up, warm_up_calls
+from tts_compare.measure.refusal import RefusedError
+from tts_compare.measure.remaining import Remaining, never_sent, remaining
+from tts_compare.measure.replay import ServerGoneError
+from tts_compare.measure.servers import Fleet, serving
+from tts_compare.measure.tasks import Point
+from tts_compare.measure.writer import RunWriter
 from tts_compare.plan.grid import Block
 from tts_compare.plan.prepare import Prepared
-from tts_compare.run.point import run_point, warm_up, warm_up_calls
-from tts_compare.run.refusal import RefusedError
-from tts_compare.run.remaining import Remaining, never_sent, remaining
-from tts_compare.run.replay import ServerGoneError
-from tts_compare.run.servers import Fleet, serving
-from tts_compare.run.tasks import Point
-from tts_compare.run.writer import RunWriter
 from tts_compare.rundir.facts import Death, FailedSetting
 
 LIVE_GRADING_S = 5.0

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tts_compare.domain import Phase, Problem, RequestRecord, RowKey, Work
+from tts_compare.measure.replay import Batches, Known, Task, choice_keys
 from tts_compare.methods import METHODS
 from tts_compare.methods.prompting import Prompting
-from tts_compare.run.replay import Batches, Known, Task, choice_keys
 
 WARM_UP = (
     "Count the letters of the word warm.",

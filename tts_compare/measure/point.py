@@ -14,17 +14,17 @@ from tts_compare.codes import warn
 from tts_compare.domain import Call, RequestError, RequestRecord, RowKey
 from tts_compare.launchers.energy import used_j
 from tts_compare.limits.pacing import Concurrent, parse_load
+from tts_compare.measure.counters import contradictions, figures, ttft_growth
+from tts_compare.measure.negotiate import negotiated
+from tts_compare.measure.prefix import block_told, prefix_figures
+from tts_compare.measure.refusal import check_access
+from tts_compare.measure.remaining import Remaining
+from tts_compare.measure.replay import Replay, Send, replay
+from tts_compare.measure.session import ServerSession
+from tts_compare.measure.tasks import Point, tasks_of, warm_up_problems
+from tts_compare.measure.writer import RunWriter, light
 from tts_compare.methods import METHODS
 from tts_compare.methods.prompting import Prompting
-from tts_compare.run.counters import contradictions, figures, ttft_growth
-from tts_compare.run.negotiate import negotiated
-from tts_compare.run.prefix import block_told, prefix_figures
-from tts_compare.run.refusal import check_access
-from tts_compare.run.remaining import Remaining
-from tts_compare.run.replay import Replay, Send, replay
-from tts_compare.run.session import ServerSession
-from tts_compare.run.tasks import Point, tasks_of, warm_up_problems
-from tts_compare.run.writer import RunWriter, light
 from tts_compare.rundir.metrics import ClientFigures, PointMetrics, PrefixFigures, ServerFigures
 
 WARM_UP_TOKENS = 32

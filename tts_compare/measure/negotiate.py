@@ -9,9 +9,9 @@ from tts_compare.backends import Dialect, OpenAI, dialect_for
 from tts_compare.codes import warn
 from tts_compare.domain import Call, RequestError, RequestRecord, RowKey, RunWarning
 from tts_compare.limits.retry import with_retries
-from tts_compare.run.refusal import check_access
-from tts_compare.run.session import ServerSession
-from tts_compare.run.writer import RunWriter
+from tts_compare.measure.refusal import check_access
+from tts_compare.measure.session import ServerSession
+from tts_compare.measure.writer import RunWriter
 
 _MOST_REFUSALS = 6
 _ONE_TOKEN_CHARS = 16

@@ -14,9 +14,9 @@ from tts_compare.domain import RunWarning, Setting
 from tts_compare.installer.registry import EnginePython, find_python
 from tts_compare.launchers import Place, launcher_for
 from tts_compare.limits.admission import RateLimiter
+from tts_compare.measure.session import ServerSession
+from tts_compare.measure.writer import RunWriter
 from tts_compare.plan.prepare import Prepared
-from tts_compare.run.session import ServerSession
-from tts_compare.run.writer import RunWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tts_compare.domain import RequestError, RequestRecord, RowKey
+from tts_compare.measure.replay import Known, Task, choice_keys, known_rows
+from tts_compare.measure.tasks import Point, tasks_of, unfinished
 from tts_compare.plan.prepare import Prepared
-from tts_compare.run.replay import Known, Task, choice_keys, known_rows
-from tts_compare.run.tasks import Point, tasks_of, unfinished
 
 NEVER_SENT = "never sent"
 

@@ -12,8 +12,8 @@ from tts_compare.backends import Backend
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
 from tts_compare.launchers import Server
 from tts_compare.limits.admission import RateLimiter
-from tts_compare.run.replay import ServerGoneError
-from tts_compare.run.writer import RunWriter
+from tts_compare.measure.replay import ServerGoneError
+from tts_compare.measure.writer import RunWriter
 
 if TYPE_CHECKING:
     import httpx

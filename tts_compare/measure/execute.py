@@ -23,15 +23,15 @@ from tts_compare.judge.join import write_points
 from tts_compare.judge.judge import Judge
 from tts_compare.judge.score import is_asked_with_key, score_run
 from tts_compare.limits.admission import SpendingLimit
+from tts_compare.measure.again import resume_doubts, retried_doubts
+from tts_compare.measure.loop import Run
+from tts_compare.measure.preflight import preflight
+from tts_compare.measure.servers import Fleet, find_pythons
+from tts_compare.measure.writer import RunWriter, light
 from tts_compare.plan.hardware import keep_hardware
 from tts_compare.plan.inputs import design_of
 from tts_compare.plan.manifest import check_same, is_resumable, new_manifest
 from tts_compare.plan.prepare import Prepared
-from tts_compare.run.again import resume_doubts, retried_doubts
-from tts_compare.run.loop import Run
-from tts_compare.run.preflight import preflight
-from tts_compare.run.servers import Fleet, find_pythons
-from tts_compare.run.writer import RunWriter, light
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import MachineRow
 from tts_compare.rundir.manifest import Manifest, Session
