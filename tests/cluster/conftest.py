@@ -36,6 +36,19 @@ def private_cluster(*, pinned: bool = False) -> Iterator[Cluster]:
             made.stop()
 
 
+@contextmanager
+def allocated(cluster: Cluster, *options: str) -> Iterator[dict[str, str]]:
+    """A job that holds nodes until the block is left: the variables by which a launcher finds it.
+
+    We are then where a shell of ``salloc`` on a login node is: on none of the job's nodes.
+    """
+    job = cluster.allocate(*options)
+    try:
+        yield {"SLURM_CONF": cluster.environ["SLURM_CONF"], "SLURM_JOB_ID": job}
+    finally:
+        cluster.cancel(job)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Two nodes of four processors and two pretended GPUs each; up in about a second."""

@@ -99,7 +99,7 @@ async def run_point(
     send: Send = stage.sender(point.phase, journal)
     if stage.setting.prefix_caching:
         send = _remembering(send, calls)
-    how = Replay(send=send, emit=keep, died=stage.died, gate=gate, known=left.known, seed=seed)
+    how = Replay(send=send, emit=keep, died=stage.died, gone_by=stage.gone_by, gate=gate, known=left.known, seed=seed)
     async with timed.watch() as probe:
         await replay(left.tasks, load=parse_load(point.work.load, seed=seed), how=how)
     energy_j = used_j(energy, stage.server.energy())

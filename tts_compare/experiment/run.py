@@ -10,7 +10,7 @@ from time import monotonic
 
 from tts_compare.admission import BudgetReachedError, Gate, Purse, Rates, request_usd
 from tts_compare.domain import RequestRecord, Setting
-from tts_compare.errors import StartError
+from tts_compare.errors import LostError, StartError
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.point import run_point, warm_up, warm_up_calls
 from tts_compare.experiment.prepare import Prepared
@@ -124,7 +124,7 @@ class Run:
                 self._fail(block, error.cause, error.log, error.advice)
                 self._give_up(block, f"its server did not start: {error.cause}")
                 return
-            except BudgetReachedError as error:
+            except (BudgetReachedError, LostError) as error:
                 self.stopped = str(error)
                 return
             except ServerGoneError as error:
