@@ -143,15 +143,10 @@ def roles_in(directory: Path) -> Roles:
     return msgspec.json.decode(ready.read_bytes(), type=Roles)
 
 
-@pytest.mark.parametrize("killed", ["the head", "the head and srun", "the head, srun, its shepherd"])
-def test_nothing_outlives_a_head_that_is_killed(killed: str, job: str, marker: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("others", [(), ("srun",), ("srun", "shepherd")], ids="+".join)
+def test_nothing_outlives_a_head_that_is_killed(others: tuple[str, ...], job: str, marker: str, tmp_path: Path) -> None:
     process, who = run_head(tmp_path)
-    others = {
-        "the head": (),
-        "the head and srun": (who.srun,),
-        "the head, srun, its shepherd": (who.srun, who.shepherd),
-    }
-    kill(process.pid, *others[killed])
+    kill(process.pid, *(getattr(who, name) for name in others))
     process.wait()
     assert until(lambda: not with_marker(marker), GONE_S)
     # Without srun's parent its shepherd ends the step by SIGKILL: what that leaves in shared memory, the next removes.

@@ -1,7 +1,7 @@
 """A stand-in for an engine's part on one node: three stubborn processes, and the stub server on the head's node.
 
-It takes vLLM's command line as the launcher gives it. A leader, a child and an orphan in a session of its own ignore
-SIGTERM; the leader leaves something in shared memory. ``python tree.py ...`` with ``--headless`` answers nobody.
+It takes vLLM's command line as the launcher gives it. A child and an orphan in a session of its own ignore SIGTERM, and
+so does the leader where it answers nobody (``--headless``); the leader leaves something in shared memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def main(argv: list[str]) -> None:
     os.wait()
     if "--headless" in argv:
         time.sleep(3600)
-    flags = ["--port", said["--port"], "--model", said["--served-model-name"], "--need-key", "--ignore-sigterm"]
+    flags = ["--port", said["--port"], "--model", said["--served-model-name"], "--need-key"]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # asked to end, the head's leader does; nothing else would
     os.environ["STUB_KEY"] = os.environ.get("VLLM_API_KEY", "")
     os.execv(sys.executable, [sys.executable, str(STUB), *flags])
 

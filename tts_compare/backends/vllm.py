@@ -25,8 +25,8 @@ CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 BLOCK_TOKENS = {"cpu": 128, "cuda": 16}
 # The release from which the server's module of before is deprecated and this one stands in its place.
 ENTRY_SINCE = (0, 32)
-# Run by vLLM's Python where one server spans several nodes.
-SERVE = Path(__file__).with_name("vllm_serve.py")
+# Run by vLLM's Python where one server spans several nodes; alone in its directory, which is then looked for modules.
+SERVE = Path(__file__).parent / "vllm_program" / "vllm_serve.py"
 # What its pinned version pins, and its compiled kernels, under the names of 0.32 and of before.
 PINNED_TORCH = "2.13.0"
 KERNELS = ("vllm._C_stable_libtorch", "vllm._C")

@@ -109,7 +109,8 @@ def start_step(
 ) -> RunningStep:
     """Start a step of tasks that connect to ``address`` and wait for their orders.
 
-    environ: srun's, which it hands to every task. shm: how names in shared memory begin that the server leaves. The keys' file lies beside the logs, on the file system of the run.
+    environ: srun's, which it hands to every task. shm: how names in shared memory begin that the server leaves. The
+    keys' file lies beside the logs, on the file system of the run.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     stem = log_path.name.removesuffix(".log")
