@@ -18,7 +18,10 @@ from tts_compare.measure.session import ServerSession
 class Ended:
     cause: str | None
 
-    def died(self) -> str | None:
+    def lost(self) -> str | None:
+        return None
+
+    def died(self, *, by_ns: int | None = None) -> str | None:
         return self.cause
 
 

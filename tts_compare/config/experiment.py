@@ -291,6 +291,14 @@ class Experiment:
         more="a setting with an address is attached to whatever is named here",
         default="local",
     )
+    nodes_per_server: int | None = knob(
+        count,
+        "setting",
+        "nodes of an allocation that one server's ranks are dealt over",
+        metavar="N",
+        shown_default="as few as have devices for TP x PP",
+        default=None,
+    )
     parallel_servers: int = knob(count, "run", "servers at once on a machine with several GPUs", metavar="N", default=1)
     max_restarts: int = knob(whole, "run", "restarts of an engine that died, in each round", metavar="N", default=1)
     gpu_hour_usd: float | None = knob(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from tts_compare.domain import RequestRecord, Setting, events
-from tts_compare.errors import StartError
+from tts_compare.errors import LostError, StartError
 from tts_compare.launchers import launcher_named
 from tts_compare.limits.admission import BudgetReachedError, RateLimiter, Rates, SpendingLimit, request_usd
 from tts_compare.measure.point import run_point, warm_up, warm_up_calls
@@ -123,7 +123,7 @@ class Run:
                 self._fail(block, error.cause, error.log, error.advice)
                 self._give_up(block, f"its server did not start: {error.cause}")
                 return
-            except BudgetReachedError as error:
+            except (BudgetReachedError, LostError) as error:
                 self.stopped = str(error)
                 return
             except ServerGoneError as error:

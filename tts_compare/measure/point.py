@@ -100,7 +100,9 @@ async def run_point(
     send: Send = session.sender(point.phase, writer)
     if session.setting.prefix_caching:
         send = _remembering(send, calls)
-    how = Replay(send=send, emit=keep, died=session.died, limiter=limiter, known=left.known, seed=seed)
+    how = Replay(
+        send=send, emit=keep, died=session.died, gone_by=session.gone_by, limiter=limiter, known=left.known, seed=seed
+    )
     async with timed.watch() as probe:
         await replay(left.tasks, load=parse_load(point.work.load, seed=seed), how=how)
     energy_j = used_j(energy, session.server.energy())

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from tts_compare.domain import Call, Phase, RequestError, RequestRecord, RowKey
 from tts_compare.domain.ending import ending
+from tts_compare.errors import LostError
 from tts_compare.limits.pacing import Concurrent, Load, Poisson, offsets_ns
 from tts_compare.limits.retry import RetryPolicy, is_exhausted, with_retries
 
@@ -97,6 +98,10 @@ async def _alive() -> str | None:
     return None
 
 
+def _never(_by_ns: int) -> str | None:
+    return None
+
+
 def _open_limiter(_call: Call) -> AbstractAsyncContextManager[int]:
     return nullcontext(0)
 
@@ -106,13 +111,15 @@ class Replay:
     """How tasks are driven.
 
     emit: takes the rows of each attempt as it ends, before anything waits on them. died: says why the server is
-    gone, None while it lives. limiter: what a request passes through while it runs (rates, a spending limit); it yields
-    the ns that the request waited for it.
+    gone, None while it lives; raises LostError where a cluster took it away. gone_by: says why the server was gone by
+    an instant, though it answered: a part of it on another node was. limiter: what a request passes through while it
+    runs (rates, a spending limit); it yields the ns that the request waited for it.
     """
 
     send: Send
     emit: Callable[[tuple[RequestRecord, ...]], None]
     died: Callable[[], Awaitable[str | None]] = _alive
+    gone_by: Callable[[int], str | None] = _never
     limiter: Callable[[Call], AbstractAsyncContextManager[int]] = _open_limiter
     known: Known = field(default_factory=Known)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -238,19 +245,31 @@ async def _one_call(
             rows = tuple(replace(row, limit_wait_ns=limited_ns) for row in rows)
         error = next((row.error for row in rows if row.error), None)
         try:
-            cause = await how.died() if error and error.kind in _SUSPICIOUS else None
+            if error is None:
+                cause = how.gone_by(max((row.end_ns or 0 for row in rows), default=0))
+            else:
+                cause = await how.died() if error.kind in _SUSPICIOUS else None
         except asyncio.CancelledError:
             how.emit(rows)
             raise
+        except LostError as lost:
+            how.emit(tuple(_cut(row, lost.cause) for row in rows))
+            raise
         if cause:
-            rows = tuple(_died(row, cause) for row in rows)
+            rows = tuple(_died(row, cause, whole=error is None) for row in rows)
         how.emit(rows)
         return (rows, cause), None if cause else error
 
     return await with_retries(attempt, policy=how.retry, rng=rng)
 
 
-def _died(row: RequestRecord, cause: str) -> RequestRecord:
+def _died(row: RequestRecord, cause: str, *, whole: bool) -> RequestRecord:
+    """whole: an answer came, from a server of which a part was gone."""
     if row.error is None:
-        return row
+        return replace(row, error=RequestError(kind="server_died", message=cause)) if whole else row
     return replace(row, error=replace(row.error, kind="server_died", message=f"{cause}; {row.error.message}"))
+
+
+def _cut(row: RequestRecord, cause: str) -> RequestRecord:
+    """What a cluster's own doing cut is not measured."""
+    return row if row.error is None else replace(row, error=replace(row.error, kind="cancelled", message=cause))

@@ -76,6 +76,7 @@ async def serving(
             engine_version=version,
             argv=tuple(server.argv),
             env=dict(server.env),
+            hosts=tuple(server.hosts),
             startup_s=(*facts.startup_s, *started),
         )
         writer.doubt(server.doubts)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tts_compare import client as timed
 from tts_compare.backends import Backend
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
+from tts_compare.errors import LostError
 from tts_compare.launchers import Server
 from tts_compare.limits.admission import RateLimiter
 from tts_compare.measure.replay import ServerGoneError
@@ -39,16 +40,32 @@ class ServerSession:
     round: int = 0
 
     async def died(self) -> str | None:
-        """Why the server is gone: an engine that failed a request takes a moment to end."""
+        """Why the server is gone: an engine that failed a request takes a moment to end.
+
+        Raises LostError where a cluster took it away.
+        """
         waited_s = 0.0
-        while (cause := self.server.died()) is None and waited_s < DEATH_GRACE_S and self.server.pid is not None:
+        while (cause := self._gone()) is None and waited_s < DEATH_GRACE_S and self.server.pid is not None:
             await asyncio.sleep(0.1)
             waited_s += 0.1
         return cause
 
+    def gone_by(self, by_ns: int) -> str | None:
+        """Why the server was gone by an instant, though it answered."""
+        return self.server.died(by_ns=by_ns)
+
+    def _gone(self) -> str | None:
+        lost = self.server.lost()
+        if lost is not None:
+            raise LostError(lost)
+        return self.server.died()
+
     def require_alive(self) -> None:
-        """Raises ServerGoneError where the server ended before anything that is measured was sent to it."""
-        cause = self.server.died()
+        """Raises ServerGoneError where the server ended before anything that is measured was sent to it.
+
+        LostError where a cluster took it away.
+        """
+        cause = self._gone()
         if cause is not None:
             raise ServerGoneError(cause)
 

@@ -240,6 +240,7 @@ _DETERMINING = (
     "max_num_seqs",
     "prefix_caching",
     "threads_per_rank",
+    "nodes",
     "engine_args",
     "base_url",
 )

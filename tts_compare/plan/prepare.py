@@ -22,6 +22,7 @@ from tts_compare.plan.alike import differences_on_gpus
 from tts_compare.plan.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
 from tts_compare.plan.model_facts import check_model, facts_of
 from tts_compare.plan.round_shares import check_shares, shares_of
+from tts_compare.plan.spread import cannot_span, spread
 
 #: Problems in published sets, for a plan made where they cannot be read.
 PUBLISHED_SIZE = {"math500": 500}
@@ -91,7 +92,8 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
         raise UsageError("--retry-failed sends again what failed in a run: name the run with --resume DIR")
     machine = machine or launcher_named(experiment.launcher).machine(experiment.device)
     works = work(experiment)
-    asked = expand(experiment, device=machine.device)
+    expanded = expand(experiment, device=machine.device)
+    asked = tuple(spread(setting, machine, asked=experiment.nodes_per_server) for setting in expanded)
     for model in {setting.model for setting in asked if setting.base_url is None}:
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
@@ -105,6 +107,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
     reasons = {
         s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model])
         or _draft_misfit(s, fetch=fetch)
+        or cannot_span(s)
         or refused(s, works)
         for s in fitted
     }
