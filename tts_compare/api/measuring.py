@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tts_compare.api.experiment import Experiment
 from tts_compare.api.runs import Run
-from tts_compare.domain.events import Emit, Event, Said
+from tts_compare.domain.events import Emit, Event, SettingsAdded
 from tts_compare.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(
     prepared.require_settings()
     path = Path(out) if out is not None else default_path(experiment)
     if experiment.checked.resume and is_resumable(path) and (added := additions(path, prepared)):
-        emit(Said(text=f"--resume adds to {path}: {', '.join(added)}", at_s=monotonic()))
+        emit(SettingsAdded(path=str(path), settings=tuple(added), at_s=monotonic()))
     outcome = execute(
         prepared,
         path,

@@ -21,6 +21,7 @@ _HOMES = {
     "report": "report",
     "grade": "grade",
     "diff": "diff",
+    "runs": "runs",
     "export": "interchange",
     "import": "interchange",
     "engines": "engines",
@@ -29,7 +30,7 @@ _HOMES = {
 }
 
 #: Commands that read run directories alone.
-_READERS = ("report", "grade", "diff", "export")
+_READERS = ("report", "grade", "diff", "runs", "export")
 _LONGEST_ERROR = 2000
 
 
