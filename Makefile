@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow clean
+.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow test-extras clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
@@ -13,6 +13,7 @@ help:
 	@echo 'make docs          write the tables of the documentation that come from the code'
 	@echo 'make test-engines  the tests that need many starts, and the soak'
 	@echo 'make test-slow     the rest of the matrices of deaths and starts, half an hour; see docs/development.md'
+	@echo 'make test-extras   the notebooks of the documentation, executed in an environment of their own'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
 	@echo 'make lowest        the fast tests over the lowest versions that are allowed'
 
@@ -62,6 +63,18 @@ test: setup
 
 test-engines: engines
 	$(BIN)/pytest -m 'many_starts and not slow'
+
+# In an environment of its own: a notebook's kernel brings packages that nothing else here needs.
+EXTRAS := $(VENV)/extras
+
+$(EXTRAS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(EXTRAS)/bin/python -m pip install --quiet --editable . --group extras
+	@touch $@
+
+test-extras: $(EXTRAS)/.ready
+	$(EXTRAS)/bin/pytest -m extras tests/extras
 
 test-slow: engines
 	$(BIN)/pytest -m slow

@@ -60,7 +60,6 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
     Raises UsageError for a flag that the command does not have, with the nearest that it has.
     """
-    words = with_action(words)
     parser = build_parser(words[0])
     arguments, unknown = parser.parse_known_args(words)
     for word in unknown:
@@ -75,13 +74,6 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             f"unknown flag {flag}; " + (f"did you mean {found}?" if found else f"see tts-compare {words[0]} --help")
         )
     return arguments
-
-
-def with_action(words: Sequence[str]) -> Sequence[str]:
-    """``list`` is meant where ``runs`` is not followed by an action."""
-    if words[0] == "runs" and (len(words) == 1 or words[1] not in ("list", "prune", "-h", "--help")):
-        return [words[0], "list", *words[1:]]
-    return words
 
 
 def every_action(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
