@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from tts_compare.domain import RunWarning
@@ -187,7 +188,7 @@ def test_any_order_of_events_can_be_shown_within_the_terminal(events: list[Event
     console = Console(file=out, width=width, no_color=True, color_system=None)
     console.print(live.draw_progress(state, now_s=1e6, width=width, height=20))
     shown = out.getvalue()
-    assert max(map(len, shown.splitlines()), default=0) <= width
+    assert max(map(cell_len, shown.splitlines()), default=0) <= width, "in columns: a combining mark has none"
     assert "\x1b" not in shown
     assert "\n" not in live.say_progress(state, now_s=1e6)
 

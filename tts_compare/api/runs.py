@@ -135,9 +135,9 @@ class Run:
         >>> load("tests/golden/quickstart").frontier("latency")["x"].is_sorted()
         True
         """
-        from tts_compare.analysis.schema import AXES
+        from tts_compare.analysis.metrics import AXIS_OF
 
-        _check_axis(axis, AXES)
+        _check_axis(axis, AXIS_OF)
         return self.analysis.frontiers.filter(axis=axis)
 
     def claims(self) -> tuple[Claim, ...]:

@@ -230,7 +230,7 @@ def _engines(parser: argparse.ArgumentParser) -> None:
     install.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where a GPU is seen")
     install.add_argument("--version", metavar="X", help="the engine's version")
     _add_command(actions, "list", "what is installed", "")
-    _add_command(actions, "doctor", "what works, what does not, and what to run to mend it", "")
+    _add_command(actions, "doctor", "what works, what does not, and what to run to fix it", "")
 
 
 def _quickstart(parser: argparse.ArgumentParser) -> None:

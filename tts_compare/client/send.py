@@ -26,7 +26,7 @@ REDUCE_BYTES = 256 * 1024
 
 _INLINE_BYTES = 32 * 1024
 _SLACK_S = 0.25
-"""Our transport tells of a limit itself, and must be the first to."""
+"""Our transport reports a limit itself, and must be the first to."""
 _READ = httpx.ByteStream(b"")
 _reducing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reduce")
 _PLAIN_HEADERS = {"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"}
@@ -42,7 +42,7 @@ def open_client(
     """Return an httpx client bound to the endpoint; use it as an async context manager, inside a running loop.
 
     Authorization is sent only where the endpoint has a key; redirects are not followed, so a key stays with its
-    host. A proxy named by the environment is spoken to by httpx's own transport, and the rows then carry the doubt
+    host. A proxy named by the environment is spoken to by httpx's own transport, and the rows then carry the warning
     ``not_stamped_on_arrival``. ``insecure`` accepts any certificate.
     """
     limits = limits or TimeLimits()
@@ -230,7 +230,7 @@ class _Flight:
             yield [(now, data)]
 
     async def _trace(self, event: str, _: dict[str, Any]) -> None:
-        """Take the instants that httpx's own transport tells of."""
+        """Take the instants that httpx's own transport reports."""
         if event == "connection.connect_tcp.started":
             self.stamps.connect_ns = monotonic_ns()
         elif event.endswith("send_request_headers.started"):

@@ -227,7 +227,7 @@ def resolve(choice: ChoiceStream, total: int | None, *, hidden_tokens: int = 0) 
 
 
 def _counted(choice: ChoiceStream) -> tuple[list[int], int, set[str]]:
-    """Give tokens to the entries that the running counts cover; return them, the first entry beyond, and doubts."""
+    """Give tokens to the entries that the running counts cover; return them, the first entry beyond, and warnings."""
     gains = [0] * len(choice.counts)
     doubts: set[str] = set()
     begun = reached = 0
@@ -242,7 +242,7 @@ def _counted(choice: ChoiceStream) -> tuple[list[int], int, set[str]]:
 
 
 def _finish(choice: ChoiceStream, gains: list[int], begun: int, total: int) -> set[str]:
-    """Give what the final usage says beyond the running counts to the entries from ``begun`` on; return doubts."""
+    """Give what the final usage says beyond the running counts to the entries from ``begun`` on; return warnings."""
     rest = total - sum(gains)
     if rest < 0:
         return {"counts_disagree"}

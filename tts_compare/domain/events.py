@@ -136,7 +136,7 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
-    """A doubt arose while the run went on."""
+    """A warning arose while the run went on."""
 
     doubt: RunWarning
     at_s: float

@@ -124,7 +124,7 @@ def decode_step(
 def prefill_s(shape: ModelShape, device: Accelerator, *, layout: Layout, tokens: float) -> float:
     """The least time until a prompt of ``tokens`` tokens has been read: its arithmetic, or reading the weights once.
 
-    2 x active parameters x tokens / (TP x peak); attention within the prompt is left out, which keeps it a lower bound.
+    2 x active parameters x tokens / (TP x peak); attention within the prompt is omitted, which keeps it a lower bound.
     """
     reading = decode_step(shape, device, layout=layout, context=0).seconds
     peak = _peak(shape, device, layout)

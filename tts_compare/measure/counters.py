@@ -60,9 +60,9 @@ def ttft_growth(before: Counters | None, after: Counters | None, names: MetricNa
 
 
 def contradictions(seen: ServerFigures, rows: Sequence[RequestRecord], setting: str) -> tuple[RunWarning, ...]:
-    """Doubts where the server counted more than we sent, was busy before us, or preempted.
+    """Warnings where the server counted more than we sent, was busy before us, or preempted.
 
-    A server counts a request when it ends, so one that we gave up may be missing: only more is a doubt. Our
+    A server counts a request when it ends, so one that we gave up may be missing: only more is a warning. Our
     requests are counted by choice, as engines count sequences.
     """
     doubts: list[RunWarning] = []

@@ -1,4 +1,4 @@
-"""A prepared experiment into a run directory: opened or taken up, run, graded, and its end written down."""
+"""A prepared experiment into a run directory: opened or resumed, run, graded, and its end written down."""
 
 from __future__ import annotations
 
@@ -180,14 +180,14 @@ def _rows_of(item: Work) -> tuple[object, ...]:
 
 
 def machine_doubts(old: MachineRow, new: MachineRow) -> tuple[RunWarning, ...]:
-    """A doubt where a run goes on elsewhere: its rows are then of two machines."""
+    """A warning where a run goes on elsewhere: its rows are then of two machines."""
     changed = [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     if not changed:
         return ()
     return (
         warn(
             "machine_changed",
-            f"the run was taken up on a machine that differs in {', '.join(changed)}",
+            f"the run was resumed on a machine that differs in {', '.join(changed)}",
         ),
     )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from dataclasses import asdict, replace
 
 from tts_compare.backends import Dialect, OpenAI, dialect_for
 from tts_compare.codes import warn
-from tts_compare.domain import Call, RequestRecord, RowKey, RunWarning
-from tts_compare.limits.retry import RetryPolicy, retry_delay_s
+from tts_compare.domain import Call, RequestError, RequestRecord, RowKey, RunWarning
+from tts_compare.limits.retry import with_retries
 from tts_compare.measure.refusal import check_access
 from tts_compare.measure.session import ServerSession
 from tts_compare.measure.writer import RunWriter
@@ -55,20 +54,16 @@ def _speaking(session: ServerSession, backend: OpenAI, dialect: Dialect) -> Serv
 async def _tried(session: ServerSession, call: Call, key: RowKey, writer: RunWriter) -> RequestRecord:
     """The last row of one request, tried again where an endpoint that is busy or cold says nothing of its fields."""
     rng = random.Random(str(key))  # noqa: S311 - jitter, not a secret
-    waited_s, retries = 0.0, 0
-    while True:
+
+    async def asked(retries: int) -> tuple[RequestRecord, RequestError | None]:
         async with session.limiter(call):
-            rows = await session.sender("warmup", writer)(call, key, scheduled_ns=None)
+            again = replace(key, attempt=key.attempt + retries)
+            rows = await session.sender("warmup", writer)(call, again, scheduled_ns=None)
         writer.append(rows)
         session.limiter.account(rows)
-        error = rows[0].error
-        if error is None:
-            return rows[0]
-        delay_s = retry_delay_s(error, retries=retries, waited_s=waited_s, policy=RetryPolicy(), rng=rng)
-        if delay_s is None:
-            return rows[0]
-        await asyncio.sleep(delay_s)
-        waited_s, retries, key = waited_s + delay_s, retries + 1, replace(key, attempt=key.attempt + 1)
+        return rows[0], rows[0].error
+
+    return await with_retries(asked, rng=rng)
 
 
 def _in_one_piece(row: RequestRecord) -> bool:

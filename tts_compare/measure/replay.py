@@ -14,10 +14,10 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from tts_compare.domain import Call, Phase, RequestRecord, RowKey
+from tts_compare.domain import Call, Phase, RequestError, RequestRecord, RowKey
 from tts_compare.domain.ending import ending
 from tts_compare.limits.pacing import Concurrent, Load, Poisson, offsets_ns
-from tts_compare.limits.retry import RetryPolicy, is_exhausted, retry_delay_s
+from tts_compare.limits.retry import RetryPolicy, is_exhausted, with_retries
 
 Batches = Generator[tuple[Call, ...], tuple[RequestRecord, ...], None]
 #: Kinds by which a server that died shows itself to a client.
@@ -228,11 +228,12 @@ async def _one_call(
     if all(choice in how.known.done for choice in choices):
         return tuple(how.known.done[choice] for choice in choices), None
     rng = _jitter(how.seed, own)
-    attempt = max(how.known.attempts.get(choice, 0) for choice in choices)
-    waited_s, retries = 0.0, 0
-    while True:
+    before = max(how.known.attempts.get(choice, 0) for choice in choices)
+
+    async def attempt(retries: int) -> tuple[tuple[tuple[RequestRecord, ...], str | None], RequestError | None]:
         async with how.limiter(call) as limited_ns:
-            rows = await how.send(call, replace(own, attempt=attempt), scheduled_ns=scheduled_ns)
+            at = replace(own, attempt=before + retries)
+            rows = await how.send(call, at, scheduled_ns=None if retries else scheduled_ns)
         if limited_ns:
             rows = tuple(replace(row, limit_wait_ns=limited_ns) for row in rows)
         error = next((row.error for row in rows if row.error), None)
@@ -244,13 +245,9 @@ async def _one_call(
         if cause:
             rows = tuple(_died(row, cause) for row in rows)
         how.emit(rows)
-        if cause or error is None:
-            return rows, cause
-        delay_s = retry_delay_s(error, retries=retries, waited_s=waited_s, policy=how.retry, rng=rng)
-        if delay_s is None:
-            return rows, None
-        await asyncio.sleep(delay_s)
-        waited_s, retries, attempt, scheduled_ns = waited_s + delay_s, retries + 1, attempt + 1, None
+        return (rows, cause), None if cause else error
+
+    return await with_retries(attempt, policy=how.retry, rng=rng)
 
 
 def _died(row: RequestRecord, cause: str) -> RequestRecord:

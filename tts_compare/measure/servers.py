@@ -129,7 +129,7 @@ def _version_doubts(setting: Setting, told: str | None) -> tuple[RunWarning, ...
 
 
 def change_doubts(setting: Setting, before: str | None, now: str | None) -> tuple[RunWarning, ...]:
-    """A doubt where a run that was taken up, or a repeat, meets another version of its engine."""
+    """A warning where a run that was resumed, or a repeat, meets another version of its engine."""
     if before is None or now is None or before == now:
         return ()
     return (

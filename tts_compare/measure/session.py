@@ -57,7 +57,7 @@ class ServerSession:
             raise ServerGoneError(cause)
 
     def sender(self, phase: Phase, writer: RunWriter) -> Callable[..., Awaitable[tuple[RequestRecord, ...]]]:
-        """Sends a call of this phase; what is cut off by an interruption is journalled too."""
+        """Sends a call of this phase; what is cut off by an interruption is written too."""
 
         def of_here(rows: tuple[RequestRecord, ...]) -> tuple[RequestRecord, ...]:
             return tuple(replace(row, round=self.round, session=writer.session) for row in rows)

@@ -40,7 +40,7 @@ class RunWriter:
         self.records.extend(light(row) for row in rows)
 
     def doubt(self, doubts: Iterable[RunWarning]) -> None:
-        """Keep doubts, each once."""
+        """Keep warnings, each once."""
         for doubt in doubts:
             if doubt not in self.manifest.doubts:
                 self._put(doubts=(*self.manifest.doubts, doubt))

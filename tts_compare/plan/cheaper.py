@@ -44,7 +44,7 @@ def cheaper(seen: Foresight, hours: Callable[[Measured], float]) -> tuple[Cheape
     """The cheapest design that finds the same in everything, and the cheapest that does in latency and cost alone.
 
     hours: device-hours of a design, by the same estimate as the plan's. Each effect that the planned design finds with
-    the power assumed is found by them with at least that power. The second is left out where it is no cheaper than the
+    the power assumed is found by them with at least that power. The second is omitted where it is no cheaper than the
     first, and where the planned design finds no ratio.
     """
     now = hours(seen.design)

@@ -27,7 +27,7 @@ class Block:
 
 
 def expand(experiment: Experiment, *, device: Device) -> tuple[Setting, ...]:
-    """Every setting asked for: the product of the axes, the explicit ones, without those the rules leave out.
+    """Every setting asked for: the product of the axes, the explicit ones, without those that the rules exclude.
 
     What cannot run on this machine is still among them. Raises UsageError when there is none, when no model is
     named, when an attached server would have to be several settings, and when a bound in dollars could not be kept.

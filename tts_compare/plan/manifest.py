@@ -1,4 +1,4 @@
-"""The manifest: what was run, on what, with what; and what must be the same for a run to be taken up."""
+"""The manifest: what was run, on what, with what; and what must be the same for a run to be resumed."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def check_same(old: Manifest, new: Manifest) -> None:
     ]
     if changed:
         raise UsageError(
-            f"this run cannot be taken up, because {', '.join(sorted(changed))} changed since: "
+            f"this run cannot be resumed, because {', '.join(sorted(changed))} changed since: "
             "start a new one with --out, or repeat the first command's flags"
         )
 

@@ -41,7 +41,7 @@ def totals(total: Total) -> Iterator[str]:
         f"{_plural(total.requests, 'request')}, {tokens} generated tokens"
     )
     if total.unknown < total.settings:
-        apart = f" (without {total.unknown} of which nothing can be said)" if total.unknown else ""
+        apart = f" (without {total.unknown} that cannot be estimated)" if total.unknown else ""
         gpus = between(total.gpu_hours_low, total.gpu_hours_high)
         yield f"{_time(total.hours_low, total.hours_high)}, {gpus} device-hours{apart}"
     if total.usd_low is not None and total.usd_high is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tts_compare.domain import RequestError
 from tts_compare.errors import RunError
-from tts_compare.limits.retry import RetryPolicy, retry_delay_s
+from tts_compare.limits.retry import RetryPolicy, with_retries
 from tts_compare.reward.forms import FORMS, Render, ResponseToScore, prompt_tokens, score_of
 from tts_compare.reward.http import Reply, request
 from tts_compare.reward.reasons import every_one, hopeless
@@ -64,18 +64,13 @@ class _Asking:
         """The row of one response. Raises RunError where no response can be scored."""
         form = FORMS[self.scorer.api]
         body = form.body(question, self.scorer, self.render)
-        retries, waited_s = 0, 0.0
-        while True:
+
+        async def asked(_: int) -> tuple[tuple[Reply, int, int], RequestError | None]:
             sent_ns = time.monotonic_ns()
             reply = await request(self.client, self.root + form.path, body, secrets=self.secrets)
-            end_ns = time.monotonic_ns()
-            if reply.error is None:
-                break
-            wait_s = retry_delay_s(reply.error, retries=retries, waited_s=waited_s, policy=self.patience, rng=self.rng)
-            if wait_s is None:
-                break
-            retries, waited_s = retries + 1, waited_s + wait_s
-            await asyncio.sleep(wait_s)
+            return (reply, sent_ns, time.monotonic_ns()), reply.error
+
+        reply, sent_ns, end_ns = await with_retries(asked, policy=self.patience, rng=self.rng)
         score, error = (None, reply.error) if reply.error else self._read(reply)
         if error and (reason := hopeless(error, self.root, path=form.path, key_env=self.key_env)):
             raise RunError(reason)

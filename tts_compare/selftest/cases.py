@@ -122,7 +122,7 @@ def fails(kind: ErrorKind, said: str = "") -> Callable[[Seen], Verdict]:
 
 
 def succeeds(*, text: str, count: int, doubt: str | None = None, source: str = "usage") -> Callable[[Seen], Verdict]:
-    """A success with this text and count, and with the doubt if one is named."""
+    """A success with this text and count, and with the warning if one is named."""
 
     def check(seen: Seen) -> Verdict:
         row = seen.last

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests import builders
 from tts_compare.domain import RequestRecord, Timeline
 from tts_compare.measure.writer import RunWriter, light
 from tts_compare.methods import METHODS
@@ -22,9 +23,9 @@ ROWS = 200
 def row(number: int, *, method: str = "truncate") -> RequestRecord:
     """A row as it comes from the client: nothing in it is shared with another."""
     at = 10**15 + number
-    made = RequestRecord(
+    made = builders.record(
         setting="vllm/model/tp1-pp1-dp1/none", method=method, budget=TOKENS, load="c200", problem=f"test/{number}.json",
-        sample=0, call=0, repeat=0, attempt=0, phase="measured", request_id=f"{number:032x}",
+        request_id=f"{number:032x}",
         scheduled_ns=at, connect_ns=at, sent_ns=at, first_byte_ns=at, first_token_ns=at, last_token_ns=at, end_ns=at,
         prompt_tokens=500, completion_tokens=TOKENS, tokens_source="usage", finish_reason="length",
         text="word " * TOKENS, reasoning="so " * TOKENS, token_ids=tuple(range(5000, 5000 + TOKENS)),
