@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow cluster-packages test-cluster test-cluster-full clean
+.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow cluster-packages test-cluster test-cluster-full test-extras clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test-engines  the tests that need many starts, and the soak'
 	@echo 'make test-cluster  the short tests on a private Slurm cluster; test-cluster-full adds those that take minutes'
 	@echo 'make test-slow     the rest of the matrices of deaths and starts, half an hour; see docs/development.md'
+	@echo 'make test-extras   the notebooks of the documentation, executed in an environment of their own'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
 	@echo 'make lowest        the fast tests over the lowest versions that are allowed'
 
@@ -63,6 +64,18 @@ test: setup
 
 test-engines: engines
 	$(BIN)/pytest -m 'many_starts and not slow' --ignore=tests/cluster
+
+# In an environment of its own: a notebook's kernel brings packages that nothing else here needs.
+EXTRAS := $(VENV)/extras
+
+$(EXTRAS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(EXTRAS)/bin/python -m pip install --quiet --editable . --group extras
+	@touch $@
+
+test-extras: $(EXTRAS)/.ready
+	$(EXTRAS)/bin/pytest -m extras tests/extras
 
 test-slow: engines
 	$(BIN)/pytest -m slow --ignore=tests/cluster

@@ -106,13 +106,15 @@ def analyse(
     resamples: int = 10_000,
     seed: int = 0,
     slo: Sequence[Slo] = (),
+    rows: AnalysisRows | None = None,
 ) -> Analysis:
     """Points, frontiers with bands, comparisons, the paper's claims, objectives, losslessness and doubts of a run.
 
     records, grades: ``schema.record_schema`` and ``schema.grade_schema``; the optional columns where derived points,
-    token gaps and losslessness are wanted. Deterministic in ``seed``. Raises RunError where nothing was measured.
+    token gaps and losslessness are wanted. rows: what ``prepare`` made of the same frames, made here where it is not
+    given. Deterministic in ``seed``. Raises RunError where nothing was measured.
     """
-    ready = prepare(records, grades, manifest, cuts)
+    ready = rows or prepare(records, grades, manifest, cuts)
     weights = Weights(resamples, seed)
     frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights)
     pairs = pair_frame(ready.cubes, manifest, weights)

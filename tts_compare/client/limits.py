@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -33,3 +34,11 @@ class Stamps:
     first_byte_ns: int | None = None
     end_ns: int | None = None
     on_arrival: bool = False
+    on_answer: Callable[[], None] | None = None
+    """Is called once, after the first piece of the answer's body was stamped."""
+
+    def begun(self) -> None:
+        """Tell that the answer has begun, the first time."""
+        tell, self.on_answer = self.on_answer, None
+        if tell is not None:
+            tell()

@@ -85,15 +85,17 @@ async def send(
     scheduled_ns: int | None = None,
     limits: TimeLimits | None = None,
     on_cancel: Callable[[tuple[RequestRecord, ...]], None] | None = None,
+    on_answer: Callable[[], None] | None = None,
 ) -> tuple[RequestRecord, ...]:
     """Make one attempt and return its rows, one a choice (``body["n"]``; choice i is the row of ``key.sample + i``).
 
     path: ``/chat/completions`` or ``/completions``, under the endpoint's base URL. body: the JSON as it is sent.
     What goes wrong is in the rows. Only asyncio.CancelledError is raised; before that, ``on_cancel`` is called with
     the rows of kind ``cancelled``, which hold what had arrived. A 429's or 503's ``Retry-After`` is the
-    error's ``retry_after_s``.
+    error's ``retry_after_s``. on_answer: is called once, when the first piece of the answer's body has been stamped.
     """
     flight = _Flight(client, path=path, body=body, key=key, phase=phase, scheduled_ns=scheduled_ns, limits=limits)
+    flight.stamps.on_answer = on_answer
     try:
         await flight.run()
     except asyncio.CancelledError:
@@ -223,7 +225,9 @@ class _Flight:
                 if left_s <= self._limits.idle_s:
                     raise TotalTimeout(f"no end of the answer within {self._limits.total_s:g} s") from error
                 raise IdleTimeout(f"nothing more of the answer for {self._limits.idle_s:g} s") from error
-            yield [(monotonic_ns(), data)]
+            now = monotonic_ns()
+            self.stamps.begun()
+            yield [(now, data)]
 
     async def _trace(self, event: str, _: dict[str, Any]) -> None:
         """Take the instants that httpx's own transport reports."""

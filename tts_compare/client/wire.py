@@ -99,6 +99,8 @@ class Exchange:
         else:
             self._body.append((self._now, data))
             self._body_bytes += len(data)
+            if self._stamps.on_answer is not None:
+                self._stamps.begun()
 
     def on_message_complete(self) -> None:
         """End the exchange, or go on waiting after an informational answer."""

@@ -74,6 +74,7 @@ class Workers:
         scheduled_ns: int | None = None,
         limits: TimeLimits | None = None,
         on_cancel: Callable[[Rows], None] | None = None,
+        on_answer: Callable[[], None] | None = None,  # noqa: ARG002 - a worker does not tell that an answer has begun
     ) -> Rows:
         """Do what ``client.send`` does, in the worker with the least to do."""
 

@@ -6,12 +6,13 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
@@ -19,7 +20,7 @@ from tts_compare.codes import warn
 from tts_compare.domain import RequestRecord, RunWarning, Work
 from tts_compare.domain.events import Emit, SettingSkipped, Warned
 from tts_compare.errors import TTSCompareError
-from tts_compare.judge.join import write_points
+from tts_compare.judge.join import Judged, judge_run, write_points
 from tts_compare.judge.judge import Judge
 from tts_compare.judge.score import is_asked_with_key, score_run
 from tts_compare.limits.admission import SpendingLimit
@@ -27,6 +28,7 @@ from tts_compare.measure.again import resume_doubts, retried_doubts
 from tts_compare.measure.loop import Run
 from tts_compare.measure.preflight import preflight
 from tts_compare.measure.servers import Fleet, find_pythons
+from tts_compare.measure.stop import Stop
 from tts_compare.measure.writer import RunWriter, light
 from tts_compare.plan.hardware import keep_hardware
 from tts_compare.plan.inputs import design_of
@@ -35,6 +37,9 @@ from tts_compare.plan.prepare import Prepared
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import MachineRow
 from tts_compare.rundir.manifest import Manifest, Session
+
+if TYPE_CHECKING:
+    from tts_compare.grading.judgement import Grader
 
 #: HTTP statuses from here on say why a request failed.
 _REFUSED = 300
@@ -45,14 +50,14 @@ class Outcome:
     """How a run ended. failed: settings whose server did not start or kept dying, with the cause.
 
     barren: settings without one successful request, with the error that most of their requests met. stopped: why it
-    ended before its work was done. measured: whether there is a row to report.
+    ended before its work was done. judged: what was read and what the analysis says; None where nothing was measured.
     """
 
     run: store.RunDir
     failed: dict[str, str]
     barren: dict[str, str]
     stopped: str | None
-    measured: bool
+    judged: Judged | None
 
     @property
     def done(self) -> bool:
@@ -60,9 +65,18 @@ class Outcome:
         return not (self.failed or self.barren or self.stopped)
 
 
-def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Mapping[str, Any], tell: Emit) -> Outcome:
-    """Do what is missing of a run, and grade it.
+def execute(
+    prepared: Prepared,
+    path: Path,
+    *,
+    command: Sequence[str],
+    asked: Mapping[str, Any],
+    tell: Emit,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Do what is missing of a run, grade it and analyse it.
 
+    stop: what interrupts it where it does not run in the main thread, which alone hears signals.
     Raises UsageError where the directory cannot be used or belongs to another experiment, KeyboardInterrupt after
     an interruption has been written down.
     """
@@ -101,7 +115,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
             writer.doubt(machine_doubts(before.machine, manifest.machine))
         for item in prepared.left_out:
             tell(SettingSkipped(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
-        _loop(state, tell)
+        judged = _loop(state, tell, stop or Stop())
         successes = {row.setting for row in writer.records if row.phase == "measured" and row.ok}
         return Outcome(
             run=run,
@@ -112,7 +126,7 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
                 if s.id not in successes | set(state.failed)
             },
             stopped=state.stopped,
-            measured=any(row.phase == "measured" for row in writer.records),
+            judged=judged,
         )
 
 
@@ -182,36 +196,22 @@ def _light_rows(run: store.RunDir, asides: list[store.Aside]) -> list[RequestRec
     return [light(row) for row in store.read_rows(run.records, RequestRecord, aside=asides.append)]
 
 
-def _loop(state: Run, tell: Emit) -> None:
-    """Run the event loop to the end of the work; an interruption is written down before it goes on its way."""
-    writer = state.writer
-    experiment = state.prepared.experiment
-    grader = "layered" if experiment.grader == "both" else experiment.grader
+def _loop(state: Run, tell: Emit, stop: Stop) -> Judged | None:
+    """Run the event loop to the end of the work; an interruption is written down before it goes on its way.
+
+    Returns the analysis of a run that was not interrupted: it is made once, for ``points.json`` and for the report.
+    """
+    writer, experiment = state.writer, state.prepared.experiment
+    grader: Grader = "layered" if experiment.grader == "both" else experiment.grader
+    hears_signals = threading.current_thread() is threading.main_thread()
+    on_term = signal.getsignal(signal.SIGTERM)
     with Judge(writer.run, writer.manifest, policy=experiment.policy, grader=grader) as judge:
-        one_at_a_time = asyncio.Lock()
-
-        async def grade(setting: str) -> None:
-            async with one_at_a_time:
-                await asyncio.to_thread(judge.grade, setting, tell)
-
-        async def main() -> None:
-            task = asyncio.current_task()
-            if task is not None:
-                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-            await state.all_blocks(grade)
-            # The reward model is asked when nothing is timed any more, and may be the one thing that fails.
-            try:
-                await score_run(
-                    writer.run, writer.manifest, private=writer.private, insecure=experiment.insecure, tell=tell
-                )
-            except TTSCompareError as error:
-                state.stopped = state.stopped or str(error)
-
         writer.set_state("interrupted")
         writer.save()
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(main())
+                runner.run(_measure(state, judge, tell, stop, hears_signals=hears_signals))
+            writer.set_state("stopped" if state.stopped else "done")
         except BaseExceptionGroup as group:
             error: BaseException = group
             while isinstance(error, BaseExceptionGroup):
@@ -220,16 +220,50 @@ def _loop(state: Run, tell: Emit) -> None:
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
-            # The closed loop hears no signal and swallows it: grading may be long, and is interrupted as all else is.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            judge.write()
-            writer.doubt(judge.warnings())
-            if experiment.retry_failed:
-                hosted = {setting.id for setting in state.prepared.settings if setting.base_url is not None}
-                writer.doubt(retried_doubts(writer.records, session=writer.session, hosted=hosted))
-            write_points(writer.run, writer.manifest)
-        writer.set_state("stopped" if state.stopped else "done")
+            stop.bind(None)
+            if hears_signals:
+                # The closed loop hears no signal and swallows it: grading may be long, and is interrupted as all else.
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
+            _grade(state, judge)
+            if writer.manifest.state == "interrupted":
+                write_points(writer.run, writer.manifest)
+        judged = judge_run(writer.run, writer.manifest)
         writer.save()
+    if hears_signals:
+        signal.signal(signal.SIGTERM, on_term)
+    return judged
+
+
+async def _measure(state: Run, judge: Judge, tell: Emit, stop: Stop, *, hears_signals: bool) -> None:
+    """Every block, with its answers graded behind it; then the scores of a reward model."""
+    writer, one_at_a_time = state.writer, asyncio.Lock()
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    if task is not None:
+        stop.bind(lambda: loop.call_soon_threadsafe(task.cancel))
+        if hears_signals:
+            loop.add_signal_handler(signal.SIGTERM, task.cancel)
+
+    async def grade(setting: str) -> None:
+        async with one_at_a_time:
+            await asyncio.to_thread(judge.grade_new, setting, tell)
+
+    await state.all_blocks(grade)
+    # The reward model is asked when nothing is timed any more, and may be the one thing that fails.
+    insecure = state.prepared.experiment.insecure
+    try:
+        await score_run(writer.run, writer.manifest, private=writer.private, insecure=insecure, tell=tell)
+    except TTSCompareError as error:
+        state.stopped = state.stopped or str(error)
+
+
+def _grade(state: Run, judge: Judge) -> None:
+    """Write every grade, and what is to be known of them."""
+    writer = state.writer
+    judge.write()
+    writer.doubt(judge.warnings())
+    if state.prepared.experiment.retry_failed:
+        hosted = {setting.id for setting in state.prepared.settings if setting.base_url is not None}
+        writer.doubt(retried_doubts(writer.records, session=writer.session, hosted=hosted))
 
 
 def _loop_factory() -> Any:

@@ -51,9 +51,7 @@ class Run:
         more often than allowed, or does not start again, fails what it was not sent of that round, and starts in the
         next.
         """
-        settings, machine = self.prepared.settings, self.prepared.machine
-        launcher = launcher_named(self.prepared.experiment.launcher)
-        lanes = launcher.lanes(settings, machine, asked=self.prepared.experiment.parallel_servers)
+        settings = self.prepared.settings
         blocks = iter(self.prepared.blocks)
         # Two repeats at once would share a log, and where the server is not ours the server itself.
         turns = {setting.id: asyncio.Lock() for setting in settings}
@@ -68,7 +66,7 @@ class Run:
                 await grade(block.setting.id)
 
         async with asyncio.TaskGroup() as group:
-            for number in range(lanes):
+            for number in range(self.lanes):
                 group.create_task(lane(number))
 
     @asynccontextmanager
@@ -210,12 +208,23 @@ class Run:
         return sum(request_usd(prices[rows[0].setting], rows, prompt_most=most) for rows in requests.values())
 
     def planned(self) -> events.Planned:
-        """The work still to do, for the live view: requests a setting, over all its starts."""
+        """The work still to do, for the live view: requests and starts of each setting."""
         left: dict[str, int] = {}
+        starts: dict[str, int] = {}
         for block in self.prepared.blocks:
             requests = sum(len(item.tasks) * item.point.work.samples for item in self._left(block))
             left[block.setting.id] = left.get(block.setting.id, 0) + requests
-        return events.Planned(settings=tuple(left.items()), at_s=monotonic())
+            starts[block.setting.id] = starts.get(block.setting.id, 0) + (requests > 0)
+        return events.Planned(
+            settings=tuple(left.items()), starts=tuple(starts.values()), lanes=self.lanes, at_s=monotonic()
+        )
+
+    @property
+    def lanes(self) -> int:
+        """Servers that run at once."""
+        launcher = launcher_named(self.prepared.experiment.launcher)
+        asked = self.prepared.experiment.parallel_servers
+        return launcher.lanes(self.prepared.settings, self.prepared.machine, asked=asked)
 
 
 def request_done(row: RequestRecord) -> events.RequestDone:

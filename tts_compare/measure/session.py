@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from tts_compare import client as timed
 from tts_compare.backends import Backend
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
+from tts_compare.domain.events import AnswerBegun, RequestEnded, RequestSent
 from tts_compare.errors import LostError
 from tts_compare.launchers import Server
 from tts_compare.limits.admission import RateLimiter
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
 DEATH_GRACE_S = 3.0
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +81,20 @@ class ServerSession:
 
         async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
             path, body = self.backend.request(call, self.server.endpoint.model)
-            rows = await self.post(
-                path=path,
-                body=body,
-                key=key,
-                phase=phase,
-                scheduled_ns=scheduled_ns,
-                on_cancel=lambda rows: writer.append(of_here(rows)),
-            )
+            told: dict[str, Any] = {"setting": self.setting.id, "request": next(_NUMBERS)}
+            writer.tell(RequestSent(**told, at_s=monotonic(), followed=self.workers is None))
+            try:
+                rows = await self.post(
+                    path=path,
+                    body=body,
+                    key=key,
+                    phase=phase,
+                    scheduled_ns=scheduled_ns,
+                    on_cancel=lambda rows: writer.append(of_here(rows)),
+                    on_answer=lambda: writer.tell(AnswerBegun(**told, at_s=monotonic())),
+                )
+            finally:
+                writer.tell(RequestEnded(**told, at_s=monotonic()))
             return of_here(rows)
 
         return send

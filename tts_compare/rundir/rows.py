@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -97,10 +98,9 @@ def read_frame(
         data = data[: data.rfind(b"\n") + 1]
     if not data or data.isspace():
         return pl.DataFrame(schema=dict(schema))
-    needed = [f.name for f in fields(kind) if f.default is f.default_factory is MISSING] if kind is not None else []
     try:
         frame = _parsed(data, schema)
-        if kind is None or not any(frame[name].has_nulls() for name in needed if name in schema):
+        if kind is None or _is_whole(frame, data, kind):
             return frame
     except pl.exceptions.PolarsError as error:
         if kind is None:
@@ -109,6 +109,19 @@ def read_frame(
     encode = msgspec.json.encode
     whole = b"".join(encode(row) + b"\n" for row in read_rows(path, kind, aside=aside))
     return _parsed(whole, schema) if whole else pl.DataFrame(schema=dict(schema))
+
+
+def _is_whole(frame: pl.DataFrame, data: bytes, kind: type[Any]) -> bool:
+    """Whether no line lacks a field that its row must have; where that may be null, by the keys in the file."""
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        if field.name not in frame.columns or not (field.default is field.default_factory is MISSING):
+            continue
+        if not frame[field.name].has_nulls():
+            continue
+        if NoneType not in get_args(hints[field.name]) or data.count(f'"{field.name}":'.encode()) < frame.height:
+            return False
+    return True
 
 
 def _parsed(data: bytes, schema: Mapping[str, Any]) -> pl.DataFrame:
