@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: Every column of the comparisons frame. A ratio is a's figure over b's: above 1, b is better.
 PAIR_COLUMNS: tuple[str, ...] = (
-    "axis",  # "speculation" | "tensor_parallel" | "backend" | "method" | "budget" ...
+    "axis",  # "speculation" | "tensor_parallel" | "backend" | "method" | "hosted" (a hosted setting and ours) ...
     "a",  # setting id
     "b",
     "a_method",
@@ -26,7 +26,7 @@ PAIR_COLUMNS: tuple[str, ...] = (
     "latency_ratio_hi",
     "latency_p",  # of the verdict: over the answers both gave, or because one side fails more
     "latency_p_holm",
-    "cost_ratio",  # of gpu_s_per_problem
+    "cost_ratio",  # of gpu_s_per_problem; of usd_per_problem on the axis "hosted"
     "cost_ratio_lo",
     "cost_ratio_hi",
     "cost_p",

@@ -24,6 +24,10 @@ class Labels:
     shared: str
     method: str = ""
 
+    def name(self, setting: str) -> str:
+        """The label of one setting, safe to show."""
+        return one_line(self.of.get(setting, setting), 80)
+
     @functools.cached_property
     def _any_setting(self) -> re.Pattern[str] | None:
         """The longest first, so that no id is cut out of a longer one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare.reports.bounds import NOT_REACHED, bound_sign, not_reached
 from tts_compare.reports.labels import Labels, label_settings, shorten
+from tts_compare.reports.loads import say_load
 from tts_compare.reports.numbers import DASH, Kind, Scale, budget, scale
 from tts_compare.reports.plain import one_line
 
@@ -126,17 +127,6 @@ class Group:
     def title(self) -> str:
         """``one request at a time, policy any``."""
         return f"{say_load(self.load)}, policy {self.policy}"
-
-
-def say_load(load: str) -> str:
-    """``c8`` in words."""
-    if load == "c1":
-        return "one request at a time"
-    if load[:1] == "c" and load[1:].isdigit():
-        return f"closed loop of {load[1:]} requests"
-    if load[:1] == "r":
-        return f"{load[1:]} request{'' if load == 'r1' else 's'} a second"
-    return load
 
 
 def group_points(analysis: Analysis) -> tuple[Group, ...]:
