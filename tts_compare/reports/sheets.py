@@ -14,6 +14,7 @@ from tts_compare.reports.plain import one_line
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
+    from tts_compare.reports.view import RunView
 
 #: The letter of each frontier, in the order of the mark column.
 FRONTIERS: Mapping[str, tuple[str, str]] = {
@@ -143,10 +144,11 @@ def group_points(analysis: Analysis) -> tuple[Group, ...]:
     )
 
 
-def name_settings(analysis: Analysis) -> Labels:
+def name_settings(analysis: Analysis, run: RunView | None = None) -> Labels:
     """Short labels of every setting in the analysis."""
     methods = analysis.points["method"].unique().to_list()
-    labels = label_settings(analysis.points["setting"].unique().to_list())
+    names = analysis.points["setting"].unique().to_list()
+    labels = label_settings(names, run.manifest.settings, run.names) if run else label_settings(names)
     return replace(labels, method=methods[0] if len(methods) == 1 else "")
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from tts_compare.analysis.findings.compare import HOSTED_AXIS
 from tts_compare.analysis.findings.standing import Figure, Place, Standing
 from tts_compare.analysis.findings.verdict import Status, TokensChoice, Verdict
 from tts_compare.codes import CODES
 from tts_compare.reports.labels import Labels, shorten
 from tts_compare.reports.loads import say_load
 from tts_compare.reports.numbers import DASH, budget, money, scale
+from tts_compare.reports.pair_words import COST, LATENCY, say_accuracy, say_times, short
 from tts_compare.reports.plain import one_line
 
 MOST_LINES = 6
-#: An accuracy whose interval is within this of no difference is called equal.
-_EQUAL = 0.02
 #: Why nothing is confirmed, by the code of the warning beside the pair.
 _UNCONFIRMED: Mapping[str, str] = MappingProxyType(
     {
@@ -127,11 +127,7 @@ def _share(figure: Figure) -> str:
 def _span(figure: Figure, factor: float) -> str:
     if figure.lo is None or figure.hi is None:
         return ""
-    return f" [{_short(figure.lo * factor)}{DASH}{_short(figure.hi * factor)}]"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f" [{short(figure.lo * factor)}{DASH}{short(figure.hi * factor)}]"
 
 
 def _comparisons(found: Verdict, labels: Labels) -> str:
@@ -149,58 +145,16 @@ def say_standing(one: Standing, found: Verdict, labels: Labels) -> str:
         name = "the same without speculation"
     if found.chosen is not None and one.other.budget != found.chosen.budget:
         name += f" at {budget(one.other.budget)} tokens"
-    return (
-        f"Against {name}: {_times(one.latency, one.latency_finding, one.reason, ('faster', 'slower'))}{_uneven(one)}"
-        + (f"; {_cost_said(one)}" if one.differs == "hosted" else "")
-        + f"; {_accuracy(one)}"
-    )
+    parts = [say_times(one.latency, one.latency_finding, one.reason, LATENCY) + _uneven(one)]
+    if one.differs == HOSTED_AXIS:
+        parts.append(say_times(one.cost, one.cost_finding, one.reason, COST))
+    parts.append(say_accuracy(one.accuracy, one.accuracy_finding))
+    return f"Against {name}: {'; '.join(parts)}"
 
 
 def _uneven(one: Standing) -> str:
     decided = one.latency_finding in ("better", "worse")
     return " on the answers both gave" if one.uneven and decided else ", failures counted" if one.uneven else ""
-
-
-def _cost_said(one: Standing) -> str:
-    return _times(one.cost, one.cost_finding, one.reason, ("cheaper", "more expensive"))
-
-
-def _times(figure: Figure, finding: str, reason: str, words: tuple[str, str]) -> str:
-    """A ratio, above 1 in favour of the chosen point, in words no stronger than what was found."""
-    if figure.value is None or finding == "unknown":
-        return "cost not known" if words[0] == "cheaper" else "latency not known"
-    said, times, span = words[0], figure.value, _span(figure, 1.0)
-    if figure.value < 1.0:
-        inverse = Figure(
-            value=1 / figure.value, lo=1 / figure.hi if figure.hi else None, hi=1 / figure.lo if figure.lo else None
-        )
-        said, times, span = words[1], 1 / figure.value, _span(inverse, 1.0)
-    ratio = f"{times:.2f}x {said}"
-    if finding in ("better", "worse"):
-        return f"{ratio}{span}"
-    if finding == "not confirmed":
-        kind = {"one_server_start": "in this one start", "few_rounds": "in two rounds"}.get(reason, "in these rounds")
-        return f"{ratio} {kind}, not confirmed"
-    if finding == "no verdict":
-        return f"{ratio}, no verdict ({reason.replace('_', ' ')})"
-    return f"not told apart in {'cost' if words[0] == 'cheaper' else 'latency'} ({ratio}{span})"
-
-
-def _accuracy(one: Standing) -> str:
-    figure = one.accuracy
-    if one.accuracy_finding == "same answers":
-        return "the same answers"
-    if figure.value is None:
-        return "accuracy not known"
-    span = ""
-    if figure.lo is not None and figure.hi is not None:
-        span = f" [{100 * figure.lo:+.1f} to {100 * figure.hi:+.1f}]"
-        if one.accuracy_finding == "not told apart" and max(abs(figure.lo), abs(figure.hi)) <= _EQUAL:
-            return f"equal accuracy (within {100 * _EQUAL:.0f} points)"
-    said = f"{100 * figure.value:+.1f} points{span}"
-    if one.accuracy_finding in ("more accurate", "less accurate"):
-        return f"{one.accuracy_finding} by {said}"
-    return f"accuracy not told apart ({said})"
 
 
 def _besides(found: Sequence[Verdict], labels: Labels) -> str:

@@ -129,13 +129,13 @@ def _standing(row: Row, other: Row, analysis: Analysis, manifest: Manifest, *, r
     return Standing(
         other=place_of(other),
         differs=_differs(row["a"], row["b"], manifest),
-        latency=_ratio(row, "latency", findings["latency"]),
+        latency=ratio_of(row, "latency", findings["latency"]),
         latency_finding=findings["latency"],
-        cost=_ratio(row, "cost", findings["cost"]),
+        cost=ratio_of(row, "cost", findings["cost"]),
         cost_finding=findings["cost"],
         cost_is_usd=not hosted.isdisjoint({row["a"], row["b"]}),
         accuracy=Figure(value=row["accuracy_diff"], lo=row["accuracy_diff_lo"], hi=row["accuracy_diff_hi"]),
-        accuracy_finding=_accuracy(row, analysis),
+        accuracy_finding=accuracy_of(row, analysis),
         reason=next(iter(row["doubts"] or ()), ""),
         starts=row["starts"] or 1,
         rounds=row["rounds"] or 1,
@@ -152,15 +152,16 @@ def _strictly(row: Row, figure: str, rivals: int) -> Finding:
     return found
 
 
-def _ratio(row: Row, figure: str, finding: Finding) -> Figure:
-    """Over the answers both gave where these decide, else with failures charged."""
+def ratio_of(row: Row, figure: str, finding: Finding) -> Figure:
+    """A row's ratio of a to b: over the answers both gave where these decide, else with failures charged."""
     sentence = row[f"{figure}_verdict"] or ""
     by_failures = "failures counted" in sentence and "on the answers both gave" not in sentence
     name = f"{figure}_ratio" + ("_answered" if finding in ("better", "worse") and not by_failures else "")
     return Figure(value=row[name], lo=row[f"{name}_lo"], hi=row[f"{name}_hi"])
 
 
-def _accuracy(row: Row, analysis: Analysis) -> AccuracyFinding:
+def accuracy_of(row: Row, analysis: Analysis) -> AccuracyFinding:
+    """What a row of PAIR_COLUMNS says of the accuracy of b against a's."""
     if row["accuracy_diff"] is None:
         return "unknown"
     if _same_texts(row, analysis):
