@@ -12,13 +12,8 @@ from tests.synthetic import Engine, World, engines_grid, make_run
 from tts_compare.analysis.analyse import analyse
 from tts_compare.analysis.findings.frontier import on_frontier
 from tts_compare.analysis.findings.slo import parse_slo
-from tts_compare.analysis.pair_columns import PAIR_COLUMNS
-from tts_compare.analysis.schema import (
-    BAND_COLUMNS,
-    FRONTIER_COLUMNS,
-    OPTIMAL_COLUMNS,
-    Analysis,
-)
+from tts_compare.analysis.metrics import BAND_COLUMNS, FRONTIER_COLUMNS, OPTIMAL_COLUMNS, PAIR_COLUMNS
+from tts_compare.analysis.schema import Analysis
 from tts_compare.errors import UsageError
 
 POINTS = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), min_size=1, max_size=9)

@@ -8,8 +8,7 @@ import pytest
 from tests.rows import S, grade, only, row, run_of, table
 from tests.synthetic import Engine, Run, World, engines_grid, make_run
 from tts_compare.analysis.analyse import analyse, points
-from tts_compare.analysis.formulas import FORMULAS
-from tts_compare.analysis.point_columns import POINT_COLUMNS, point_schema
+from tts_compare.analysis.metrics import FORMULAS, POINT_COLUMNS, point_schema
 from tts_compare.analysis.schema import POINT_KEY
 from tts_compare.errors import RunError
 

@@ -9,9 +9,8 @@ from typing import Any
 import polars as pl
 
 from tests.builders import manifest
-from tts_compare.analysis import schema
-from tts_compare.analysis.pair_columns import PAIR_COLUMNS
-from tts_compare.analysis.point_columns import POINT_COLUMNS, point_schema
+from tts_compare.analysis import metrics, schema
+from tts_compare.analysis.metrics import PAIR_COLUMNS, POINT_COLUMNS, point_schema
 from tts_compare.analysis.schema import Analysis, Claim, Slo, SloChoice
 from tts_compare.domain import Problem, RequestError, RequestRecord, RunWarning, Timeline
 from tts_compare.reports import RunView
@@ -122,28 +121,41 @@ def analysis(*, loads: tuple[str, ...] = ("c1",), hostile: bool = False) -> Anal
     rows = [point(setting, budget, load=load) for load in loads for setting in settings() for budget in BUDGETS]
     frontiers: list[dict[str, Any]] = []
     bands: list[dict[str, Any]] = []
-    for axis, (x, flag) in schema.AXES.items():
+    for axis in metrics.AXES:
         for load in loads:
-            on = pareto([row for row in rows if row["load"] == load], x)
+            on = pareto([row for row in rows if row["load"] == load], axis.metric)
             for row in on:
-                row[flag] = True
-                row[flag.replace("on_", "share_on_", 1)] = 0.7
+                row[axis.mark] = True
+                row[axis.share] = 0.7
                 key = {name: row[name] for name in schema.POINT_KEY}
                 frontiers.append(
-                    key | {"axis": axis, "x": row[x], "accuracy": row["accuracy"], "share": 0.7, "tie": False}
+                    key
+                    | {
+                        "axis": axis.name,
+                        "x": row[axis.metric],
+                        "accuracy": row["accuracy"],
+                        "share": 0.7,
+                        "tie": False,
+                    }
                 )
                 bands.append(
-                    {"load": load, "policy": "any", "axis": axis, "x": row[x], "accuracy": row["accuracy"]}
+                    {
+                        "load": load,
+                        "policy": "any",
+                        "axis": axis.name,
+                        "x": row[axis.metric],
+                        "accuracy": row["accuracy"],
+                    }
                     | {"accuracy_lo": row["accuracy"] - 0.1, "accuracy_hi": row["accuracy"] + 0.1}
                 )
     for row in rows:
-        for _, flag in schema.AXES.values():
-            row[flag] = bool(row[flag])
+        for axis in metrics.AXES:
+            row[axis.mark] = bool(row[axis.mark])
     message = f"the server said {HOSTILE}" if hostile else "n is 40: differences under 20 points cannot be seen"
     return Analysis(
         points=pl.DataFrame(rows, schema=point_schema()),
         pairs=pl.DataFrame([pair(loads[0])], schema=dict.fromkeys(PAIR_COLUMNS), strict=False),
-        optimal=pl.DataFrame([optimal(loads[0])], schema=dict.fromkeys(schema.OPTIMAL_COLUMNS), strict=False),
+        optimal=pl.DataFrame([optimal(loads[0])], schema=dict.fromkeys(metrics.OPTIMAL_COLUMNS), strict=False),
         frontiers=pl.DataFrame(frontiers),
         bands=pl.DataFrame(bands),
         losslessness=pl.DataFrame([lossless(loads[0])]),

@@ -19,8 +19,7 @@ from tts_compare.analysis.findings.optimal import choices, optimal_frame
 from tts_compare.analysis.findings.row_warnings import find_doubts, with_codes
 from tts_compare.analysis.findings.slo import choose
 from tts_compare.analysis.findings.spot import spot_frame
-from tts_compare.analysis.formulas import FORMULAS
-from tts_compare.analysis.point_columns import POINT_COLUMNS
+from tts_compare.analysis.metrics import FORMULAS, POINT_COLUMNS
 from tts_compare.analysis.points import Weights, points_frame
 from tts_compare.analysis.rows.attempts import hosted_settings
 from tts_compare.analysis.rows.cost import priced

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from tts_compare.analysis.point_columns import point_schema
+from tts_compare.analysis.metrics import point_schema
 from tts_compare.analysis.rows.charges import charged
 from tts_compare.analysis.rows.cost import server_figures
 from tts_compare.analysis.schema import POINT_KEY

@@ -1,4 +1,4 @@
-"""The frames analysis reads and the values it returns: column names, types, and what each column means.
+"""The frames analysis reads, and the values it returns; the columns of its own frames are in ``metrics``.
 
 polars is imported inside the functions: this module is read by rooms that must start fast.
 """
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tts_compare.analysis.findings.failed_lengths import FailedLengths
 
 Verdict = Literal["holds", "does not hold", "cannot be told"]
-Axis = Literal["tokens", "flops", "latency", "paper_cost", "cost", "usd"]
 
 #: What identifies a point: a row of ``points.json``.
 POINT_KEY = ("setting", "method", "budget", "load", "samples", "policy")
@@ -25,15 +24,6 @@ POINT_KEY = ("setting", "method", "budget", "load", "samples", "policy")
 RECORD_KEY = ("setting", "method", "budget", "load", "problem", "sample", "call", "repeat", "attempt")
 #: Optional columns of the records frame: needed for derived points, token gaps and losslessness only.
 RECORD_OPTIONAL = ("text", "reasoning", "token_ids", "timeline_us", "timeline_tokens", "timeline_chars")
-#: The x column of each frontier, and the column that says whether a point is on it.
-AXES: Mapping[Axis, tuple[str, str]] = {
-    "tokens": ("tokens_mean", "on_compute_frontier"),
-    "flops": ("flops_mean", "on_flops_frontier"),
-    "latency": ("latency_mean_s", "on_latency_frontier"),
-    "paper_cost": ("cost_per_token_gpu_s", "on_paper_cost_frontier"),
-    "cost": ("gpu_s_per_problem", "on_cost_frontier"),
-    "usd": ("usd_per_problem", "on_usd_frontier"),
-}
 
 
 def record_schema(*, optional: bool = False) -> dict[str, pl.DataType]:
@@ -99,56 +89,6 @@ def grade_schema() -> dict[str, pl.DataType]:
     }
 
 
-#: The table "compute-optimal against system-optimal": one row a load, policy and accuracy target.
-OPTIMAL_COLUMNS: tuple[str, ...] = (
-    "load",
-    "policy",
-    "accuracy_target",
-    "by_tokens",  # labels of the cheapest point that reaches the target, by each axis
-    "by_flops",
-    "by_latency",
-    "by_cost",
-    "tokens",
-    "latency_s",
-    "gpu_s_per_problem",
-    "latency_penalty",  # latency of the token-cheapest over the least latency
-    "latency_penalty_lo",
-    "latency_penalty_hi",
-    "cost_penalty",  # bill of the token-cheapest over the least bill
-    "cost_penalty_lo",
-    "cost_penalty_hi",
-    "differs_share",  # share of resamples in which choosing by tokens is not choosing by latency and cost
-)
-
-#: One row a setting that should give the same text as its reference.
-LOSSLESS_COLUMNS: tuple[str, ...] = (
-    "axis",
-    "a",
-    "b",
-    "method",
-    "budget",
-    "load",
-    "policy",
-    "n",  # outputs compared
-    "identical_share",
-    "identical_lo",
-    "identical_hi",
-    "first_difference_tokens_p50",  # among those that differ
-    "accuracy_diff",
-    "accuracy_diff_lo",
-    "accuracy_diff_hi",
-    "length_diff_tokens",
-    "length_diff_lo_tokens",
-    "length_diff_hi_tokens",
-)
-
-#: The frontier of one axis as drawn: one row a point of it, from cheap to dear.
-FRONTIER_COLUMNS: tuple[str, ...] = (*POINT_KEY, "axis", "x", "accuracy", "share", "tie")
-
-#: Pointwise 95 % band of each frontier: the best accuracy that x buys.
-BAND_COLUMNS: tuple[str, ...] = ("load", "policy", "axis", "x", "accuracy", "accuracy_lo", "accuracy_hi")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """One of the paper's claims, tried on the user's own data.
@@ -209,7 +149,7 @@ class SloChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """All that reports show. Frames hold the columns named by the tuples above; doubts name what they touch.
+    """All that reports show. Frames hold the columns of ``metrics``; doubts name what they touch.
 
     failed_lengths: a value for each point that failed an answer. rivals: PAIR_COLUMNS, the system-optimal point (b) of
     each load and policy against one point of every other setting (a); None where it was not worked out.

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from tts_compare.analysis.point_columns import point_schema
+from tts_compare.analysis.metrics import point_schema
 from tts_compare.rundir.schema import Schema, filled, row_schema, schemas, tables
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -192,7 +192,7 @@ def letter_series(group: sheets.Group, labels: Labels) -> dict[str, str]:
     names: dict[str, bool] = {}
     for row in group.rows:
         name = sheets.name_point(row, labels, varied)
-        names[name] = names.get(name, False) or any(row.get(flag) for flag in sheets.FRONTIERS)
+        names[name] = names.get(name, False) or sheets.on_a_frontier(row)
     ordered = sorted(names, key=lambda name: not names[name]) if len(names) > len(_LETTERS) else list(names)
     return {name: _LETTERS[i] if i < len(_LETTERS) else _OTHER for i, name in enumerate(ordered)}
 

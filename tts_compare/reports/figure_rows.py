@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tts_compare.analysis.metric import Axis, Kind
+from tts_compare.analysis.metrics import AXES, METRICS
 from tts_compare.reports.bounds import bound_sign
 from tts_compare.reports.labels import Labels, split_setting
-from tts_compare.reports.numbers import Kind, Scale, budget, scale
+from tts_compare.reports.numbers import Scale, budget, scale
 from tts_compare.reports.sheets import Group, name_point, varied_keys
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class AxisShown:
     compared: str
     kind: Kind
     flag: str
+    share: str
     lo: str = ""
     hi: str = ""
 
@@ -39,65 +42,23 @@ class AxisShown:
         return self.title if self.title[1].isupper() else self.title.lower()
 
 
+def _shown(axis: Axis) -> AxisShown:
+    metric = METRICS[axis.metric]
+    ends = {"lo": metric.interval.lo, "hi": metric.interval.hi} if metric.interval else {}
+    return AxisShown(
+        id=axis.name,
+        title=axis.title,
+        column=axis.metric,
+        compared=axis.compared,
+        kind=metric.kind,
+        flag=axis.mark,
+        share=axis.share,
+        **ends,
+    )
+
+
 #: The switch of the page, in its order.
-AXES_SHOWN: tuple[AxisShown, ...] = (
-    AxisShown(
-        id="latency",
-        title="Mean latency",
-        column="latency_mean_s",
-        compared="compared_latency_s",
-        kind="seconds",
-        flag="on_latency_frontier",
-        lo="latency_lo_s",
-        hi="latency_hi_s",
-    ),
-    AxisShown(
-        id="cost",
-        title="Cost per problem",
-        column="gpu_s_per_problem",
-        compared="compared_gpu_s_per_problem",
-        kind="device_seconds",
-        flag="on_cost_frontier",
-        lo="gpu_s_per_problem_lo",
-        hi="gpu_s_per_problem_hi",
-    ),
-    AxisShown(
-        id="paper_cost",
-        title="Cost per token",
-        column="cost_per_token_gpu_s",
-        compared="compared_cost_per_token_gpu_s",
-        kind="device_seconds",
-        flag="on_paper_cost_frontier",
-        lo="cost_per_token_lo_gpu_s",
-        hi="cost_per_token_hi_gpu_s",
-    ),
-    AxisShown(
-        id="tokens",
-        title="Tokens per problem",
-        column="tokens_mean",
-        compared="compared_tokens",
-        kind="tokens",
-        flag="on_compute_frontier",
-        lo="tokens_lo",
-        hi="tokens_hi",
-    ),
-    AxisShown(
-        id="flops",
-        title="FLOPs per problem",
-        column="flops_mean",
-        compared="compared_flops",
-        kind="flops",
-        flag="on_flops_frontier",
-    ),
-    AxisShown(
-        id="usd",
-        title="Dollars per problem",
-        column="usd_per_problem",
-        compared="compared_usd_per_problem",
-        kind="usd",
-        flag="on_usd_frontier",
-    ),
-)
+AXES_SHOWN: tuple[AxisShown, ...] = tuple(map(_shown, sorted(AXES, key=lambda axis: axis.place)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +157,7 @@ def _point(row: Mapping[str, Any], axes: list[AxisShown], scales: Mapping[str, S
             f"hi_{axis.id}": None if hi is None else (hi + shift) * unit.factor,
             f"on_{axis.id}": bool(row[axis.flag]),
             f"said_{axis.id}": _said(row, axis.column, axis.lo, axis.hi, unit),
-            f"share_{axis.id}": _share(row.get(axis.flag.replace("on_", "share_on_", 1))),
+            f"share_{axis.id}": _share(row.get(axis.share)),
         }
     return drawn
 

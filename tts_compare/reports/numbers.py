@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-Kind = Literal["share", "seconds", "device_seconds", "tokens", "flops", "usd", "joules", "count", "ratio", "number"]
+from tts_compare.analysis.metric import Kind
+
 DASH = "\u2013"
 _SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _LARGE = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -65,9 +65,9 @@ def scale(kind: Kind, values: Iterable[float | None], *, on_cpu: bool = False) -
         return Scale(whole=True)
     known = sorted(abs(v) for v in values if v is not None and math.isfinite(v) and v != 0)
     middle = known[len(known) // 2] if known else 1.0
-    if kind in ("seconds", "device_seconds", "joules"):
+    if kind in ("seconds", "device_seconds", "joules", "watts"):
         size, prefix = next(((s, p) for s, p in _SMALL if middle >= s), _SMALL[-1])
-        word = {"seconds": "s", "joules": "J", "device_seconds": "device-s" if on_cpu else "GPU-s"}[kind]
+        word = {"seconds": "s", "joules": "J", "watts": "W", "device_seconds": "device-s" if on_cpu else "GPU-s"}[kind]
         joined = f"{prefix}{word}" if kind != "device_seconds" or not prefix else word.replace("-s", f"-{prefix}s")
         return Scale(factor=1 / size, unit=joined)
     if kind == "flops":

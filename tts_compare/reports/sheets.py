@@ -6,26 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tts_compare.analysis.metric import Kind, Metric, Table, When
+from tts_compare.analysis.metrics import AXES, METRICS, shown_in
 from tts_compare.reports.bounds import NOT_REACHED, bound_sign, not_reached
 from tts_compare.reports.labels import Labels, label_settings, shorten
 from tts_compare.reports.loads import say_load
-from tts_compare.reports.numbers import DASH, Kind, Scale, budget, scale
+from tts_compare.reports.numbers import DASH, Scale, budget, scale
 from tts_compare.reports.plain import one_line
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
     from tts_compare.reports.view import RunView
 
-#: The letter of each frontier, in the order of the mark column.
-FRONTIERS: Mapping[str, tuple[str, str]] = {
-    "on_compute_frontier": ("T", "accuracy against tokens (compute)"),
-    "on_latency_frontier": ("L", "accuracy against mean latency"),
-    "on_paper_cost_frontier": ("P", "accuracy against cost per token (the paper's cost)"),
-    "on_cost_frontier": ("C", "accuracy against cost per problem"),
-}
+#: The frontiers that have a letter, in the order of the mark column.
+_LETTERED = tuple(axis for axis in AXES if axis.letter)
 #: What the marks and the signs of a points table mean.
 FRONTIERS_TOLD = (
-    f"on: the frontiers the point is on: {', '.join(f'{mark} {axis}' for mark, axis in FRONTIERS.values())}."
+    "on: the frontiers the point is on: "
+    f"{', '.join(f'{axis.letter} accuracy against {axis.word}' for axis in _LETTERED)}."
 )
 _FAILED_TOLD = "failed of n: answers that did not complete, of those measured; u: ungraded; >=, <=: a bound."
 WIDE_TOLD = f"figure [95 % interval]; {_FAILED_TOLD}"
@@ -34,13 +32,14 @@ NARROW_TOLD = f"figure ± the longer arm of its 95 % interval; {_FAILED_TOLD}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of a points table. ``name``, ``lo`` and ``hi`` are columns of the points frame."""
+    """One column of a points table. name, lo, hi: columns of the points frame; when: see ``Metric``."""
 
     name: str
     head: str
     kind: Kind
     lo: str = ""
     hi: str = ""
+    when: When = "always"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,60 +59,21 @@ class Sheet:
     sentences: tuple[str, ...] = ()
 
 
-BOUND_LO = Column(name="accuracy_bound_lo", head="if failed\nwrong", kind="share")
-BOUND_HI = Column(name="accuracy_bound_hi", head="if failed\nright", kind="share")
-ACCURACY = Column(name="accuracy", head="accuracy", kind="share", lo="accuracy_lo", hi="accuracy_hi")
-TRUNCATED = Column(name="truncated_share", head="trunc", kind="share")
-LATENCY = Column(name="latency_mean_s", head="latency", kind="seconds", lo="latency_lo_s", hi="latency_hi_s")
-TOKENS = Column(name="tokens_mean", head="tokens", kind="tokens")
-PAPER_COST = Column(
-    name="cost_per_token_gpu_s",
-    head="per token",
-    kind="device_seconds",
-    lo="cost_per_token_lo_gpu_s",
-    hi="cost_per_token_hi_gpu_s",
-)
-BILL = Column(
-    name="gpu_s_per_problem",
-    head="per problem",
-    kind="device_seconds",
-    lo="gpu_s_per_problem_lo",
-    hi="gpu_s_per_problem_hi",
-)
-PER_CORRECT = Column(name="gpu_s_per_correct", head="per correct", kind="device_seconds")
-USD_PROBLEM = Column(name="usd_per_problem", head="$ per\nproblem", kind="usd")
-USD = Column(name="usd_per_correct", head="$ per\ncorrect", kind="usd")
-JOULES = Column(name="joules_per_correct", head="per correct", kind="joules")
-ACCEPTED = Column(name="acceptance_length", head="accepted", kind="number")
-P90 = Column(name="latency_p90_s", head="p90", kind="seconds")
-P99 = Column(name="latency_p99_s", head="p99", kind="seconds")
-TTFT = Column(name="ttft_p50_s", head="ttft p50", kind="seconds")
-TPOT = Column(name="tpot_mean_s", head="tpot", kind="seconds")
-BOUND_SHARE = Column(name="bound_share", head="of\nbound", kind="share")
-WASTED = Column(name="wasted_share", head="wasted", kind="share")
+def _column(metric: Metric) -> Column:
+    """How tables show a metric."""
+    interval = metric.interval
+    ends = {"lo": interval.lo, "hi": interval.hi} if interval else {}
+    return Column(name=metric.name, head=metric.heading, kind=metric.kind, when=metric.when, **ends)
 
-SPEED: tuple[Column, ...] = (ACCURACY, LATENCY, TOKENS)
-SPEED_WIDE: tuple[Column, ...] = (
-    ACCURACY,
-    BOUND_LO,
-    BOUND_HI,
-    LATENCY,
-    P90,
-    P99,
-    TTFT,
-    TPOT,
-    BOUND_SHARE,
-    TOKENS,
-    ACCEPTED,
-)
-COST: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL)
-COST_HOSTED: tuple[Column, ...] = (*COST, USD_PROBLEM, USD)
-COST_WIDE: tuple[Column, ...] = (ACCURACY, PAPER_COST, BILL, PER_CORRECT, USD_PROBLEM, USD, JOULES, WASTED)
-EVERYTHING: tuple[Column, ...] = (*SPEED_WIDE, *COST_WIDE[1:])
-_RARE = frozenset(
-    {"latency_p99_s", "bound_share", "acceptance_length", "usd_per_correct", "joules_per_correct", "wasted_share"}
-)
-_OF_DEVICES = frozenset({"cost_per_token_gpu_s", "gpu_s_per_problem", "gpu_s_per_correct"})
+
+def _columns(table: Table) -> tuple[Column, ...]:
+    return tuple(_column(metric) for metric in shown_in(table))
+
+
+TRUNCATED = _column(METRICS["truncated_share"])
+SPEED, SPEED_WIDE = _columns("speed"), _columns("speed_wide")
+COST, COST_HOSTED, COST_WIDE = _columns("cost"), _columns("cost_hosted"), _columns("cost_wide")
+EVERYTHING: tuple[Column, ...] = (*SPEED_WIDE, *(column for column in COST_WIDE if column not in SPEED_WIDE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +114,12 @@ def name_settings(analysis: Analysis, run: RunView | None = None) -> Labels:
 
 def mark(row: Mapping[str, Any]) -> str:
     """Which frontiers a point is on, e.g. ``T·PC``: one letter a frontier, a dot where it is not."""
-    return "".join(letter if row.get(flag) else "·" for flag, (letter, _) in FRONTIERS.items())
+    return "".join(axis.letter if row.get(axis.mark) else "·" for axis in _LETTERED)
+
+
+def on_a_frontier(row: Mapping[str, Any]) -> bool:
+    """Whether the point is on a frontier that has a letter."""
+    return any(row.get(axis.mark) for axis in _LETTERED)
 
 
 def name_point(row: Mapping[str, Any], labels: Labels, varied: frozenset[str]) -> str:
@@ -211,7 +176,7 @@ def points_sheet(
         heads=heads,
         rows=tuple(rows),
         left=frozenset({0, 1}),
-        marked=frozenset(i for i, row in enumerate(group.rows) if any(row.get(flag) for flag in FRONTIERS)),
+        marked=frozenset(i for i, row in enumerate(group.rows) if on_a_frontier(row)),
         formulas=tuple(f"{head}: {one_line(formula, 400)}" for head, formula in told if formula),
         notes=(
             *(("~: derived by cutting the longer responses of the same setting at this budget.",) if derived else ()),
@@ -230,15 +195,22 @@ def _in_words(row: tuple[str, ...], columns: Sequence[Column], scales: Mapping[s
 
 
 def _has_figures(column: Column, group: Group) -> bool:
-    """Bounds are shown where something failed or is ungraded; rare columns where there is a figure, and device-seconds
-    where there is one or no dollars stand in for them.
-    """
-    if column in (BOUND_LO, BOUND_HI):
-        return any(row.get("failed") or row.get("ungraded") for row in group.rows)
-    if column == USD_PROBLEM:
-        return has_hosted(group)
-    rare = column.name in _RARE or (column.name in _OF_DEVICES and has_hosted(group))
-    return not rare or any(row.get(column.name) is not None for row in group.rows)
+    """Whether a table of these points has the column: what ``Metric.when`` says."""
+    match column.when:
+        case "failed":
+            return any(row.get("failed") or row.get("ungraded") for row in group.rows)
+        case "hosted":
+            return has_hosted(group)
+        case "known":
+            return _is_known(column, group)
+        case "devices":
+            return not has_hosted(group) or _is_known(column, group)
+        case "always":
+            return True
+
+
+def _is_known(column: Column, group: Group) -> bool:
+    return any(row.get(column.name) is not None for row in group.rows)
 
 
 def has_hosted(group: Group) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import polars as pl
 
-from tts_compare.analysis.schema import AXES
+from tts_compare.analysis.metrics import AXES
 
 Barren = Literal["nothing was right", "everything was cut"]
 
@@ -31,5 +31,5 @@ def without_barren(frame: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
     told = pl.any_horizontal(
         pl.lit(value=False), *((pl.col("load") == load) & (pl.col("policy") == policy) for load, policy in keys)
     )
-    flags = [name for _, flag in AXES.values() for name in (flag, f"share_{flag}") if name in frame.columns]
+    flags = [name for axis in AXES for name in (axis.mark, axis.share) if name in frame.columns]
     return frame.with_columns(pl.when(~told).then(pl.col(flags))) if flags else frame.filter(~told)

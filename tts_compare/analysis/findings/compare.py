@@ -13,7 +13,7 @@ import polars as pl
 from tts_compare.analysis.findings.failures import Decision, decide
 from tts_compare.analysis.findings.verdicts import accuracy_verdict, ratio_verdict
 from tts_compare.analysis.findings.withheld import ONE_START, TOLERATED_SAMPLES, Withheld, withhold
-from tts_compare.analysis.pair_columns import PAIR_COLUMNS
+from tts_compare.analysis.metrics import PAIRS, schema_of
 from tts_compare.analysis.points import Weights
 from tts_compare.analysis.rows.attempts import hosted_settings
 from tts_compare.analysis.statistics.accuracy import AccuracyDifference, Correct, accuracy_difference
@@ -164,12 +164,12 @@ def _method_pairs(works: Sequence[tuple[str, int, int]]) -> Iterator[tuple[tuple
 
 
 def pair_frame(cubes: Sequence[Cube], manifest: Manifest, weights: Weights) -> pl.DataFrame:
-    """PAIR_COLUMNS of every comparison of a run, corrected for their number (``families.step_down``)."""
+    """``metrics.PAIRS`` of every comparison of a run, corrected for their number (``families.step_down``)."""
     return pair_rows([(cube, cube_pairs(cube, manifest)) for cube in cubes], weights)
 
 
 def pair_rows(pairs: Sequence[tuple[Cube, Sequence[Pair]]], weights: Weights) -> pl.DataFrame:
-    """PAIR_COLUMNS of the pairs given, in their order."""
+    """The same of the pairs given, in their order."""
     return _frame(judge_pairs(pairs, weights))
 
 
@@ -187,7 +187,7 @@ class _Judged:
 
 
 def judge_pairs(pairs: Sequence[tuple[Cube, Sequence[Pair]]], weights: Weights) -> list[dict[str, Any]]:
-    """Rows of PAIR_COLUMNS: every pair's figures and, corrected over the family of its axis, its verdicts."""
+    """Rows of pairs: every pair's figures and, corrected over the family of its axis, its verdicts."""
     judged: list[_Judged] = []
     for cube, own in pairs:
         found = find_ratios([pair.duel(cube) for pair in own], weights)
@@ -335,14 +335,4 @@ def _codes(one: _Judged) -> list[str]:
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    words = ("axis", "a", "b", "a_method", "b_method", "load", "policy")
-    counts = ("n", "required_n", "starts", "rounds", "only_a_failed", "only_b_failed")
-    whole = ("a_budget", "b_budget", "a_samples", "b_samples", *counts)
-    schema: dict[str, Any] = {}
-    for name in PAIR_COLUMNS:
-        if name in words or name.endswith("_verdict"):
-            schema[name] = pl.String
-        else:
-            schema[name] = pl.Int64 if name in whole else pl.Float64
-    schema["doubts"] = pl.List(pl.String)
-    return pl.DataFrame(rows, schema=schema, strict=False).with_columns(pl.selectors.float().fill_nan(None))
+    return pl.DataFrame(rows, schema=schema_of(PAIRS), strict=False).with_columns(pl.selectors.float().fill_nan(None))

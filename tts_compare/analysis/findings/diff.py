@@ -63,7 +63,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDiff:
-    """pairs: PAIR_COLUMNS, axis ``run``, a of the first run and b of the second (a ratio above 1: b is better).
+    """pairs: ``metrics.PAIRS``, axis ``run``, a of the first run and b of the second (a ratio above 1: b is better).
 
     only_a, only_b: labels of points that the other run does not have. checks: each tolerance on each pair.
     """

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from tts_compare.analysis.schema import AXES, BAND_COLUMNS, FRONTIER_COLUMNS, POINT_KEY, Axis
+from tts_compare.analysis.metrics import AXES, AXIS_OF, BAND_COLUMNS, FRONTIER_COLUMNS
+from tts_compare.analysis.schema import POINT_KEY
 from tts_compare.analysis.statistics.cube import Cube
 
 if TYPE_CHECKING:
@@ -17,13 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-_FIGURE: dict[Axis, str] = {
-    "tokens": "tokens",
-    "flops": "flops",
-    "latency": "latency_s",
-    "cost": "bill_gpu_s",
-    "usd": "usd",
-}
+_FIGURE = {axis.name: axis.figure for axis in AXES if axis.figure}
 _BAND_POINTS = 24
 #: Limits at 2.5 and 97.5 % need fewer resamples than shares near 0 and 1.
 BAND_RESAMPLES = 2_000
@@ -38,7 +33,7 @@ class Resampled:
 
     points: tuple[int, ...]
     accuracy: Floats
-    axes: dict[Axis, Floats]
+    axes: dict[str, Floats]
 
 
 def resample(cube: Cube, devices: Floats, weights: Floats, seed: int) -> Resampled:
@@ -61,7 +56,7 @@ def resample(cube: Cube, devices: Floats, weights: Floats, seed: int) -> Resampl
     axes = {axis: figures[name] for axis, name in _FIGURE.items()}
     with np.errstate(invalid="ignore", divide="ignore"):
         axes["paper_cost"] = devices[list(points)] * figures["request_s"] / figures["tokens"]
-    return Resampled(points=points, accuracy=figures["correct"], axes={axis: axes[axis] for axis in AXES})
+    return Resampled(points=points, accuracy=figures["correct"], axes={axis.name: axes[axis.name] for axis in AXES})
 
 
 def _means(
@@ -113,17 +108,17 @@ def on_frontier(x: Floats, accuracy: Floats) -> Flags:
 def frontier_columns(cube: Cube, drawn: Resampled) -> pl.DataFrame:
     """on_* and share_on_* of every point of a cube, with POINT_KEY; null where a point takes no part in an axis."""
     found: dict[str, list[bool | float | None]] = {}
-    for axis, (_, flag) in AXES.items():
+    for axis in AXES:
         on: list[bool | float | None] = [None] * len(cube.keys)
         share: list[bool | float | None] = [None] * len(cube.keys)
         if drawn.points and cube.compared.any():
-            flags = on_frontier(drawn.axes[axis], drawn.accuracy)
+            flags = on_frontier(drawn.axes[axis.name], drawn.accuracy)
             for column, point in enumerate(drawn.points):
-                if np.isfinite(drawn.axes[axis][0, column]):
+                if np.isfinite(drawn.axes[axis.name][0, column]):
                     on[point] = bool(flags[0, column])
                     share[point] = float(flags[1:, column].mean())
-        found[flag] = on
-        found[f"share_{flag}"] = share
+        found[axis.mark] = on
+        found[axis.share] = share
     keys = pl.DataFrame([{name: key[name] for name in POINT_KEY} for key in cube.keys])
     types = [pl.Series(n, v, dtype=pl.Float64 if n.startswith("share") else pl.Boolean) for n, v in found.items()]
     return keys.with_columns(types)
@@ -133,9 +128,8 @@ def frontier_rows(cube: Cube, drawn: Resampled, columns: pl.DataFrame) -> pl.Dat
     """FRONTIER_COLUMNS: the points of each frontier from cheap to dear; ``tie`` where two are equal in both figures."""
     rows = []
     for axis in drawn.axes:
-        flag = AXES[axis][1]
-        on = columns[flag].to_list()
-        share = columns[f"share_{flag}"].to_list()
+        on = columns[AXIS_OF[axis].mark].to_list()
+        share = columns[AXIS_OF[axis].share].to_list()
         own = [
             {name: cube.keys[point][name] for name in POINT_KEY}
             | {

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from tts_compare.analysis.findings.compare import SETTING_AXES, setting_pairs
+from tts_compare.analysis.metrics import LOSSLESS, schema_of
 from tts_compare.analysis.rows.outcomes import last_grades
 from tts_compare.analysis.rows.samples import last_attempts, measured_rows
-from tts_compare.analysis.schema import LOSSLESS_COLUMNS
 from tts_compare.analysis.statistics.distributions import t_quantile
 from tts_compare.analysis.statistics.intervals import clustered_wilson, paired_difference, wilson
 from tts_compare.rundir.manifest import Manifest
@@ -30,16 +30,12 @@ Judged = Mapping[tuple[str, str, int, str], pl.DataFrame]
 
 
 def losslessness_frame(records: pl.DataFrame, grades: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
-    """LOSSLESS_COLUMNS of every pair of settings whose difference should not change the text.
+    """The columns of ``metrics.LOSSLESS`` of every pair of settings whose difference should not change the text.
 
     records: with ``text`` and ``reasoning`` (no rows otherwise), and best with timelines or token ids, without which
     the first difference is not known in tokens. Only pairs of complete responses are compared.
     """
-    words = ("axis", "a", "b", "method", "load", "policy")
-    schema: dict[str, Any] = {
-        name: pl.String if name in words else pl.Int64 if name in ("budget", "n") else pl.Float64
-        for name in LOSSLESS_COLUMNS
-    }
+    schema = schema_of(LOSSLESS)
     if "text" not in records.columns:
         return pl.DataFrame(schema=schema)
     rows = last_attempts(measured_rows(records)).filter("ok")

@@ -11,7 +11,7 @@ import polars as pl
 
 from tts_compare.analysis.findings.frontier import Resampled
 from tts_compare.analysis.findings.labels import point_label
-from tts_compare.analysis.schema import OPTIMAL_COLUMNS
+from tts_compare.analysis.metrics import OPTIMAL, schema_of
 from tts_compare.analysis.statistics.cube import Cube
 from tts_compare.analysis.statistics.resampling import Estimate, Term, log_contrasts
 
@@ -128,13 +128,13 @@ def _differs(drawn: Resampled, able: NDArray[np.intp], by_tokens: tuple[int, ...
 
 
 def optimal_frame(cube: Cube, drawn: Resampled, found: list[Choice]) -> pl.DataFrame:
-    """OPTIMAL_COLUMNS, one row a target."""
+    """The columns of ``metrics.OPTIMAL``, one row a target."""
 
     def label(column: int | None) -> str | None:
         return None if column is None else point_label(cube.keys[drawn.points[column]])
 
     def least(axis: str, column: int | None) -> float | None:
-        return None if column is None else float(drawn.axes[axis][0, column])  # type: ignore[index]
+        return None if column is None else float(drawn.axes[axis][0, column])
 
     rows = [
         {
@@ -158,6 +158,4 @@ def optimal_frame(cube: Cube, drawn: Resampled, found: list[Choice]) -> pl.DataF
         }
         for choice in found
     ]
-    words = ("load", "policy", "by_tokens", "by_flops", "by_latency", "by_cost")
-    schema = {name: pl.String if name in words else pl.Float64 for name in OPTIMAL_COLUMNS}
-    return pl.DataFrame(rows, schema=schema, strict=False).with_columns(pl.selectors.float().fill_nan(None))
+    return pl.DataFrame(rows, schema=schema_of(OPTIMAL), strict=False).with_columns(pl.selectors.float().fill_nan(None))

@@ -11,6 +11,8 @@ import polars as pl
 
 from tts_compare.analysis.findings.frontier import Resampled
 from tts_compare.analysis.findings.labels import point_label
+from tts_compare.analysis.metric import Quantile
+from tts_compare.analysis.metrics import AXES, METRICS, OBJECTIVES
 from tts_compare.analysis.schema import POINT_KEY, Slo, SloChoice
 from tts_compare.analysis.statistics.cube import Cube
 from tts_compare.errors import UsageError
@@ -20,39 +22,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_NAMES = {
-    "accuracy": "accuracy",
-    "latency": "latency_mean_s",
-    "mean_latency": "latency_mean_s",
-    "p50_latency": "latency_p50_s",
-    "p90_latency": "latency_p90_s",
-    "p99_latency": "latency_p99_s",
-    "ttft": "ttft_p50_s",
-    "p50_ttft": "ttft_p50_s",
-    "p90_ttft": "ttft_p90_s",
-    "tpot": "tpot_mean_s",
-    "tokens": "tokens_mean",
-    "cost": "gpu_s_per_problem",
-    "cost_per_token": "cost_per_token_gpu_s",
-    "usd": "usd_per_problem",
-    "usd_per_correct": "usd_per_correct",
-    "truncated": "truncated_share",
-}
 _FORM = re.compile(r"\s*([a-z0-9_]+)\s*(<=|>=|=|<|>)\s*([0-9.]+(?:e-?[0-9]+)?)\s*(%|s|ms)?\s*", re.IGNORECASE)
 _SCALE = {None: 1.0, "s": 1.0, "ms": 1e-3, "%": 1e-2}
-#: Columns whose mean over problems is resampled; quantiles are read off resampled problems.
-_RESAMPLED = {
-    "latency_mean_s": "latency",
-    "tokens_mean": "tokens",
-    "gpu_s_per_problem": "cost",
-    "cost_per_token_gpu_s": "paper_cost",
-    "usd_per_problem": "usd",
-}
-_QUANTILE = {"latency_p50_s": 0.5, "latency_p90_s": 0.9, "latency_p99_s": 0.99}
+#: Columns whose mean over problems is resampled -> the axis; quantiles are read off resampled problems.
+_RESAMPLED = {axis.metric: axis.name for axis in AXES}
 
 
 def parse_slo(text: str) -> Slo:
-    """``p90_latency=10``, ``accuracy>=0.8``, ``latency<=500ms``; ``=`` is at most, for accuracy at least.
+    """``p90_latency=10``, ``accuracy>=0.8``, ``latency<=500ms``; ``=`` is at most, at least where more is better.
 
     Raises UsageError for another form or name.
     """
@@ -60,14 +37,15 @@ def parse_slo(text: str) -> Slo:
     if match is None:
         raise UsageError(f"--slo {text!r} is not NAME=NUMBER, NAME<=NUMBER or NAME>=NUMBER")
     name, sign, number, unit = match.groups()
-    if name.lower() not in _NAMES:
-        raise UsageError(f"--slo {text!r}: no figure {name!r}; there are {', '.join(sorted(_NAMES))}")
+    metric = OBJECTIVES.get(name.lower())
+    if metric is None:
+        raise UsageError(f"--slo {text!r}: no figure {name!r}; there are {', '.join(sorted(OBJECTIVES))}")
     try:
         bound = float(number) * _SCALE[unit.lower() if unit else None]
     except ValueError as error:
         raise UsageError(f"--slo {text!r}: {number!r} is not a number") from error
-    column = _NAMES[name.lower()]
-    return Slo(column=column, at_most=sign[0] == "<" or (sign == "=" and column != "accuracy"), bound=bound, text=text)
+    at_most = metric.better == "less" if sign == "=" else sign[0] == "<"
+    return Slo(column=metric.name, at_most=at_most, bound=bound, text=text)
 
 
 def choose(cube: Cube, drawn: Resampled, points: pl.DataFrame, objectives: Sequence[Slo], weights: Floats) -> SloChoice:
@@ -122,12 +100,13 @@ def _resampled(cube: Cube, drawn: Resampled, column: str, observed: Floats, weig
     if column == "latency_mean_s":
         return _never_reached(cube, drawn, weights)
     if column in _RESAMPLED:
-        return drawn.axes[_RESAMPLED[column]]  # type: ignore[index]
+        return drawn.axes[_RESAMPLED[column]]
     values = np.repeat(observed[None, :], drawn.accuracy.shape[0], axis=0)
-    if column in _QUANTILE:
+    quantile = METRICS[column].aggregation
+    if isinstance(quantile, Quantile) and quantile.column == "latency_s":
         for i, point in enumerate(drawn.points):
             latency, times = _compared_answers(cube, point, weights)
-            values[1:, i] = _weighted_quantile(latency, times, _QUANTILE[column])
+            values[1:, i] = _weighted_quantile(latency, times, quantile.q)
     return values
 
 

@@ -1,0 +1,1 @@
+"""The entries of the table of metrics, by what they are of."""
