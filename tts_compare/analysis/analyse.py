@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from tts_compare.analysis.findings.barren import barren, without_barren
+from tts_compare.analysis.findings.choice import rival_frame
 from tts_compare.analysis.findings.claims import judge_claims
 from tts_compare.analysis.findings.compare import pair_frame
 from tts_compare.analysis.findings.failed_lengths import failed_lengths
@@ -145,7 +146,12 @@ def analyse(
         doubts=doubts,
         formulas=FORMULAS,
         failed_lengths=failed_lengths(ready.cubes),
+        rivals=rival_frame([cube for cube in ready.cubes if not _is_barren(cube, frame)], frame, manifest, weights),
     )
+
+
+def _is_barren(cube: Cube, frame: pl.DataFrame) -> bool:
+    return (cube.load, cube.policy) in barren(frame)
 
 
 def _compared(cube: Cube) -> int:
