@@ -1,4 +1,4 @@
-"""A ``libnvidia-ml.so.1`` of our own, so that pynvml itself is tested: built from C, and a file says what it answers."""
+"""A ``libnvidia-ml.so.1`` of our own, so that pynvml itself is tested: built from C; a file says what it answers."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from tts_compare.run.again import resume_doubts, retried_doubts
 from tts_compare.run.loop import Run
 from tts_compare.run.preflight import preflight
 from tts_compare.run.servers import Fleet, find_pythons
+from tts_compare.run.telemetry import warnings_of
 from tts_compare.run.writer import RunWriter, light
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import MachineRow
@@ -224,6 +225,7 @@ def _loop(state: Run, tell: Emit) -> None:
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             judge.write()
             writer.doubt(judge.warnings())
+            writer.doubt(warnings_of(writer))
             if experiment.retry_failed:
                 hosted = {setting.id for setting in state.prepared.settings if setting.base_url is not None}
                 writer.doubt(retried_doubts(writer.records, session=writer.session, hosted=hosted))

@@ -16,6 +16,7 @@ from tts_compare.launchers import Place, launcher_for
 from tts_compare.limits.admission import RateLimiter
 from tts_compare.plan.prepare import Prepared
 from tts_compare.run.session import ServerSession
+from tts_compare.run.telemetry import sampled
 from tts_compare.run.writer import RunWriter
 
 
@@ -97,6 +98,9 @@ async def serving(
                 workers = await stack.enter_async_context(
                     timed.Workers(experiment.workers, server.endpoint, limits, insecure=experiment.insecure)
                 )
+            sampler = await stack.enter_async_context(
+                sampled(setting, server, writer, interval_s=experiment.telemetry_s, number=number)
+            )
             yield ServerSession(
                 setting=setting,
                 server=server,
@@ -105,6 +109,7 @@ async def serving(
                 backend=BACKENDS[setting.backend],
                 limiter=limiter,
                 workers=workers,
+                sampler=sampler,
                 round=number,
             )
     finally:

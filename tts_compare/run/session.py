@@ -12,6 +12,7 @@ from tts_compare.backends import Backend
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
 from tts_compare.launchers import Server
 from tts_compare.limits.admission import RateLimiter
+from tts_compare.machine.telemetry import Sampler
 from tts_compare.run.replay import ServerGoneError
 from tts_compare.run.writer import RunWriter
 
@@ -25,8 +26,8 @@ DEATH_GRACE_S = 3.0
 class ServerSession:
     """A running server of one setting, and a client bound to it.
 
-    post: sends one attempt, here or in a worker process. client: for what is not timed. round: whose share of the
-    problems it is asked.
+    post: sends one attempt, here or in a worker process. sampler: takes samples of the server's machine, None where
+    there is none. client: for what is not timed. round: whose share of the problems it is asked.
     """
 
     setting: Setting
@@ -36,6 +37,7 @@ class ServerSession:
     backend: Backend
     limiter: RateLimiter
     workers: timed.Workers | None = None
+    sampler: Sampler | None = None
     round: int = 0
 
     async def died(self) -> str | None:
