@@ -18,8 +18,9 @@ def integrated_j(rows: Sequence[TelemetryRow], begin_ns: int, end_ns: int) -> fl
 
     None with fewer than ``LEAST_SAMPLES``, where a sample lacks the power of a GPU, or where samples are missing.
     """
-    samples = [(row.at_ns, watts) for row in rows if begin_ns <= row.at_ns <= end_ns and (watts := _watts(row))]
-    if len(samples) < LEAST_SAMPLES or len(samples) < len([r for r in rows if begin_ns <= r.at_ns <= end_ns]):
+    within = [row for row in rows if begin_ns <= row.at_ns <= end_ns]
+    samples = [(row.at_ns, watts) for row in within if (watts := _watts(row)) is not None]
+    if len(samples) < max(LEAST_SAMPLES, len(within)):
         return None
     edges = [(begin_ns, samples[0][1]), *samples, (end_ns, samples[-1][1])]
     gaps = [after[0] - before[0] for before, after in pairwise(edges)]
