@@ -77,6 +77,7 @@ METRICS = MetricNames(
     running="sglang:num_running_reqs",
     waiting="sglang:num_queue_reqs",
     preemptions="sglang:num_retracted_requests_total",
+    kv_cache_share="sglang:token_usage",
     prompt_tokens="sglang:prompt_tokens_total",
     generation_tokens="sglang:generation_tokens_total",
     requests="sglang:num_requests_total",

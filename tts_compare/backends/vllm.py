@@ -68,6 +68,7 @@ METRICS = MetricNames(
     running="vllm:num_requests_running",
     waiting="vllm:num_requests_waiting",
     preemptions="vllm:num_preemptions_total",
+    kv_cache_share="vllm:kv_cache_usage_perc",
     prompt_tokens="vllm:prompt_tokens_total",
     generation_tokens="vllm:generation_tokens_total",
     requests="vllm:request_success_total",

@@ -300,6 +300,13 @@ class Experiment:
         default=None,
     )
     parallel_servers: int = knob(count, "run", "servers at once on a machine with several GPUs", metavar="N", default=1)
+    telemetry_s: float = knob(
+        number,
+        "run",
+        "seconds between samples of GPUs, engine and host; 0: none",
+        metavar="S",
+        default=1.0,
+    )
     max_restarts: int = knob(whole, "run", "restarts of an engine that died, in each round", metavar="N", default=1)
     gpu_hour_usd: float | None = knob(
         number, "judging", "the price of one device for an hour, in US dollars", default=None

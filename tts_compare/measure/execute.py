@@ -29,6 +29,7 @@ from tts_compare.measure.loop import Run
 from tts_compare.measure.preflight import preflight
 from tts_compare.measure.servers import Fleet, find_pythons
 from tts_compare.measure.stop import Stop
+from tts_compare.measure.telemetry import warnings_of
 from tts_compare.measure.writer import RunWriter, light
 from tts_compare.plan.hardware import keep_hardware
 from tts_compare.plan.inputs import design_of
@@ -261,6 +262,7 @@ def _grade(state: Run, judge: Judge) -> None:
     writer = state.writer
     judge.write()
     writer.doubt(judge.warnings())
+    writer.doubt(warnings_of(writer))
     if state.prepared.experiment.retry_failed:
         hosted = {setting.id for setting in state.prepared.settings if setting.base_url is not None}
         writer.doubt(retried_doubts(writer.records, session=writer.session, hosted=hosted))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
+from msgspec import structs
+
 from tts_compare import client as timed
+from tts_compare.analysis.findings.telemetry_warnings import energy_warning
 from tts_compare.backends import BACKENDS
 from tts_compare.client.scrape import Counters, changes, scrape
 from tts_compare.codes import warn
 from tts_compare.domain import Call, RequestError, RequestRecord, RowKey
 from tts_compare.launchers.energy import used_j
 from tts_compare.limits.pacing import Concurrent, parse_load
+from tts_compare.machine.telemetry.power import integrated_j
 from tts_compare.measure.counters import contradictions, figures, ttft_growth
 from tts_compare.measure.negotiate import negotiated
 from tts_compare.measure.prefix import block_told, prefix_figures
@@ -86,7 +91,7 @@ async def run_point(
         return
     flushed = await _flush(session, writer)
     before = await _counters(session)
-    energy = session.server.energy()
+    energy, begun_ns = session.server.energy(), time.monotonic_ns()
     sent: list[RequestRecord] = []
     calls: dict[str, Call] = {}
 
@@ -105,7 +110,9 @@ async def run_point(
     )
     async with timed.watch() as probe:
         await replay(left.tasks, load=parse_load(point.work.load, seed=seed), how=how)
-    energy_j = used_j(energy, session.server.energy())
+    energy_j, ended_ns = used_j(energy, session.server.energy()), time.monotonic_ns()
+    rows = await asyncio.to_thread(session.sampler.rows, begun_ns, ended_ns) if session.sampler else ()
+    power_j = integrated_j(rows, begun_ns, ended_ns)
     after = await _counters(session)
     seen = figures(before, after, session.backend.metrics)
     others = await session.workers.figures() if session.workers else ()
@@ -123,12 +130,15 @@ async def run_point(
         before=() if flushed else warm,
     )
     row = metrics_row(point, seen, prefix, audit, energy_j, attempts=len(sent), session=writer.session)
+    row = structs.replace(row, power_j=power_j)
     writer.add_metrics(point.setting, row)
     about = {name: getattr(row, name) for name in ("method", "budget", "load", "repeat", "round", "session", "phase")}
     if after is not None:
         writer.keep_metrics(point.setting, {**about, "samples": changes(before, after)})
     writer.doubt(contradictions(seen, sent, point.setting))
     writer.doubt(timed.doubts_of(audit, setting=point.setting))
+    if (disagrees := energy_warning(energy_j, power_j, setting=point.setting)) is not None:
+        writer.doubt([disagrees])
 
 
 def _remembering(post: Send, calls: dict[str, Call]) -> Send:

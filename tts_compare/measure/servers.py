@@ -15,6 +15,7 @@ from tts_compare.installer.registry import EnginePython, find_python
 from tts_compare.launchers import Place, launcher_for
 from tts_compare.limits.admission import RateLimiter
 from tts_compare.measure.session import ServerSession
+from tts_compare.measure.telemetry import sampled
 from tts_compare.measure.writer import RunWriter
 from tts_compare.plan.prepare import Prepared
 
@@ -98,6 +99,9 @@ async def serving(
                 workers = await stack.enter_async_context(
                     timed.Workers(experiment.workers, server.endpoint, limits, insecure=experiment.insecure)
                 )
+            sampler = await stack.enter_async_context(
+                sampled(setting, server, writer, interval_s=experiment.telemetry_s, number=number)
+            )
             yield ServerSession(
                 setting=setting,
                 server=server,
@@ -106,6 +110,7 @@ async def serving(
                 backend=BACKENDS[setting.backend],
                 limiter=limiter,
                 workers=workers,
+                sampler=sampler,
                 round=number,
             )
     finally:

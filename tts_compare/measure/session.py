@@ -16,6 +16,7 @@ from tts_compare.domain.events import AnswerBegun, RequestEnded, RequestSent
 from tts_compare.errors import LostError
 from tts_compare.launchers import Server
 from tts_compare.limits.admission import RateLimiter
+from tts_compare.machine.telemetry import Sampler
 from tts_compare.measure.replay import ServerGoneError
 from tts_compare.measure.writer import RunWriter
 
@@ -30,8 +31,8 @@ _NUMBERS = itertools.count()
 class ServerSession:
     """A running server of one setting, and a client bound to it.
 
-    post: sends one attempt, here or in a worker process. client: for what is not timed. round: whose share of the
-    problems it is asked.
+    post: sends one attempt, here or in a worker process. sampler: takes samples of the server's machine, None where
+    there is none. client: for what is not timed. round: whose share of the problems it is asked.
     """
 
     setting: Setting
@@ -41,6 +42,7 @@ class ServerSession:
     backend: Backend
     limiter: RateLimiter
     workers: timed.Workers | None = None
+    sampler: Sampler | None = None
     round: int = 0
 
     async def died(self) -> str | None:

@@ -71,6 +71,11 @@ class RunDir:
         return self.path / "scores.jsonl"
 
     @property
+    def telemetry(self) -> Path:
+        """One row a sample of a server and its machine, appended by the samplers, never rewritten."""
+        return self.path / "telemetry.jsonl"
+
+    @property
     def points(self) -> Path:
         """The table behind every report."""
         return self.path / "points.json"

@@ -50,6 +50,8 @@ class Options:
     request_metrics: bool = False
     prefix_caching: bool = False
     keeps_cache: bool = False
+    kv_usage: float = 0.0
+    preempts: bool = False
     any_model: bool = False
 
 
@@ -83,7 +85,9 @@ class Service:
         elif path == "/metrics":
             draft = options.pace.tokens_per_chunk - 1
             blocks = self._cache.block_tokens
-            text = self._counters.text(options.model, draft_tokens=draft, block_tokens=blocks)
+            text = self._counters.text(
+                options.model, draft_tokens=draft, block_tokens=blocks, kv_usage=options.kv_usage
+            )
             yield plain(200, text.encode(), kind="text/plain; version=0.0.4; charset=utf-8")
             yield "keep"
         else:
@@ -148,6 +152,7 @@ class Service:
         """Play on, and keep the counters."""
         counters, begun_s = self._counters, time.monotonic()
         counters.running += 1
+        counters.preemptions += self._options.preempts
         try:
             yield from steps
             counters.requests += 1
