@@ -24,7 +24,8 @@ from tts_compare.launchers.verdict import taken_away
 # scontrol show job --details --oneliner, Slurm 22.05.8, cut to what matters.
 TOLD = (
     "JobId=7 JobName=x JobState=RUNNING Partition=gpu NodeList=n[1-3] JOB_GRES=gpu:h100:5 "
-    "Nodes=n[1-2] CPU_IDs=0-3,8 Mem=2000 GRES=gpu:h100:2(IDX:0-1)   Nodes=n3 CPU_IDs=1 Mem=0 GRES=gpu:1(IDX:3) MinCPUsNode=1"
+    "Nodes=n[1-2] CPU_IDs=0-3,8 Mem=2000 GRES=gpu:h100:2(IDX:0-1)   Nodes=n3 CPU_IDs=1 Mem=0 GRES=gpu:1(IDX:3)"
+    " MinCPUsNode=1 MinMemoryNode=0"
 )
 PLACE = Place(log_path=Path("/runs/r/servers/s.log"), python="/engine/bin/python", version="0.32.0")
 SETTING = Setting(backend="vllm", model="m", device="cuda", tensor_parallel=2, max_model_len=2048)
