@@ -75,7 +75,7 @@ def ask(server: SlurmServer, *, key: bool = True) -> httpx.Response:
         return client.post(f"{server.endpoint.base_url}/completions", json=body, headers=headers)
 
 
-@pytest.mark.parametrize("rank", [1, 0])
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.many_starts)])
 def test_it_answers_over_two_nodes_and_the_death_of_a_part_is_noticed_and_leaves_nothing(
     rank: int,
     engine_python: Callable[[str], EnginePython],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -135,6 +136,16 @@ def test_a_step_that_slurm_takes_away_is_not_measured_and_the_run_can_be_resumed
     assert code == 0, said
     answered = [row.problem for row in rows_of(run) if row.ok and row.phase == "measured"]
     assert len(answered) == len(set(answered)) == 6
+
+
+def test_a_warning_that_slurm_sends_to_all_processes_ends_no_run(slow: Bench, variables: dict[str, str]) -> None:
+    process = start(slow, variables, "run", *OVER_TWO, "--problems=3")
+    run = slow.home / "run"
+    assert until(lambda: (run / "records.jsonl").exists() and any(r.phase == "measured" for r in rows_of(run)), 60)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        process.send_signal(number)
+    code, said = finished(process)
+    assert code == 0, said
 
 
 def test_servers_side_by_side_get_devices_of_their_own_by_slurms_choice(

@@ -200,6 +200,9 @@ def _loop(state: Run, tell: Emit) -> None:
             task = asyncio.current_task()
             if task is not None:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            if sys.platform != "win32":  # batch systems warn all processes of a job by these, which end a program
+                signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+                signal.signal(signal.SIGUSR2, signal.SIG_IGN)
             await state.all_blocks(grade)
             # The reward model is asked when nothing is timed any more, and may be the one thing that fails.
             try:
