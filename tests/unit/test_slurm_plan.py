@@ -11,7 +11,7 @@ import pytest
 from tts_compare.backends import BACKENDS, Machine, Node
 from tts_compare.domain import Device, Setting
 from tts_compare.errors import StartError, UsageError
-from tts_compare.experiment.spread import cannot_span, spread
+from tts_compare.experiment.spread import cannot_span, spread, unlike_nodes
 from tts_compare.launchers import LAUNCHERS, Place
 from tts_compare.launchers.allocation import Allocation, Share, gpus_in, read_allocation, shares_in
 from tts_compare.launchers.cluster import cluster_machine
@@ -169,6 +169,14 @@ def test_a_single_machine_is_not_two_nodes() -> None:
 def test_an_engine_that_serves_on_one_node_says_so() -> None:
     assert cannot_span(over(2, backend="transformers")) == "transformers serves on one node, and this setting needs 2"
     assert cannot_span(over(2)) is None
+
+
+def test_nodes_that_are_not_alike_are_told_by_their_values() -> None:
+    alike = machine(4, 4)
+    assert unlike_nodes(alike) is None
+    first, second = alike.nodes
+    found = unlike_nodes(replace(alike, nodes=(replace(first, cpu_model="EPYC 9654"), replace(second, driver="560"))))
+    assert found == "the nodes of the allocation differ in processors (EPYC 9654; unknown), drivers (560; unknown)"
 
 
 def test_settings_over_other_numbers_of_nodes_are_other_settings() -> None:

@@ -13,7 +13,7 @@ from tts_compare.domain import Doubt, Setting, Work
 from tts_compare.errors import UsageError
 from tts_compare.experiment.models import check_model, facts_of
 from tts_compare.experiment.shares import check_shares, shares_of
-from tts_compare.experiment.spread import cannot_span, spread
+from tts_compare.experiment.spread import cannot_span, spread, unlike_nodes
 from tts_compare.experiment.tasks import Voice
 from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
 from tts_compare.launchers import launcher_named
@@ -209,6 +209,8 @@ def _of_the_plan(prepared: Prepared) -> Iterator[Doubt]:
     launcher = launcher_named(experiment.launcher)
     lanes = launcher.lanes(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
     at_once = min(lanes, len(prepared.settings))  # repeats of one setting take turns
+    if unlike := unlike_nodes(prepared.machine):
+        yield warn("nodes_of_job_differ", unlike)
     if at_once > 1:
         yield warn(
             "parallel_servers",
