@@ -101,6 +101,18 @@ def test_the_end_of_a_part_is_known_from_the_instant_at_which_it_was_noticed(
     asyncio.run(server.stop())
 
 
+def test_a_server_whose_srun_is_gone_altogether_serves_on_and_is_ended_by_a_stop(
+    job: str, marker: str, tmp_path: Path
+) -> None:
+    server = start_tree(tmp_path)
+    who = roles_of(server)
+    kill(who.shepherd, who.srun)  # in this order: the helper, left alone, ends the step
+    assert not until(lambda: bool(server.died() or server.lost()), 2.0)
+    assert all(map(alive, who.engine)), "the connections are what holds it"
+    asyncio.run(server.stop())
+    assert nothing_left(marker, tmp_path, who.engine) == []
+
+
 def test_signals_that_slurm_sends_before_a_time_limit_end_nothing(
     cluster: Cluster, job: str, marker: str, tmp_path: Path
 ) -> None:

@@ -64,7 +64,8 @@ def words_of(line: str) -> list[str]:
     """A command line as words, without what a shell would keep for itself."""
     line = re.sub(r"\s+#.*$", "", line)
     words = shlex.split(line)[1:]
-    return [word.removesuffix("...") for word in (words[: words.index(">")] if ">" in words else words)]
+    ends = (at for at, word in enumerate(words) if word in (">", "&"))
+    return [word.removesuffix("...") for word in words[: next(ends, len(words))]]
 
 
 DOCUMENTED = sorted({*(line for page in PAGES for line in command_lines(page.read_text())), *examples()})

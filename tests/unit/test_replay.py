@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests import builders
 from tts_compare.domain import Call, ErrorKind, RequestError, RequestRecord, RowKey, Sampling
-from tts_compare.errors import RunError
+from tts_compare.errors import LostError, RunError
 from tts_compare.limits.pacing import Concurrent, Poisson
 from tts_compare.limits.retry import RetryPolicy
 from tts_compare.measure.replay import Batches, Known, Replay, ServerGoneError, Task, known_rows, replay
@@ -244,6 +244,33 @@ def test_a_dead_server_ends_the_replay_once_and_marks_the_rows_in_flight(load: C
     assert rows
     assert {row.error.kind for row in rows if row.error} == {"server_died"}
     assert len(rows) == len(server.sent)
+
+
+def test_an_answer_from_a_server_of_which_a_part_was_gone_is_no_success() -> None:
+    asked: list[int] = []
+
+    def gone_by(instant_ns: int) -> str:
+        asked.append(instant_ns)
+        return "node 1 ended with signal 9"
+
+    rows: list[RequestRecord] = []
+    with pytest.raises(ServerGoneError, match="node 1 ended"):
+        drive([one_call("a"), one_call("b")], Server(), Concurrent(1), emit=rows.extend, gone_by=gone_by)
+    assert [(row.error.kind, row.error.message) for row in rows if row.error] == [
+        ("server_died", "node 1 ended with signal 9")
+    ]
+    assert asked == [row.end_ns or 0 for row in rows], "what was whole before the part was gone stands"
+
+
+def test_what_a_cluster_took_away_is_not_measured_and_ends_the_replay() -> None:
+    async def died() -> str:
+        raise LostError("time limit")
+
+    rows: list[RequestRecord] = []
+    server = Server({("b", 0): "truncated_stream"})
+    with pytest.raises(LostError, match="time limit"):
+        drive([one_call("a"), one_call("b"), one_call("c")], server, Concurrent(1), emit=rows.extend, died=died)
+    assert [row.error and row.error.kind for row in rows] == [None, "cancelled"]
 
 
 def test_an_interruption_while_the_server_is_asked_after_loses_no_row() -> None:

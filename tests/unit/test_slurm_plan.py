@@ -19,13 +19,13 @@ from tts_compare.launchers.orders import Order, orders_for
 from tts_compare.launchers.placement import shape_of, slots
 from tts_compare.launchers.step import Shape, server_step, step_environment
 from tts_compare.launchers.verdict import taken_away
-from tts_compare.plan.spread import cannot_span, spread
+from tts_compare.plan.spread import cannot_span, spread, unlike_nodes
 
 # scontrol show job --details --oneliner, Slurm 22.05.8, cut to what matters.
 TOLD = (
     "JobId=7 JobName=x JobState=RUNNING Partition=gpu NodeList=n[1-3] JOB_GRES=gpu:h100:5 "
-    "Nodes=n[1-2] CPU_IDs=0-3,8 Mem=2000 GRES=gpu:h100:2(IDX:0-1)   Nodes=n3 CPU_IDs=1 Mem=0 "
-    "GRES=gpu:1(IDX:3) MinCPUsNode=1"
+    "Nodes=n[1-2] CPU_IDs=0-3,8 Mem=2000 GRES=gpu:h100:2(IDX:0-1)   Nodes=n3 CPU_IDs=1 Mem=0 GRES=gpu:1(IDX:3)"
+    " MinCPUsNode=1 MinMemoryNode=0"
 )
 PLACE = Place(log_path=Path("/runs/r/servers/s.log"), python="/engine/bin/python", version="0.32.0")
 SETTING = Setting(backend="vllm", model="m", device="cuda", tensor_parallel=2, max_model_len=2048)
@@ -169,6 +169,14 @@ def test_a_single_machine_is_not_two_nodes() -> None:
 def test_an_engine_that_serves_on_one_node_says_so() -> None:
     assert cannot_span(over(2, backend="transformers")) == "transformers serves on one node, and this setting needs 2"
     assert cannot_span(over(2)) is None
+
+
+def test_nodes_that_are_not_alike_are_told_by_their_values() -> None:
+    alike = machine(4, 4)
+    assert unlike_nodes(alike) is None
+    first, second = alike.nodes
+    found = unlike_nodes(replace(alike, nodes=(replace(first, cpu_model="EPYC 9654"), replace(second, driver="560"))))
+    assert found == "the nodes of the allocation differ in processors (EPYC 9654; unknown), drivers (560; unknown)"
 
 
 def test_settings_over_other_numbers_of_nodes_are_other_settings() -> None:

@@ -86,6 +86,12 @@ RUN_CODES: Mapping[str, Code] = {
         fix="tts-compare run --spec none,ngram",
         advice="compare each with its own engine's setting without speculation",
     ),
+    "nodes_of_job_differ": Code(
+        severity="warning",
+        text="the nodes of the allocation are not alike, and settings may have run on different ones",
+        fix="sbatch --constraint FEATURE",
+        advice="hold nodes of one kind, or measure on one node",
+    ),
     "parallel_servers": Code(
         severity="note",
         text="several servers ran at once and shared the machine's processor and memory",

@@ -243,6 +243,9 @@ async def _measure(state: Run, judge: Judge, tell: Emit, stop: Stop, *, hears_si
         stop.bind(lambda: loop.call_soon_threadsafe(task.cancel))
         if hears_signals:
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
+            if sys.platform != "win32":  # batch systems warn all processes of a job by these, which end a program
+                signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+                signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
     async def grade(setting: str) -> None:
         async with one_at_a_time:

@@ -22,7 +22,7 @@ from tts_compare.plan.alike import differences_on_gpus
 from tts_compare.plan.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
 from tts_compare.plan.model_facts import check_model, facts_of
 from tts_compare.plan.round_shares import check_shares, shares_of
-from tts_compare.plan.spread import cannot_span, spread
+from tts_compare.plan.spread import cannot_span, spread, unlike_nodes
 
 #: Problems in published sets, for a plan made where they cannot be read.
 PUBLISHED_SIZE = {"math500": 500}
@@ -211,6 +211,8 @@ def _of_the_plan(prepared: Prepared) -> Iterator[RunWarning]:
     launcher = launcher_named(experiment.launcher)
     lanes = launcher.lanes(prepared.settings, prepared.machine, asked=experiment.parallel_servers)
     at_once = min(lanes, len(prepared.settings))  # repeats of one setting take turns
+    if unlike := unlike_nodes(prepared.machine):
+        yield warn("nodes_of_job_differ", unlike)
     if at_once > 1:
         yield warn(
             "parallel_servers",

@@ -30,6 +30,21 @@ def cannot_span(setting: Setting) -> str | None:
     return f"{backend.name} serves on one node, and this setting needs {setting.nodes}"
 
 
+def unlike_nodes(machine: Machine) -> str | None:
+    """In what the nodes of an allocation differ, with their values; None where they are alike."""
+    values = {
+        "processors": {node.cpu_model for node in machine.nodes},
+        "GPUs": {", ".join(sorted(set(node.gpu_names))) for node in machine.nodes},
+        "drivers": {node.driver or "" for node in machine.nodes},
+    }
+    told = [
+        f"{what} ({'; '.join(sorted(one or 'unknown' for one in found))})"
+        for what, found in values.items()
+        if len(found) > 1
+    ]
+    return f"the nodes of the allocation differ in {', '.join(told)}" if told else None
+
+
 def _fits(setting: Setting, machine: Machine, count: int) -> bool:
     ranks, on_cpu = setting.devices or 1, machine.device == "cpu"
     needed = ranks // count * (threads_per_rank(setting) if on_cpu else 1)

@@ -1,4 +1,4 @@
-"""vLLM itself, tensor parallel over two nodes: it answers; the death of a part is noticed and leaves nothing."""
+"""Real engines, tensor parallel over two nodes: they answer; the death of a part is noticed and leaves nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pinned() -> Iterator[Cluster]:
 
 @contextmanager
 def serving(
-    python: EnginePython, model: Path, cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch
+    engine: str, python: EnginePython, model: Path, cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[SlurmServer, str]]:
     """A server with a rank on each node, and what marks its processes; stopped when the block ends."""
     marker = uuid.uuid4().hex
@@ -48,7 +48,7 @@ def serving(
             monkeypatch.setenv(name, value)
         launcher = LAUNCHERS["slurm"]
         place = Place(
-            log_path=directory / "servers" / "vllm.log",
+            log_path=directory / "servers" / "server.log",
             python=str(python.path),
             version=python.version,
             own_packages=python.source == "installed",
@@ -57,7 +57,7 @@ def serving(
             deadline_s=420,
         )
         setting = Setting(
-            backend="vllm", model=str(model), tensor_parallel=2, nodes=2, max_model_len=MAX_MODEL_LEN, max_num_seqs=2
+            backend=engine, model=str(model), tensor_parallel=2, nodes=2, max_model_len=MAX_MODEL_LEN, max_num_seqs=2
         )
         server = asyncio.run(launcher.start(setting, place))
         assert isinstance(server, SlurmServer)
@@ -75,8 +75,16 @@ def ask(server: SlurmServer, *, key: bool = True) -> httpx.Response:
         return client.post(f"{server.endpoint.base_url}/completions", json=body, headers=headers)
 
 
-@pytest.mark.parametrize("rank", [1, 0])
+@pytest.mark.parametrize(
+    ("engine", "rank"),
+    [
+        ("vllm", 1),
+        pytest.param("vllm", 0, marks=pytest.mark.many_starts),
+        pytest.param("sglang", 1, marks=pytest.mark.many_starts),
+    ],
+)
 def test_it_answers_over_two_nodes_and_the_death_of_a_part_is_noticed_and_leaves_nothing(
+    engine: str,
     rank: int,
     engine_python: Callable[[str], EnginePython],
     tiny_model: Path,
@@ -84,7 +92,7 @@ def test_it_answers_over_two_nodes_and_the_death_of_a_part_is_noticed_and_leaves
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with serving(engine_python("vllm"), tiny_model, pinned, tmp_path, monkeypatch) as (server, marker):
+    with serving(engine, engine_python(engine), tiny_model, pinned, tmp_path, monkeypatch) as (server, marker):
         print(f"ready in {server.startup_s:.0f} s")  # noqa: T201
         assert server.hosts == ("n1", "n2")
         assert server.engine_version is not None
@@ -92,7 +100,7 @@ def test_it_answers_over_two_nodes_and_the_death_of_a_part_is_noticed_and_leaves
         assert answer.status_code == 200, answer.text
         assert answer.json()["usage"]["completion_tokens"] == 8
         assert ask(server, key=False).status_code == 401
-        assert [log.name for log in server.logs] == ["vllm.node0.log", "vllm.node1.log"]
+        assert [log.name for log in server.logs] == ["server.node0.log", "server.node1.log"]
         kill(roles_of(server).engine[rank])
         assert until(lambda: server.died() is not None, 5), "it would go on answering 200"
         assert f"node {rank} (n{rank + 1})" in (server.died() or "")
