@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +15,7 @@ from msgspec import structs
 from tts_compare.codes import placed, warn
 from tts_compare.domain import Grade, RequestRecord, RunWarning
 from tts_compare.errors import RunError, UsageError
-from tts_compare.judge.bounds import analysis_with_bounds, with_bounds
+from tts_compare.judge.bounds import with_bounds
 from tts_compare.judge.judge import Judge, endpoint_options, write_grades
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import SettingFacts
@@ -113,8 +114,8 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))
     if not records.height:
         raise RunError(f"{runs[0].path} holds no request yet: run it, or take it up with --resume {runs[0].path}")
-    analysis = analyse(records, grades, manifest, slo=[parse_slo(text) for text in slo])
-    analysis = analysis_with_bounds(analysis, manifest)
+    to_limit = partial(with_bounds, manifest=manifest)
+    analysis = analyse(records, grades, manifest, slo=[parse_slo(text) for text in slo], to_limit=to_limit)
     where = {"": runs[0]} if len(runs) == 1 else {f"{name}:": run for name, run in zip(names, runs, strict=True)}
     analysis = replace(analysis, doubts=tuple(_placed(warning, where) for warning in analysis.doubts))
     return Judged(analysis=analysis, manifest=manifest, records=records, grades=grades)
@@ -213,5 +214,5 @@ def write_points(run: store.RunDir, manifest: Manifest) -> None:
 
     records, grades, known = frames(run, with_scoring(run, manifest))
     if records.filter(phase="measured").height:
-        found = points(records, grades, known)
-        store.write_json(run.points, with_bounds(found, known)[0].to_dicts(), private=run.private)
+        found = points(records, grades, known, to_limit=partial(with_bounds, manifest=known))
+        store.write_json(run.points, found.to_dicts(), private=run.private)
