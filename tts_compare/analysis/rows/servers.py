@@ -32,7 +32,7 @@ def server_facts(manifest: Manifest, measured: pl.DataFrame) -> pl.DataFrame:
         .join(_counted(manifest), on=list(_WORK), how="left")
         .join(_starts(manifest), on="setting", how="left")
         .with_columns(
-            pl.when(pl.col("attempts") >= pl.col("sent")).then(name).alias(name)
+            pl.when((pl.col("attempts") < pl.col("sent")).fill_null(value=False).not_()).then(name).alias(name)
             for name in ("queue_mean_s", "acceptance_by_position")
         )
         .drop("sent", "attempts")
@@ -105,5 +105,5 @@ def _by_position(stretches: Sequence[PointMetrics]) -> list[float] | None:
     drafts = sum(count for count, shares in known if count and shares)
     if drafts <= 0 or any(count and not shares for count, shares in known):
         return None
-    places = sorted({place for _, shares in known for place in shares}, key=int)
+    places = sorted({place for _, shares in known for place in shares}, key=lambda place: (len(place), place))
     return [sum(count * shares.get(place, 0.0) for count, shares in known if count) / drafts for place in places]
