@@ -70,7 +70,7 @@ def _of(*scopes: Scope) -> Callable[[], str]:
     return lambda: knob_table(knob for knob in knobs_of(Experiment) if knob.scope in scopes)
 
 
-#: What stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
+#: What stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` in docs/configuration.md.
 TABLES: dict[str, Callable[[], str]] = {
     "axis": _of("axis"),
     "setting": _of("setting"),
@@ -79,6 +79,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "judging": _of("judging"),
     "run": _of("run", "invocation"),
     "limit": lambda: knob_table(knobs_of(Limits)),
+}
+#: The same of the metrics, in docs/metrics.md.
+METRIC_TABLES: dict[str, Callable[[], str]] = {
     **{f"metrics-{group.replace(' ', '-')}": _of_metrics(metrics) for group, metrics in GROUPS.items()},
     "axes": axis_table,
     "pairs": _of_metrics(PAIRS),
@@ -87,7 +90,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 def current(page: str) -> str:
     """A page with its tables made anew."""
-    return _TABLE.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], page)
+    return _TABLE.sub(lambda match: match[1] + (TABLES | METRIC_TABLES)[match[2]]() + match[3], page)
 
 
 def main() -> None:

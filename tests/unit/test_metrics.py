@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs_tables import DOCS, METRIC_TABLES
 from tests.rows import grade, row, run_of
 from tts_compare.analysis.analyse import analyse
 from tts_compare.analysis.findings.slo import parse_slo
@@ -108,6 +109,7 @@ from tts_compare.analysis.metric import Metric, Quantile
 new = Metric(name="tpot_p90_s", kind="seconds", formula="90th percentile", objectives=("p90_tpot",),
              aggregation=Quantile(column="tpot_s", q=0.9))
 times.TOKENS_IN_TIME = (*times.TOKENS_IN_TIME, new)
+from tests.docs_tables import DOCS, METRIC_TABLES
 from tests.rows import grade, only, row, run_of
 from tts_compare.analysis.findings.slo import parse_slo
 from tts_compare.analysis.metrics import FORMULAS
@@ -117,6 +119,12 @@ assert FORMULAS["tpot_p90_s"] == "90th percentile"
 assert parse_slo("p90_tpot<=1").column == "tpot_p90_s"
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
+
+
+def test_every_metric_is_in_a_table_of_the_documentation() -> None:
+    page = (DOCS / "metrics.md").read_text()
+    assert [name for name in METRIC_TABLES if f"<!-- table: {name} -->" not in page] == []
+    assert [metric.name for metric in ENTRIES if f"`{metric.name}`" not in page] == []
 
 
 def test_the_table_imports_no_library() -> None:
