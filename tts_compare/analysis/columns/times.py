@@ -204,15 +204,6 @@ TOKENS_IN_TIME: tuple[Metric, ...] = (
         objectives=("p50_tpot",),
     ),
     Metric(
-        name="tpot_p90_s",
-        kind="seconds",
-        formula="90th percentile over requests of (latency - ttft) / (completion tokens - 1)",
-        words="90th percentile of time per output token",
-        aggregation=Quantile(column="tpot_s", q=0.9),
-        interval=_limits("tpot_p90", ORDER),
-        objectives=("p90_tpot",),
-    ),
-    Metric(
         name="tpot_pooled_s",
         kind="seconds",
         formula="sum of (latency - ttft) / sum of (completion tokens - 1): mean request latency = mean ttft + "
