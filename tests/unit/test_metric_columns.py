@@ -215,6 +215,16 @@ def test_goodput_counts_answers_that_keep_every_objective_and_none_that_failed()
     assert with_objectives(of_four(), "latency>=2", "accuracy>=0.1")["goodput_share"] == pytest.approx(2 / 4)
 
 
+def test_an_answer_of_one_token_has_no_time_between_tokens_to_be_too_long() -> None:
+    run = run_of([row("a", 0, 0.5, 0.5, 1), row("b", 2, 0.5, 2.5, 11)], right("a", "b"))
+    assert with_objectives(run, "tpot<=0.1")["goodput_share"] == pytest.approx(1 / 2)
+
+
+def test_an_answer_cut_before_its_first_answer_token_keeps_no_objective_on_that() -> None:
+    rows = [row("a", 0, 0.1, 1.0, 11, first_answer_ns=S // 2), row("b", 2, 0.1, 1.0, 11, finish_reason="length")]
+    assert with_objectives(run_of(rows, right("a")), "ttfot<=0.6")["goodput_share"] == pytest.approx(1 / 2)
+
+
 def test_goodput_is_null_without_an_objective_on_single_answers() -> None:
     for texts in ((), ("accuracy>=0.1",), ("cost<=100",)):
         found = with_objectives(of_four(), *texts)
