@@ -11,6 +11,7 @@ from tts_compare.reports.data import CsvReport, JsonReport, ParquetReport
 from tts_compare.reports.latex import LatexReport
 from tts_compare.reports.markdown import MarkdownReport
 from tts_compare.reports.page import PageReport
+from tts_compare.reports.table import TsvReport
 from tts_compare.reports.view import Absent, Look, Report, RunView
 
 #: Every report by the name ``--format`` takes. A new one is a module and a line here, or an entry point elsewhere.
@@ -24,6 +25,7 @@ REPORTS: Extensions[Report] = Extensions(
         "json": JsonReport(),
         "csv": CsvReport(),
         "parquet": ParquetReport(),
+        "tsv": TsvReport(),
     },
 )
 
