@@ -11,7 +11,6 @@ from tts_compare.reports.data import CsvReport, JsonReport, ParquetReport
 from tts_compare.reports.latex import LatexReport
 from tts_compare.reports.markdown import MarkdownReport
 from tts_compare.reports.page import PageReport
-from tts_compare.reports.table import TsvReport
 from tts_compare.reports.view import Absent, Look, Report, RunView
 
 #: Every report by the name ``--format`` takes. A new one is a module and a line here, or an entry point elsewhere.
@@ -25,7 +24,6 @@ REPORTS: Extensions[Report] = Extensions(
         "json": JsonReport(),
         "csv": CsvReport(),
         "parquet": ParquetReport(),
-        "tsv": TsvReport(),
     },
 )
 
