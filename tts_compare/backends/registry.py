@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tts_compare.backends.bead import Bead
 from tts_compare.backends.openai import OpenAI
 from tts_compare.backends.protocol import Backend
 from tts_compare.backends.sglang import Sglang
@@ -15,7 +14,6 @@ _OURS: dict[str, Backend] = {
     "sglang": Sglang(),
     "transformers": Transformers(),
     "openai": OpenAI(),
-    "bead": Bead(),
 }
 
 BACKENDS: Extensions[Backend] = Extensions("tts_compare.backends", _OURS)
