@@ -7,12 +7,11 @@ from tts_compare.launchers.attach import AttachLauncher
 from tts_compare.launchers.local import LocalLauncher
 from tts_compare.launchers.machine import manifest_facts, probe_machine
 from tts_compare.launchers.plan import example, plan_server
-from tts_compare.launchers.polite import PoliteLauncher
 from tts_compare.launchers.ports import free_port
 from tts_compare.launchers.protocol import Launcher, Place, Server, ServerPlan
 
 LAUNCHERS: Extensions[Launcher] = Extensions(
-    "tts_compare.launchers", {"local": LocalLauncher(), "attach": AttachLauncher(), "polite": PoliteLauncher()}
+    "tts_compare.launchers", {"local": LocalLauncher(), "attach": AttachLauncher()}
 )
 
 __all__ = [
