@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from tts_compare.analysis.statistics.cube import Cube, cubes
+from tts_compare.analysis.statistics.cube import TIMED, Cube, cubes
 from tts_compare.domain import Speculation
 from tts_compare.rundir.facts import SettingFacts
 from tts_compare.rundir.manifest import Manifest
@@ -183,6 +183,7 @@ def _outcomes(side: Side, names: list[str], number: NDArray[np.int64], load: str
         samples=pl.lit(1, dtype=pl.Int64),
         policy=pl.lit("any"),
         provenance=pl.lit("measured"),
+        **{name: pl.lit(None, dtype=pl.Float64) for name in TIMED},
         devices=pl.lit(devices, dtype=pl.Int64),
         model=pl.lit(facts.model or "m"),
         limits=pl.lit(side.limits),

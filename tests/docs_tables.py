@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tts_compare.analysis.metric import Metric
+from tts_compare.analysis.metrics import AXES, GROUPS, METRICS, PAIRS
 from tts_compare.cli.knob_names import meaning_of
 from tts_compare.config.experiment import Experiment, WaitLimits
 from tts_compare.config.knob import Knob, Scope, knobs_of
@@ -24,7 +26,7 @@ def knob_table(knobs: Iterable[Knob]) -> str:
         flag = ", ".join(f"`{name}`" for name in (knob.option, *knob.aliases)) if knob.flag else ""
         default = knob.shown_default or ("`false`" if knob.is_switch else "")
         lines.append([key, *([flag] if "flag" in heads else []), meaning(knob), default])
-    return "".join(re.sub(r"\|\s+(?=\|)", "| ", "| " + " | ".join(cells) + " |") + "\n" for cells in lines)
+    return _lines(lines)
 
 
 def meaning(knob: Knob) -> str:
@@ -35,11 +37,40 @@ def meaning(knob: Knob) -> str:
     return "; ".join(part for part in (meaning_of(knob), *values, *levels, knob.more) if part)
 
 
+def metric_table(metrics: Iterable[Metric]) -> str:
+    """A row for each metric: its columns, its formula, which answers it is of and its names as an objective."""
+    rows = [["column", "formula", "of", "`--slo`"], ["---"] * 4]
+    for metric in metrics:
+        limits = f" [`{metric.interval.lo}`, `{metric.interval.hi}`]" if metric.interval else ""
+        interval = f"; interval: {metric.interval.formula}" if metric.interval else ""
+        names = ", ".join(f"`{name}`" for name in metric.objectives)
+        rows.append([f"`{metric.name}`{limits}", metric.formula + interval, metric.population, names])
+    return _lines(rows)
+
+
+def axis_table() -> str:
+    """A row for each axis: what accuracy is set against, and the columns of its frontier."""
+    rows = [["axis", "metric", "better", "compared", "on the frontier", "letter"], ["---"] * 6]
+    for axis in AXES:
+        columns = [f"`{name}`" for name in (axis.name, axis.metric)]
+        marks = [f"`{axis.compared}`", f"`{axis.mark}`, `{axis.share}`"]
+        rows.append([*columns, METRICS[axis.metric].better, *marks, axis.letter])
+    return _lines(rows)
+
+
+def _lines(rows: Iterable[Iterable[str]]) -> str:
+    return "".join(re.sub(r"\|\s+(?=\|)", "| ", "| " + " | ".join(cells) + " |") + "\n" for cells in rows)
+
+
+def _of_metrics(metrics: Iterable[Metric]) -> Callable[[], str]:
+    return lambda: metric_table(metrics)
+
+
 def _of(*scopes: Scope) -> Callable[[], str]:
     return lambda: knob_table(knob for knob in knobs_of(Experiment) if knob.scope in scopes)
 
 
-#: What stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
+#: What stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` in docs/configuration.md.
 TABLES: dict[str, Callable[[], str]] = {
     "axis": _of("axis"),
     "setting": _of("setting"),
@@ -49,11 +80,17 @@ TABLES: dict[str, Callable[[], str]] = {
     "run": _of("run", "invocation"),
     "limit": lambda: knob_table(knobs_of(WaitLimits)),
 }
+#: The same of the metrics, in docs/metrics.md.
+METRIC_TABLES: dict[str, Callable[[], str]] = {
+    **{f"metrics-{group.replace(' ', '-')}": _of_metrics(metrics) for group, metrics in GROUPS.items()},
+    "axes": axis_table,
+    "pairs": _of_metrics(PAIRS),
+}
 
 
 def current(page: str) -> str:
     """A page with its tables made anew."""
-    return _TABLE.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], page)
+    return _TABLE.sub(lambda match: match[1] + (TABLES | METRIC_TABLES)[match[2]]() + match[3], page)
 
 
 def main() -> None:

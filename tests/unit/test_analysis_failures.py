@@ -12,6 +12,7 @@ from tests.rows import S, grade, only, row, run_of, table
 from tests.synthetic import Engine, Run, World, make_run
 from tts_compare.analysis.analyse import analyse, prepare
 from tts_compare.analysis.findings.slo import parse_slo
+from tts_compare.analysis.metrics import AXES
 
 LIMITS = {"policy": "any", "limits": {"total_s": 100.0}}
 SETTINGS = {
@@ -347,7 +348,7 @@ def test_a_run_in_which_nothing_was_right_or_everything_was_cut_marks_no_frontie
     found = analyse(run.records, run.grades, run.manifest, resamples=50)
     assert found.frontiers.height == found.bands.height == 0
     marks = [name for name in found.points.columns if "on_" in name and name.endswith("frontier")]
-    assert len(marks) == 12
+    assert len(marks) == 2 * len(AXES)
     assert all(found.points[name].null_count() == 1 for name in marks)
 
 

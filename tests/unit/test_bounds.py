@@ -81,6 +81,41 @@ def test_a_share_above_one_is_one_warning_a_setting_on_the_points_that_have_it(t
     assert [row["bound_share"] for row in kept] == analysis.points["bound_share"].to_list()
 
 
+def test_the_share_of_the_bound_is_an_axis_of_which_more_is_better(tmp_path: Path) -> None:
+    analysis = analyse_runs([golden(tmp_path / "run", bandwidth=16.5e9)]).analysis
+    points = analysis.points.filter(analysis.points["bound_share"].is_not_null())
+    for row in points.to_dicts():
+        assert row["compared_bound_share"] == pytest.approx(row["bound_share"])
+        beaten = [
+            other
+            for other in points.to_dicts()
+            if other["accuracy"] >= row["accuracy"]
+            and other["bound_share"] >= row["bound_share"]
+            and (other["accuracy"], other["bound_share"]) != (row["accuracy"], row["bound_share"])
+        ]
+        assert row["on_bound_frontier"] is (not beaten)
+        assert 0 <= row["share_on_bound_frontier"] <= 1
+    steps = analysis.frontiers.filter(axis="bound")
+    assert steps["x"].to_list() == sorted(points.filter("on_bound_frontier")["compared_bound_share"])
+    band = analysis.bands.filter(axis="bound")
+    best = [points.filter(points["bound_share"] >= x)["accuracy"].max() for x in band["x"]]
+    assert band["accuracy"].to_list() == pytest.approx(best)
+
+
+def test_a_point_without_a_share_is_not_on_its_frontier(tmp_path: Path) -> None:
+    points = analyse_runs([golden(tmp_path / "run", bandwidth=None)]).analysis.points
+    assert points["on_bound_frontier"].null_count() == points["compared_bound_share"].null_count() == points.height
+
+
+def test_the_share_of_the_bound_is_an_objective_of_at_least(tmp_path: Path) -> None:
+    run = golden(tmp_path / "run", bandwidth=16.5e9)
+    most = analyse_runs([run]).analysis.points["bound_share"].drop_nulls().to_numpy().max()
+    for text, kept in ((f"bound_share={most - 1e-6:.7f}", True), (f"bound_share>={most + 1e-6:.7f}", False)):
+        (choice,) = analyse_runs([run], slo=[text]).analysis.slo
+        assert (choice.point is not None) is kept
+        assert choice.objectives[0].at_most is False
+
+
 def test_a_point_with_a_failed_answer_has_no_share(tmp_path: Path) -> None:
     run = golden(tmp_path / "run", bandwidth=16.5e9)
     analysis = analyse_runs([run]).analysis

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tts_compare.backends import BACKENDS
 from tts_compare.backends.sglang import PLATFORM_SOURCE
+from tts_compare.domain import Device
 from tts_compare.errors import UsageError
 from tts_compare.installer.recipes import PINNED, Recipe, Step, recipe
 
@@ -17,10 +19,22 @@ def packages(of: Recipe) -> list[str]:
     return [a for s in of.steps if s.pip[0] == "install" for a in s.pip[1:] if not a.startswith("-")]
 
 
+def devices_of(engine: str) -> list[Device]:
+    """The devices that an engine can be installed for."""
+    devices: tuple[Device, ...] = ("cpu", "cuda")
+    return [device for device in devices if BACKENDS[engine].recipe(PINNED[engine], device)]
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "transformers"])
+def test_the_engines_that_run_on_both_devices_have_a_recipe_for_both(engine: str) -> None:
+    assert devices_of(engine) == ["cpu", "cuda"]
+
+
 @pytest.mark.parametrize("engine", PINNED)
 def test_without_a_version_the_pinned_one_is_installed(engine: str) -> None:
-    assert recipe(engine, None, "cuda").version == PINNED[engine]
-    named = [package.replace("[serving]", "") for package in packages(recipe(engine, None, "cuda"))]
+    made = recipe(engine, None, devices_of(engine)[-1])
+    assert made.version == PINNED[engine]
+    named = [package.replace("[serving]", "") for package in packages(made)]
     assert f"{engine}=={PINNED[engine]}" in named
 
 
@@ -66,13 +80,13 @@ def test_every_deviation_from_an_engines_own_pins_is_told() -> None:
 
 
 def test_an_unknown_engine_is_told_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"unknown engine 'trt': there are sglang, transformers, vllm"):
+    with pytest.raises(UsageError, match=f"unknown engine 'trt': there are {', '.join(sorted(PINNED))}"):
         recipe("trt", None, "cpu")
 
 
 def test_environments_of_other_versions_and_devices_stand_side_by_side() -> None:
-    names = {recipe(e, v, d).name for e in PINNED for v in (None, "0.1.0") for d in ("cpu", "cuda")}
-    assert len(names) == 4 * len(PINNED)
+    made = [recipe(e, v, d).name for e in PINNED for v in (None, "0.1.0") for d in devices_of(e)]
+    assert len(made) == len(set(made)) >= 4 * len({"vllm", "sglang", "transformers"})
     assert recipe("vllm", None, "cpu").name == f"vllm-{PINNED['vllm']}-cpu"
 
 

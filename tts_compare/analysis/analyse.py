@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -29,8 +30,12 @@ from tts_compare.analysis.rows.outcomes import outcomes
 from tts_compare.analysis.rows.samples import measured_rows
 from tts_compare.analysis.schema import POINT_KEY, Analysis, Slo
 from tts_compare.analysis.statistics.cube import Cube, cubes
+from tts_compare.domain import RunWarning
 from tts_compare.errors import RunError
 from tts_compare.rundir.manifest import Manifest
+
+#: Points -> the same with ``metrics.LIMIT``, which takes facts on the machine, and the warnings of them.
+ToLimit: TypeAlias = "Callable[[pl.DataFrame], tuple[pl.DataFrame, tuple[RunWarning, ...]]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +85,21 @@ def points(
     cuts: pl.DataFrame | None = None,
     resamples: int = 10_000,
     seed: int = 0,
+    to_limit: ToLimit | None = None,
 ) -> pl.DataFrame:
     """The points frame of ``analyse``: what ``points.json`` holds. Cheaper, since nothing is compared in pairs."""
     ready = prepare(records, grades, manifest, cuts)
     weights = Weights(resamples, seed)
     frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights)
-    drawn = [_resample(cube, weights) for cube in ready.cubes]
+    frame, warnings = to_limit(frame) if to_limit else (frame, ())
+    drawn = [_resample(cube, weights, frame) for cube in ready.cubes]
     columns = [frontier_columns(cube, d) for cube, d in zip(ready.cubes, drawn, strict=True)]
     frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
     frame = without_barren(frame, frame)
     spot = spot_frame(records, ready.cuts)
     no_pairs = pl.DataFrame(schema=_NO_PAIRS)
     doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=no_pairs)
-    return with_codes(frame, doubts)
+    return with_codes(frame, (*doubts, *warnings))
 
 
 _NO_PAIRS = {"required_n": pl.Int64, "n": pl.Int64}
@@ -108,18 +115,21 @@ def analyse(
     seed: int = 0,
     slo: Sequence[Slo] = (),
     rows: AnalysisRows | None = None,
+    to_limit: ToLimit | None = None,
 ) -> Analysis:
     """Points, frontiers with bands, comparisons, the paper's claims, objectives, losslessness and doubts of a run.
 
     records, grades: ``schema.record_schema`` and ``schema.grade_schema``; the optional columns where derived points,
     token gaps and losslessness are wanted. rows: what ``prepare`` made of the same frames, made here where it is not
-    given. Deterministic in ``seed``. Raises RunError where nothing was measured.
+    given. to_limit: adds what the machine could have done; without it those columns are null. Deterministic in
+    ``seed``. Raises RunError where nothing was measured.
     """
     ready = rows or prepare(records, grades, manifest, cuts)
     weights = Weights(resamples, seed)
-    frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights)
+    frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights, slo=slo)
+    frame, warnings = to_limit(frame) if to_limit else (frame, ())
     pairs = pair_frame(ready.cubes, manifest, weights)
-    drawn = [_resample(cube, weights) for cube in ready.cubes]
+    drawn = [_resample(cube, weights, frame) for cube in ready.cubes]
     columns = [frontier_columns(cube, d) for cube, d in zip(ready.cubes, drawn, strict=True)]
     frame = _with_gaps(_with_frontiers(frame, columns), ready.measured)
     frame = without_barren(frame, frame)
@@ -127,6 +137,7 @@ def analyse(
     few = [weights.for_intervals(_compared(cube)) for cube in ready.cubes]
     spot = spot_frame(records, ready.cuts)
     doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=pairs)
+    doubts = (*doubts, *warnings)
     frame = with_codes(frame, doubts)
     each = list(zip(ready.cubes, drawn, own, strict=True))
     return Analysis(
@@ -158,11 +169,13 @@ def _compared(cube: Cube) -> int:
     return max(1, int(cube.compared.sum()))
 
 
-def _resample(cube: Cube, weights: Weights) -> Resampled:
+def _resample(cube: Cube, weights: Weights, frame: pl.DataFrame) -> Resampled:
+    bound = {row[:-1]: row[-1] for row in frame.select(*POINT_KEY, "bound_tpot_s").iter_rows()}
+    bounds = np.array([bound[tuple(key[name] for name in POINT_KEY)] for key in cube.keys], dtype=np.float64)
     devices = np.array([cube.devices(point) for point in range(len(cube.keys))])
     if not cube.compared.any():
         return Resampled(points=(), accuracy=np.empty((weights.resamples + 1, 0)), axes={})
-    return resample(cube, devices, weights.of(_compared(cube)), weights.seed)
+    return resample(cube, devices, weights.of(_compared(cube)), weights.seed, bounds=bounds)
 
 
 def _with_frontiers(frame: pl.DataFrame, columns: Sequence[pl.DataFrame]) -> pl.DataFrame:

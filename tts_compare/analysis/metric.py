@@ -47,17 +47,22 @@ class Mean:
 class Quantile:
     """A quantile (type 7) of seconds of the outcomes, in which a failed outcome was never reached.
 
-    least: outcomes below which it is null.
+    least: outcomes below which it is null. after: where an outcome has this column and not ``column`` itself, that was
+    never reached either.
     """
 
     column: str
     q: float
+    after: str = ""
     least: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """One figure of the point over another, null where the other is not above 0 or either is unknown."""
+    """One figure of the point over another, null where the other is not above 0 or either is unknown.
+
+    Besides the columns of points there are the sums in ``sums.SUMS``.
+    """
 
     above: str
     below: str
@@ -81,7 +86,8 @@ class Metric:
     sentence; the heading where empty. population: which answers it is of.
     aggregation: how it is computed from outcomes; None for the columns that a module of their own works out.
     interval: its interval's columns. objectives: names that ``--slo`` takes for it. better: which way is an
-    improvement. tables, when: which tables of points show it, and on what condition. at_least, at_most: the flag of
+    improvement. answer: the column of the outcomes frame that is the same figure of one answer, where it is not the
+    aggregation's. tables, when: which tables of points show it, and on what condition. at_least, at_most: the flag of
     points that makes it a bound.
     """
 
@@ -95,6 +101,7 @@ class Metric:
     interval: Interval | None = None
     objectives: tuple[str, ...] = ()
     better: Literal["less", "more"] = "less"
+    answer: str = ""
     tables: tuple[Table, ...] = ()
     when: When = "always"
     at_least: str = ""
@@ -104,6 +111,13 @@ class Metric:
     def said(self) -> str:
         """The metric inside a sentence."""
         return self.words or self.heading.replace("\n", " ") or self.name
+
+    @property
+    def of_answer(self) -> str:
+        """The column of the outcomes frame that is the figure of one answer; empty where it is of points alone."""
+        if self.answer or not isinstance(self.aggregation, Mean | Quantile):
+            return self.answer
+        return self.aggregation.column
 
     @property
     def limits(self) -> tuple[Metric, ...]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from tts_compare.analysis.metrics import point_schema
+from tts_compare.analysis.findings.goodput import kept_answers
+from tts_compare.analysis.metric import Interval, Quantile
+from tts_compare.analysis.metrics import METRICS, point_schema
 from tts_compare.analysis.rows.charges import charged
 from tts_compare.analysis.rows.cost import server_figures
-from tts_compare.analysis.schema import POINT_KEY
+from tts_compare.analysis.rows.servers import server_facts
+from tts_compare.analysis.schema import POINT_KEY, Slo
 from tts_compare.analysis.statistics.accuracy import accuracy_limits
 from tts_compare.analysis.statistics.cube import Cube
 from tts_compare.analysis.statistics.intervals import (
@@ -20,7 +24,8 @@ from tts_compare.analysis.statistics.intervals import (
     quantile_interval,
 )
 from tts_compare.analysis.statistics.resampling import Estimate, Term, draw_weights, log_contrasts
-from tts_compare.analysis.statistics.sums import point_sums
+from tts_compare.analysis.statistics.sums import point_sums, ratios
+from tts_compare.analysis.statistics.timed import TIMED_METRICS, timed_limits
 from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -28,20 +33,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-#: A 99th percentile of fewer outcomes is the mean of a handful of the slowest.
-P99_OUTCOMES = 400
 #: The 2.5 % quantile of so many studentised resamples is known to 0.35 % in probability: a jitter of the limits by
 #: about 1.5 % of their distance. Shares on frontiers use all resamples.
 INTERVAL_RESAMPLES = 2_000
-_QUANTILES = ((0.5, "p50"), (0.9, "p90"), (0.95, "p95"), (0.99, "p99"))
-_COMPARED = {
-    "compared_accuracy": "correct",
-    "compared_latency_s": "latency_s",
-    "compared_tokens": "tokens",
-    "compared_flops": "flops",
-    "compared_gpu_s_per_problem": "bill_gpu_s",
-    "compared_usd_per_problem": "usd",
-}
 
 
 class Weights:
@@ -66,15 +60,23 @@ class Weights:
 
 
 def points_frame(
-    outcomes: pl.DataFrame, measured: pl.DataFrame, cubes: list[Cube], manifest: Manifest, weights: Weights
+    outcomes: pl.DataFrame,
+    measured: pl.DataFrame,
+    cubes: list[Cube],
+    manifest: Manifest,
+    weights: Weights,
+    *,
+    slo: Sequence[Slo] = (),
 ) -> pl.DataFrame:
     """Every column of POINT_COLUMNS but those of the frontiers, which stay null. outcomes: priced.
 
-    A point of which nothing was measured has its row, with ``not_measured`` and an ``n`` of 0.
+    slo: what ``goodput_*`` are of. A point of which nothing was measured has its row, with ``not_measured`` and an
+    ``n`` of 0.
     """
     key = list(POINT_KEY)
     counted = charged(outcomes.filter(pl.col("ending") != "not_measured"))
     rows = [row for cube in cubes for row in _cube_rows(cube, weights)]
+    limits = [row for cube in cubes for row in timed_limits(cube, weights.for_intervals)]
     dead = {death.setting for death in manifest.deaths}
     ordered = [_outcome_row(point, part, died=point[0] in dead) for point, part in _by_point(counted).items()]
     order_schema: dict[str, Any] = {name: outcomes.schema[name] for name in POINT_KEY}
@@ -86,10 +88,15 @@ def points_frame(
             on=key,
             how="left",
         )
+        .join(pl.DataFrame(limits, infer_schema_length=None), on=key, how="left")
         .join(point_sums(counted).drop("devices"), on=key, how="left")
+        .join(kept_answers(counted, slo), on=key, how="left")
         .with_columns(pl.col("n", "outcomes", "failed", "ungraded", "answered").fill_null(0))
     )
-    frame = _with_server_figures(frame, server_figures(manifest, measured))
+    counters = server_figures(manifest, measured).join(
+        server_facts(manifest, measured), on=["setting", "method", "record_budget", "load"], how="full", coalesce=True
+    )
+    frame = _with_server_figures(frame, counters)
     schema = point_schema()
     missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
     whole = frame.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in schema.items())
@@ -113,29 +120,29 @@ def _by_point(outcomes: pl.DataFrame) -> dict[tuple[object, ...], pl.DataFrame]:
 def _outcome_row(key: tuple[object, ...], part: pl.DataFrame, *, died: bool) -> dict[str, Any]:
     """Order statistics of one point, a failed outcome later than all others, and the interval of its accuracy."""
     row: dict[str, Any] = dict(zip(POINT_KEY, key, strict=True)) | _accuracy_limits(part, died=died)
-    known = part.filter(pl.col("failed") | pl.col("latency_s").is_not_null())
-    latency, problems = _reached(known, "latency_s"), known["problem"]
-    single = problems.n_unique() == problems.len()
-    codes = problems.rank("dense").to_numpy().astype(np.int64) - 1
-    for q, name in _QUANTILES:
-        enough = latency.size > 0 and (q < 0.99 or latency.size >= P99_OUTCOMES)
-        value, low, high = None, None, None
-        if enough:
-            value = quantile(latency, q)
-            low, high = quantile_interval(latency, q) if single else clustered_quantile_interval(latency, codes, q)
-        row |= {
-            f"latency_{name}_s": _finite(value),
-            f"latency_{name}_lo_s": _finite(low),
-            f"latency_{name}_hi_s": _finite(high),
-        }
-    for column, name, q in (
-        ("ttft_s", "ttft_p50_s", 0.5),
-        ("ttft_s", "ttft_p90_s", 0.9),
-        ("ttfot_s", "ttfot_p50_s", 0.5),
-        ("tpot_s", "tpot_p50_s", 0.5),
-    ):
-        row[name] = _finite(quantile(_reached(part.filter(pl.col("failed") | pl.col(column).is_not_null()), column), q))
+    for name, metric in METRICS.items():
+        if isinstance(metric.aggregation, Quantile):
+            row |= _quantile(part, name, metric.aggregation, metric.interval)
     return row
+
+
+def _quantile(part: pl.DataFrame, name: str, of: Quantile, interval: Interval | None) -> dict[str, float | None]:
+    """A quantile and its interval, where it has one; None where it is not known or was never reached."""
+    never = pl.col("failed")
+    if of.after:
+        never |= pl.col(of.column).is_null() & pl.col(of.after).is_not_null()
+    known = part.with_columns(never=never).filter(pl.col("never") | pl.col(of.column).is_not_null())
+    seconds, problems = _reached(known, of.column), known["problem"]
+    value, limits = math.nan, (math.nan, math.nan)
+    if seconds.size >= of.least:
+        value = quantile(seconds, of.q)
+        if interval and problems.n_unique() == problems.len():
+            limits = quantile_interval(seconds, of.q)
+        elif interval:
+            codes = problems.rank("dense").to_numpy().astype(np.int64) - 1
+            limits = clustered_quantile_interval(seconds, codes, of.q)
+    ends = {interval.lo: _finite(limits[0]), interval.hi: _finite(limits[1])} if interval else {}
+    return {name: _finite(value)} | ends
 
 
 #: Stands for "not reached" among seconds: later than any instant, and finite, so that it can be interpolated.
@@ -143,10 +150,10 @@ _NEVER_S = 1e200
 
 
 def _reached(part: pl.DataFrame, column: str) -> Floats:
-    """Seconds of the outcomes; those that failed were never reached, each a little later than the one before."""
+    """Seconds of the outcomes; those ``never`` reached are each a little later than the one before."""
     values = part[column].cast(pl.Float64).fill_null(0.0).to_numpy()
-    failed = part["failed"].to_numpy()
-    return np.where(failed, _NEVER_S * (1e6 + np.cumsum(failed)), values)
+    never = part["never"].to_numpy()
+    return np.where(never, _NEVER_S * (1e6 + np.cumsum(never)), values)
 
 
 def _finite(value: float | None) -> float | None:
@@ -155,7 +162,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _cube_rows(cube: Cube, weights: Weights) -> list[dict[str, Any]]:
-    """Means with intervals, and the compared_* figures, of each point of a cube."""
+    """Means with intervals of each point of a cube."""
     by_mask: dict[bytes, list[int]] = {}
     masks = [cube.own_mask(point) for point in range(len(cube.keys))]
     for point, mask in enumerate(masks):
@@ -165,8 +172,7 @@ def _cube_rows(cube: Cube, weights: Weights) -> list[dict[str, Any]]:
         mask = masks[group[0]]
         estimates = _mean_estimates(cube, group, mask, weights) if mask.any() else {}
         for point in group:
-            key = {name: cube.keys[point][name] for name in POINT_KEY}
-            row = key | _compared(cube, point)
+            row = {name: cube.keys[point][name] for name in POINT_KEY}
             row["repeats"] = int(cube.repeats[point])
             row["n_compared"] = int(cube.compared.sum()) if cube.included[point] else 0
             rows[point] = row | _means(estimates.get(point))
@@ -228,33 +234,37 @@ def _accuracy_limits(part: pl.DataFrame, *, died: bool) -> dict[str, float | Non
     return {"accuracy_lo": low, "accuracy_hi": high}
 
 
-def _compared(cube: Cube, point: int) -> dict[str, Any]:
-    if not cube.included[point] or not cube.compared.any():
-        return dict.fromkeys((*_COMPARED, "compared_cost_ratio"))
-    means = {name: _finite(float(cube.values(point, figure).mean())) for name, figure in _COMPARED.items()}
-    means["compared_accuracy"] = _finite(float(cube.accuracy(point).mean()))
-    tokens = float(cube.values(point, "tokens").mean())
-    ratio = float(cube.values(point, "request_s").mean()) / tokens if tokens > 0.0 else None
-    return means | {"compared_cost_ratio": _finite(ratio)}
-
-
 def _with_server_figures(frame: pl.DataFrame, counters: pl.DataFrame) -> pl.DataFrame:
-    """Costs in device seconds from the ratios, intervals of the bill, and energy and acceptance from the counters."""
+    """Costs in device seconds from the ratios, limits that are multiples of their figure, and what counters say."""
     devices = pl.col("devices").cast(pl.Float64)
     whole = (pl.col("provenance") == "measured") & (pl.col("work_share") == 1.0)
     bill = pl.col("gpu_s_per_problem")
-    return frame.join(counters, on=["setting", "method", "record_budget", "load"], how="left").with_columns(
-        *(
-            pl.when(pl.col("provenance") == "measured").then(name).alias(name)
-            for name in ("acceptance_length", "acceptance_rate", "preemptions")
-        ),
-        cost_per_token_gpu_s=devices * pl.col("cost_ratio"),
-        cost_per_token_lo_gpu_s=devices * pl.col("cost_ratio_lo"),
-        cost_per_token_hi_gpu_s=devices * pl.col("cost_ratio_hi"),
-        compared_cost_per_token_gpu_s=devices * pl.col("compared_cost_ratio"),
-        gpu_s_per_problem_lo=bill * pl.col("bill_lo"),
-        gpu_s_per_problem_hi=bill * pl.col("bill_hi"),
-        joules_per_token=pl.when(whole & (pl.col("tokens_sum") > 0)).then(pl.col("energy_j") / pl.col("tokens_sum")),
-        joules_per_correct=pl.when(whole & (pl.col("right") > 0)).then(pl.col("energy_j") / pl.col("right")),
-        decode_s=pl.col("request_latency_mean_s") - pl.col("ttft_mean_s"),
+    return (
+        frame.join(counters, on=["setting", "method", "record_budget", "load"], how="left")
+        .with_columns(
+            *(
+                pl.when(pl.col("provenance") == "measured").then(name).alias(name)
+                for name in (
+                    "acceptance_length",
+                    "acceptance_rate",
+                    "preemptions",
+                    "queue_mean_s",
+                    "acceptance_by_position",
+                )
+            ),
+            *(
+                (pl.col(name) * pl.col(limit).cast(pl.Float64)).alias(limit)
+                for name, (*limits, _) in TIMED_METRICS.items()
+                for limit in limits
+            ),
+            *(pl.when(whole).then(name).alias(name) for name in ("in_flight_s", "errors_by_kind")),
+            cost_per_token_gpu_s=devices * pl.col("cost_ratio"),
+            cost_per_token_lo_gpu_s=devices * pl.col("cost_ratio_lo"),
+            cost_per_token_hi_gpu_s=devices * pl.col("cost_ratio_hi"),
+            gpu_s_per_problem_lo=bill * pl.col("bill_lo"),
+            gpu_s_per_problem_hi=bill * pl.col("bill_hi"),
+            point_energy_j=pl.when(whole).then("energy_j"),
+            decode_s=pl.col("request_latency_mean_s") - pl.col("ttft_mean_s"),
+        )
+        .with_columns(**ratios())
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tts_compare.analysis.columns.server import LIMIT
 from tts_compare.domain import RunWarning
 from tts_compare.plan.bound_shares import PointShare, shares
 from tts_compare.plan.earlier import points_in
@@ -15,7 +16,6 @@ from tts_compare.rundir.manifest import Manifest
 if TYPE_CHECKING:
     import polars as pl
 
-    from tts_compare.analysis.schema import Analysis
 
 _KEY = ("setting", "method", "budget", "load", "samples")
 
@@ -25,7 +25,7 @@ def with_bounds(points: pl.DataFrame, manifest: Manifest) -> tuple[pl.DataFrame,
 
     Null of points without a measured time per token, with a failed answer (their batch was another), of an open loop,
     and where the manifest does not tell the model's shape or the device. A share above 1 is a warning, one a setting,
-    whose code is on the points.
+    that names the points.
     """
     import polars as pl
 
@@ -36,22 +36,11 @@ def with_bounds(points: pl.DataFrame, manifest: Manifest) -> tuple[pl.DataFrame,
     rows = [_row(found.get(key)) for key in points.select(_KEY).iter_rows()]
     columns = [pl.Series(name, [row[name] for row in rows], dtype=pl.Float64) for name in _row(None)]
     above: dict[str, list[tuple[float, RunWarning, str]]] = {}
-    codes = []
     for key, row in zip(points.select(_KEY).iter_rows(), points.iter_rows(named=True), strict=True):
-        share, own = found.get(key), list(row["doubts"] or ())
+        share = found.get(key)
         if share and share.warning:
             above.setdefault(row["setting"], []).append((share.decode.share, share.warning, place_label(row)))
-            own.append(share.warning.code)
-        codes.append(own)
-    warnings = [_worst(points_above) for points_above in above.values()]
-    doubts = pl.Series("doubts", codes, dtype=pl.List(pl.String))
-    return points.with_columns(*columns, doubts), tuple(warnings)
-
-
-def analysis_with_bounds(analysis: Analysis, manifest: Manifest) -> Analysis:
-    """The analysis with these columns, and their warnings among its own."""
-    points, warnings = with_bounds(analysis.points, manifest)
-    return replace(analysis, points=points, doubts=(*analysis.doubts, *warnings))
+    return points.with_columns(*columns), tuple(_worst(points_above) for points_above in above.values())
 
 
 def _worst(above: Sequence[tuple[float, RunWarning, str]]) -> RunWarning:
@@ -67,7 +56,7 @@ def _key_of(share: PointShare) -> tuple[object, ...]:
 
 def _row(share: PointShare | None) -> dict[str, float | None]:
     if share is None:
-        return dict.fromkeys(("bound_tpot_s", "bound_share", "prefill_bound_share", "step_overhead_s"))
+        return dict.fromkeys(metric.name for metric in LIMIT)
     return {
         "bound_tpot_s": share.decode.bound_s,
         "bound_share": share.decode.share,

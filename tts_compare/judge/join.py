@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +15,7 @@ from msgspec import structs
 from tts_compare.codes import placed, warn
 from tts_compare.domain import Grade, RequestRecord, RunWarning
 from tts_compare.errors import RunError, UsageError
-from tts_compare.judge.bounds import analysis_with_bounds, with_bounds
+from tts_compare.judge.bounds import with_bounds
 from tts_compare.judge.judge import Judge, endpoint_options, write_grades
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import SettingFacts
@@ -147,8 +148,8 @@ def analyse_frames(rows: RunRows, *, slo: Sequence[str] = (), prepared: Analysis
     from tts_compare.analysis.findings.slo import parse_slo
 
     objectives = [parse_slo(text) for text in slo]
-    analysis = analyse(rows.records, rows.grades, rows.manifest, slo=objectives, rows=prepared)
-    analysis = analysis_with_bounds(analysis, rows.manifest)
+    to_limit = partial(with_bounds, manifest=rows.manifest)
+    analysis = analyse(rows.records, rows.grades, rows.manifest, slo=objectives, rows=prepared, to_limit=to_limit)
     analysis = replace(analysis, doubts=tuple(_placed(warning, rows.runs) for warning in analysis.doubts))
     return Judged(analysis=analysis, rows=rows)
 
@@ -259,5 +260,5 @@ def write_points(run: store.RunDir, manifest: Manifest) -> None:
 
     records, grades, known = frames(run, with_scoring(run, manifest))
     if records.filter(phase="measured").height:
-        found = points(records, grades, known)
-        store.write_json(run.points, with_bounds(found, known)[0].to_dicts(), private=run.private)
+        found = points(records, grades, known, to_limit=partial(with_bounds, manifest=known))
+        store.write_json(run.points, found.to_dicts(), private=run.private)

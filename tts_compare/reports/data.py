@@ -56,7 +56,8 @@ class CsvReport:
         """A head and one line a point."""
         import polars as pl
 
-        points = analysis.points.with_columns(pl.col(pl.List(pl.String)).list.join(";"))
+        shares = pl.col(pl.List(pl.Float64)).cast(pl.List(pl.String))
+        points = analysis.points.with_columns(shares).with_columns(pl.col(pl.List(pl.String)).list.join(";"))
         return points.with_columns(pl.col(pl.String).map_elements(plain, return_dtype=pl.String)).write_csv()
 
 

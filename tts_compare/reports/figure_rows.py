@@ -24,6 +24,7 @@ class AxisShown:
     """An x axis a figure offers: the columns of the points frame behind it and how it is written.
 
     ``compared`` is the figure over the problems completed in every point compared, which frontiers are made of.
+    ``flag`` and ``share`` are the columns of marks and of how sure they are.
     """
 
     id: str
@@ -35,6 +36,7 @@ class AxisShown:
     share: str
     lo: str = ""
     hi: str = ""
+    more_is_better: bool = False
 
     @property
     def in_words(self) -> str:
@@ -53,6 +55,7 @@ def _shown(axis: Axis) -> AxisShown:
         kind=metric.kind,
         flag=axis.mark,
         share=axis.share,
+        more_is_better=metric.better == "more",
         **ends,
     )
 
@@ -104,13 +107,15 @@ def rows_to_draw(analysis: Analysis, group: Group, labels: Labels, *, on_cpu: bo
 
 
 def _steps(frontier: list[Row], axis: AxisShown, group: Group, scales: Mapping[str, Scale]) -> Iterator[Row]:
-    """The frontier of one axis from cheap to dear, and on to the dearest point: what it buys does not end before."""
+    """The frontier of one axis by its x, and on to the worst x of a point: what it buys does not end before."""
     factor = scales[axis.id].factor
     own = sorted((row["x"], row["accuracy"]) for row in frontier if row["axis"] == axis.id and row["x"] is not None)
     drawn = (place(row, axis)[0] for row in group.rows)
-    dearest = max((x for x in drawn if x is not None), default=None)
-    if own and dearest is not None and dearest > own[-1][0]:
-        own.append((dearest, own[-1][1]))
+    known = [x for x in drawn if x is not None]
+    if own and known and axis.more_is_better and min(known) < own[0][0]:
+        own.insert(0, (min(known), own[0][1]))
+    elif own and known and not axis.more_is_better and max(known) > own[-1][0]:
+        own.append((max(known), own[-1][1]))
     for x, accuracy in own:
         yield {"axis": axis.id, "x": x * factor, "accuracy": 100 * accuracy}
 

@@ -57,7 +57,7 @@ def frontier(axis: AxisShown, unit: Scale, *, log: bool, order: list[str], has: 
     x = _x(f"x_{axis.id}", f"{axis.title} ({unit.unit})", log=log)
     y = {"field": "accuracy", "type": "quantitative", "title": "Accuracy (%)", "scale": {"zero": False, "nice": True}}
     colour = _colour(order)
-    step = {"interpolate": "step-after", "clip": True}
+    step = {"interpolate": "step-before" if axis.more_is_better else "step-after", "clip": True}
     bar = {"type": "rule", "strokeWidth": 1.2}
     faint = _picked(0.25)
     optional: dict[str, Spec] = {

@@ -70,6 +70,11 @@ ANSWERS: tuple[Metric, ...] = (
         kind="list",
         formula="answers that failed, by the kind of the last error, the most frequent first",
     ),
+    Metric(
+        name="errors_by_kind",
+        kind="list",
+        formula="attempts that failed, those that a retry made good too, by kind, the most frequent first",
+    ),
     Metric(name="ungraded", kind="count", formula="answers the grader could not judge"),
     Metric(name="repeats", kind="count", formula="server starts of each round", population="point"),
     Metric(

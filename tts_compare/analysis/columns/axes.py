@@ -69,4 +69,13 @@ AXES: tuple[Axis, ...] = (
         figure="usd",
         place=6,
     ),
+    Axis(
+        name="bound",
+        metric="bound_share",
+        compared="compared_bound_share",
+        mark="on_bound_frontier",
+        word="share of the bound on time per output token",
+        title="Share of the bound",
+        place=7,
+    ),
 )

@@ -25,6 +25,23 @@ ENERGY: tuple[Metric, ...] = (
         when="known",
     ),
     Metric(
+        name="joules_per_problem",
+        kind="joules",
+        formula="energy counter's change over the point / answers measured",
+        words="energy per problem",
+        population="server",
+        aggregation=Ratio(above="point_energy_j", below="outcomes"),
+        objectives=("energy",),
+    ),
+    Metric(
+        name="power_mean_w",
+        kind="watts",
+        formula="energy counter's change over the point / wall time",
+        words="mean power",
+        population="server",
+        aggregation=Ratio(above="point_energy_j", below="wall_s"),
+    ),
+    Metric(
         name="wasted_share",
         kind="share",
         formula="1 - completion tokens of correct answers / completion tokens of all attempts",
@@ -60,6 +77,27 @@ SERVER: tuple[Metric, ...] = (
         formula="running requests that the server put back into its queue, by its own counter",
         population="server",
     ),
+    Metric(
+        name="acceptance_by_position",
+        kind="shares",
+        formula="draft steps whose token at each position was accepted / draft steps, from the first position on",
+        population="server",
+        better="more",
+    ),
+    Metric(
+        name="queue_mean_s",
+        kind="seconds",
+        formula="mean wait of a request in the server before it ran, by its own counter",
+        words="mean time in the server's queue",
+        population="server",
+    ),
+    Metric(
+        name="startup_mean_s",
+        kind="seconds",
+        formula="mean time from a server's start to ready, over the starts of the setting",
+        words="time to start",
+        population="server",
+    ),
 )
 
 #: Worked out by ``judge.bounds``, which knows the machine; null in what the analysis alone makes.
@@ -79,6 +117,7 @@ LIMIT: tuple[Metric, ...] = (
         "bandwidth that was used",
         heading="of\nbound",
         words="share of the bound",
+        objectives=("bound_share",),
         population="machine",
         better="more",
         tables=("speed_wide",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tts_compare.analysis.columns.formulas import BOOTSTRAP, ORDER
-from tts_compare.analysis.metric import Interval, Mean, Metric, Quantile
+from tts_compare.analysis.metric import Interval, Mean, Metric, Quantile, Ratio
 
 _NEVER = "an answer that failed was never reached"
 
@@ -23,6 +23,7 @@ LATENCY: tuple[Metric, ...] = (
         words="mean latency",
         interval=_limits("latency", BOOTSTRAP),
         objectives=("latency", "mean_latency"),
+        answer="latency_s",
         tables=("speed", "speed_wide"),
         at_least="latency_is_lower_bound",
     ),
@@ -79,6 +80,7 @@ LATENCY: tuple[Metric, ...] = (
         formula="longest latency; unknown where an answer failed",
         words="longest latency",
         objectives=("max_latency",),
+        answer="latency_s",
     ),
     Metric(
         name="latency_sd_s",
@@ -126,12 +128,19 @@ TOKENS_IN_TIME: tuple[Metric, ...] = (
         aggregation=Mean(column="buffered", over="measured"),
     ),
     Metric(
+        name="timed",
+        kind="count",
+        formula="answered whose tokens' instants are known: what the times to tokens are of",
+        population="answered",
+    ),
+    Metric(
         name="ttft_mean_s",
         kind="seconds",
         formula="mean of first token - sent",
         words="mean time to first token",
         population="answered",
         aggregation=Mean(column="ttft_s"),
+        interval=_limits("ttft", BOOTSTRAP),
         objectives=("mean_ttft",),
     ),
     Metric(
@@ -141,6 +150,7 @@ TOKENS_IN_TIME: tuple[Metric, ...] = (
         heading="ttft p50",
         words="median time to first token",
         aggregation=Quantile(column="ttft_s", q=0.5),
+        interval=_limits("ttft_p50", ORDER),
         objectives=("ttft", "p50_ttft"),
         tables=("speed_wide",),
     ),
@@ -150,14 +160,27 @@ TOKENS_IN_TIME: tuple[Metric, ...] = (
         formula="90th percentile of first token - sent",
         words="90th percentile of time to first token",
         aggregation=Quantile(column="ttft_s", q=0.9),
+        interval=_limits("ttft_p90", ORDER),
         objectives=("p90_ttft",),
     ),
     Metric(
         name="ttfot_p50_s",
         kind="seconds",
-        formula="median of first answer token - sent",
+        formula=f"median of first answer token - sent, the first that is not reasoning; {_NEVER}, nor was one that was "
+        "cut before it",
         words="median time to first answer token",
-        aggregation=Quantile(column="ttfot_s", q=0.5),
+        aggregation=Quantile(column="ttfot_s", q=0.5, after="ttft_s"),
+        interval=_limits("ttfot_p50", ORDER),
+        objectives=("ttfot", "p50_ttfot"),
+    ),
+    Metric(
+        name="ttfot_p90_s",
+        kind="seconds",
+        formula="90th percentile of first answer token - sent, as ttfot_p50_s",
+        words="90th percentile of time to first answer token",
+        aggregation=Quantile(column="ttfot_s", q=0.9, after="ttft_s"),
+        interval=_limits("ttfot_p90", ORDER),
+        objectives=("p90_ttfot",),
     ),
     Metric(
         name="tpot_mean_s",
@@ -167,6 +190,7 @@ TOKENS_IN_TIME: tuple[Metric, ...] = (
         words="mean time per output token",
         population="answered",
         aggregation=Mean(column="tpot_s"),
+        interval=_limits("tpot", BOOTSTRAP),
         objectives=("tpot",),
         tables=("speed_wide",),
     ),
@@ -176,6 +200,7 @@ TOKENS_IN_TIME: tuple[Metric, ...] = (
         formula="median over requests of (latency - ttft) / (completion tokens - 1)",
         words="median time per output token",
         aggregation=Quantile(column="tpot_s", q=0.5),
+        interval=_limits("tpot_p50", ORDER),
         objectives=("p50_tpot",),
     ),
     Metric(
@@ -185,6 +210,7 @@ TOKENS_IN_TIME: tuple[Metric, ...] = (
         "(mean tokens - 1) x this",
         words="pooled time per output token",
         population="answered",
+        aggregation=Ratio(above="decode_s_sum", below="decode_tokens_sum"),
     ),
     Metric(
         name="icl_p50_s",

@@ -16,6 +16,7 @@ TOKENS: tuple[Metric, ...] = (
         words="tokens per problem",
         interval=Interval(lo="tokens_lo", hi="tokens_hi", formula=BOOTSTRAP),
         objectives=("tokens",),
+        answer="tokens",
         tables=("speed", "speed_wide"),
     ),
     Metric(
@@ -84,6 +85,40 @@ RATES: tuple[Metric, ...] = (
         aggregation=Ratio(above="tokens_sum", below="device_wall_s"),
         better="more",
     ),
+    Metric(
+        name="output_tokens_per_user_s",
+        kind="number",
+        formula="sum of (completion tokens - 1) / sum of (latency - ttft): how fast the tokens of one answer follow "
+        "each other",
+        words="output tokens/s of one answer",
+        population="answered",
+        aggregation=Ratio(above="decode_tokens_sum", below="decode_s_sum"),
+        better="more",
+    ),
+    Metric(
+        name="concurrency_mean",
+        kind="number",
+        formula="seconds for which requests were in flight, summed over attempts / wall time",
+        words="requests in flight",
+        aggregation=Ratio(above="in_flight_s", below="wall_s"),
+        better="more",
+    ),
+    Metric(
+        name="goodput_share",
+        kind="share",
+        formula="answers that kept every objective of --slo on a figure of single answers (latency, times to tokens, "
+        "tokens, dollars) / answers measured; a failed answer kept none",
+        aggregation=Ratio(above="kept", below="outcomes"),
+        better="more",
+    ),
+    Metric(
+        name="goodput_per_s",
+        kind="number",
+        formula="answers that kept every objective, as in goodput_share / wall time",
+        words="goodput",
+        aggregation=Ratio(above="kept", below="wall_s"),
+        better="more",
+    ),
 )
 
 COSTS: tuple[Metric, ...] = (
@@ -150,6 +185,7 @@ COSTS: tuple[Metric, ...] = (
         heading="$ per\nproblem",
         words="dollars per problem",
         objectives=("usd",),
+        answer="usd",
         tables=("cost_hosted", "cost_wide"),
         when="hosted",
     ),

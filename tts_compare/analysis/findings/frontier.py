@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from tts_compare.analysis.metrics import AXES, AXIS_OF, BAND_COLUMNS, FRONTIER_COLUMNS
+from tts_compare.analysis.metric import Axis
+from tts_compare.analysis.metrics import AXES, AXIS_OF, BAND_COLUMNS, FRONTIER_COLUMNS, METRICS, schema_of
 from tts_compare.analysis.schema import POINT_KEY
-from tts_compare.analysis.statistics.cube import Cube
+from tts_compare.analysis.statistics.cube import TIMED, Cube
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,11 +38,12 @@ class Resampled:
     axes: dict[str, Floats]
 
 
-def resample(cube: Cube, devices: Floats, weights: Floats, seed: int) -> Resampled:
+def resample(cube: Cube, devices: Floats, weights: Floats, seed: int, *, bounds: Floats | None = None) -> Resampled:
     """Draw server starts, then problems, and average. weights: (resamples, compared problems).
 
     Starts are drawn per setting, since all points of a setting were answered by the same starts, and independently
-    between settings; problems are drawn once for all points. devices: (points,), nan where unknown.
+    between settings; problems are drawn once for all points. devices, bounds: (points,), devices and least seconds per
+    output token of each; nan where unknown.
     """
     points = tuple(int(i) for i in np.flatnonzero(cube.included))
     rng = np.random.default_rng([seed, 1])
@@ -56,13 +59,30 @@ def resample(cube: Cube, devices: Floats, weights: Floats, seed: int) -> Resampl
     axes = {axis: figures[name] for axis, name in _FIGURE.items()}
     with np.errstate(invalid="ignore", divide="ignore"):
         axes["paper_cost"] = devices[list(points)] * figures["request_s"] / figures["tokens"]
+        least = np.full(len(cube.keys), np.nan) if bounds is None else bounds
+        axes["bound"] = least[list(points)] / _means(cube, points, "tpot_s", weights, starts)
     return Resampled(points=points, accuracy=figures["correct"], axes={axis.name: axes[axis.name] for axis in AXES})
 
 
 def _means(
     cube: Cube, points: tuple[int, ...], figure: str, weights: Floats, starts: dict[tuple[str, int], Floats]
 ) -> Floats:
-    values = [cube.accuracy(point) if figure == "correct" else cube.values(point, figure) for point in points]
+    values = [_cells(cube, point, figure) for point in points]
+    if figure not in TIMED:
+        return _averages(cube, points, values, weights, starts)
+    # A cell of answers that came in one piece, or of one token each, has none: it is no part of the mean.
+    sums = _averages(cube, points, [np.nan_to_num(own) for own in values], weights, starts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums / _averages(cube, points, [np.isfinite(own).astype(np.float64) for own in values], weights, starts)
+
+
+def _averages(
+    cube: Cube,
+    points: tuple[int, ...],
+    values: Sequence[Floats],
+    weights: Floats,
+    starts: dict[tuple[str, int], Floats],
+) -> Floats:
     problems = weights.shape[1]
     flat = weights @ np.concatenate(values).T / problems if values else np.empty((weights.shape[0], 0))
     found = np.empty((weights.shape[0] + 1, len(points)))
@@ -75,6 +95,17 @@ def _means(
         found[0, column] = own.mean() if own.size else np.nan
         at += repeats
     return found
+
+
+def _cells(cube: Cube, point: int, figure: str) -> Floats:
+    if figure == "correct":
+        return cube.accuracy(point)
+    return cube.values(point, figure, answered=figure in TIMED)
+
+
+def _less_is_better(axis: Axis, x: Floats) -> Floats:
+    """The axis turned so that less of it is better."""
+    return x if METRICS[axis.metric].better == "less" else -x
 
 
 def on_frontier(x: Floats, accuracy: Floats) -> Flags:
@@ -106,26 +137,36 @@ def on_frontier(x: Floats, accuracy: Floats) -> Flags:
 
 
 def frontier_columns(cube: Cube, drawn: Resampled) -> pl.DataFrame:
-    """on_* and share_on_* of every point of a cube, with POINT_KEY; null where a point takes no part in an axis."""
-    found: dict[str, list[bool | float | None]] = {}
+    """compared_*, on_* and share_on_* of every point of a cube, with POINT_KEY; null where it takes no part."""
+    accuracy = dict(zip(drawn.points, drawn.accuracy[0], strict=True))
+    found: dict[str, list[bool | float | None]] = {
+        "compared_accuracy": [_finite(accuracy.get(point)) for point in range(len(cube.keys))]
+    }
     for axis in AXES:
-        on: list[bool | float | None] = [None] * len(cube.keys)
-        share: list[bool | float | None] = [None] * len(cube.keys)
+        compared: list[bool | float | None] = [None] * len(cube.keys)
+        on, share = compared.copy(), compared.copy()
         if drawn.points and cube.compared.any():
-            flags = on_frontier(drawn.axes[axis.name], drawn.accuracy)
+            x = drawn.axes[axis.name]
+            flags = on_frontier(_less_is_better(axis, x), drawn.accuracy)
             for column, point in enumerate(drawn.points):
-                if np.isfinite(drawn.axes[axis.name][0, column]):
+                compared[point] = _finite(x[0, column])
+                if np.isfinite(x[0, column]):
                     on[point] = bool(flags[0, column])
                     share[point] = float(flags[1:, column].mean())
+        found[axis.compared] = compared
         found[axis.mark] = on
         found[axis.share] = share
     keys = pl.DataFrame([{name: key[name] for name in POINT_KEY} for key in cube.keys])
-    types = [pl.Series(n, v, dtype=pl.Float64 if n.startswith("share") else pl.Boolean) for n, v in found.items()]
-    return keys.with_columns(types)
+    types = schema_of(METRICS[name] for name in found)
+    return keys.with_columns(pl.Series(name, values, dtype=types[name]) for name, values in found.items())
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
 
 
 def frontier_rows(cube: Cube, drawn: Resampled, columns: pl.DataFrame) -> pl.DataFrame:
-    """FRONTIER_COLUMNS: the points of each frontier from cheap to dear; ``tie`` where two are equal in both figures."""
+    """FRONTIER_COLUMNS: the points of each frontier by their x; ``tie`` where two are equal in both figures."""
     rows = []
     for axis in drawn.axes:
         on = columns[AXIS_OF[axis].mark].to_list()
@@ -151,20 +192,26 @@ def frontier_rows(cube: Cube, drawn: Resampled, columns: pl.DataFrame) -> pl.Dat
 
 
 def band_rows(cube: Cube, drawn: Resampled) -> pl.DataFrame:
-    """BAND_COLUMNS: the best accuracy that x buys, and its pointwise 95 % band over the resamples."""
+    """BAND_COLUMNS: the best accuracy that x buys, and its pointwise 95 % band over the resamples.
+
+    On an axis of which more is better: the best accuracy at x or more.
+    """
     rows = []
     for axis, x in drawn.axes.items():
         usable = np.isfinite(x[0]) & (x[0] > 0) & np.isfinite(drawn.accuracy[0]) if x.size else np.zeros(0, dtype=bool)
         if not usable.any():
             continue
         own, accuracy = x[: BAND_RESAMPLES + 1, usable], drawn.accuracy[: BAND_RESAMPLES + 1, usable]
-        grid = np.geomspace(own[0].min(), own[0].max(), _BAND_POINTS) * (1.0 + 1e-9)
-        order = np.argsort(own, axis=1)
-        own = np.take_along_axis(own, order, axis=1)
+        # A step of rounding towards what is worse, so that the point that ends the grid is in it.
+        worse = 1.0 + 1e-9 if METRICS[AXIS_OF[axis].metric].better == "less" else 1.0 - 1e-9
+        grid = np.geomspace(own[0].min(), own[0].max(), _BAND_POINTS) * worse
+        turned = _less_is_better(AXIS_OF[axis], own)
+        order = np.argsort(turned, axis=1)
+        turned = np.take_along_axis(turned, order, axis=1)
         best = np.maximum.accumulate(np.take_along_axis(accuracy, order, axis=1), axis=1)
         best = np.concatenate((np.zeros((best.shape[0], 1)), best), axis=1)
-        for at in grid:
-            reached = best[np.arange(best.shape[0]), (own <= at).sum(axis=1)]
+        for at, limit in zip(grid, _less_is_better(AXIS_OF[axis], grid), strict=True):
+            reached = best[np.arange(best.shape[0]), (turned <= limit).sum(axis=1)]
             low, high = np.quantile(reached[1:], [0.025, 0.975]) if reached.size > 1 else (np.nan, np.nan)
             rows.append((cube.load, cube.policy, axis, float(at), float(reached[0]), float(low), float(high)))
     types = [pl.String] * 3 + [pl.Float64] * 4

@@ -245,6 +245,7 @@ def _cut_figures(kept: pl.DataFrame) -> pl.DataFrame:
     instant = pl.when(~pl.col("buffered")).then(pl.col("cut_us") * _US).otherwise("latency_s")
     latency = pl.when(~pl.col("ok")).then("latency_s").when(few).then(instant)
     waited = pl.col("before_ns") * _NS + latency
+    # The timeline's instants are in whole microseconds, rounded down: an answer token may be the last of the prefix.
     tokens = pl.when("ok").then("cut_length").otherwise("completion_tokens")
     total = pl.max_horizontal("completion_tokens", "total")
     return kept.select(
@@ -255,7 +256,7 @@ def _cut_figures(kept: pl.DataFrame) -> pl.DataFrame:
         request_latency_s=latency,
         limit_wait_s=pl.col("limited_ns") * _NS,
         request_s=_shared(waited, "cut_tokens"),
-        ttfot_s=pl.when(pl.col("ttfot_s") <= latency).then("ttfot_s"),
+        ttfot_s=pl.when(pl.col("ttfot_s") <= latency + _US).then(pl.min_horizontal("ttfot_s", latency)),
         tpot_s=pl.when(pl.col("cut_length") > 1).then((latency - pl.col("ttft_s")) / (pl.col("cut_length") - 1)),
         decode_s=latency - pl.col("ttft_s"),
         **_compute(tokens),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from tts_compare.analysis.metric import Mean
+from tts_compare.analysis.metrics import METRICS
 from tts_compare.analysis.rows.charges import CHARGED, charged
 from tts_compare.analysis.schema import POINT_KEY
 
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 
 #: Figures of a cell (point, repeat, problem): the mean over its samples.
 FIGURES = ("correct", "latency_s", "tokens", "request_s", "bill_gpu_s", "usd", "flops")
+#: Times to tokens of a cell, whose means have intervals; a failed outcome may have none.
+TIMED = tuple(
+    metric.aggregation.column
+    for metric in METRICS.values()
+    if isinstance(metric.aggregation, Mean) and metric.aggregation.over == "answered" and metric.interval
+)
 #: A point measured on less than this share of the problems takes no part in frontiers, so as not to empty them.
 LEAST_MEASURED = 0.8
 _FACTS = ("provenance", "devices", "model", "limits", "hosted")
@@ -38,7 +46,8 @@ class Cube:
     figures: name -> means over the cell's outcomes in which one that failed is charged (``charges.charged``); nan where
     unknown. Of ``correct`` it is the mean over outcomes that were graded or failed (0), nan where there is none; so
     the bounds of an accuracy are ``correct * (1 - ungraded)`` and that plus ``ungraded``.
-    answered: name -> means over the answered outcomes alone, nan where there is none. own: name -> means over all of
+    answered: name -> means over the answered outcomes alone, nan where there is none; of TIMED over those of them whose
+    tokens did not come in one piece. own: name -> means over all of
     the cell's outcomes, each with what it took itself: what a failed one took is less than an answer would have.
 
     repeats: (points,), server starts of each point in a round. outcomes: (points,), how many outcomes a problem has at
@@ -157,6 +166,7 @@ def _cube(load: str, policy: str, rows: pl.DataFrame) -> Cube:
     figures["correct"] = mean(rows["correct"], judged)
     own = {name: mean(rows[name], is_measured) for name in CHARGED}
     answered = {name: mean(rows[name], rows["ok"]) for name in CHARGED}
+    answered |= {name: mean(rows[name], rows["ok"] & rows[name].is_not_null()) for name in TIMED}
     answered["correct"] = mean(rows["correct"], rows["ok"] & judged)
     started: Flags = np.array(sent.any(axis=2), dtype=np.bool_)
     whole = np.array([sent[p][started[p]].all(axis=0) & started[p].any() for p in range(shape[0])])

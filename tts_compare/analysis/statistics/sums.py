@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import polars as pl
 
+from tts_compare.analysis.metric import Mean, Ratio
+from tts_compare.analysis.metrics import METRICS
 from tts_compare.analysis.schema import POINT_KEY
+
+#: Figures of a point that are no columns of it and that a ratio may be of -> what they are.
+SUMS = {
+    "tokens_sum": "completion tokens of all attempts",
+    "all_tokens_sum": "completion tokens of all attempts, and prompt tokens",
+    "decode_s_sum": "seconds from the first token to the last, of the answered",
+    "decode_tokens_sum": "completion tokens but the first, of the answered",
+    "device_wall_s": "devices x wall time",
+    "right": "correct answers; shares of one, of votes",
+    "point_energy_j": "joules of a point that the servers' counters cover as a whole",
+    "in_flight_s": "seconds for which requests were in flight, summed over attempts",
+    "kept": "answers that kept every objective",
+}
 
 
 def point_sums(outcomes: pl.DataFrame) -> pl.DataFrame:
@@ -28,8 +43,7 @@ def point_sums(outcomes: pl.DataFrame) -> pl.DataFrame:
         .join(whole, on=list(POINT_KEY))
         .join(_failed_by_kind(outcomes), on=list(POINT_KEY), how="left")
         .with_columns(pl.when("is_whole").then("wall_s").alias("wall_s"))
-        .with_columns(**_rates())
-        .drop("is_whole", "prompts_sum")
+        .with_columns(device_wall_s=pl.col("devices") * pl.col("wall_s"))
     )
 
 
@@ -46,16 +60,17 @@ def _failed_by_kind(outcomes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rates() -> dict[str, pl.Expr]:
-    """Work over wall time, in all and of one device."""
-    wall = pl.when(pl.col("wall_s") > 0).then(pl.col("wall_s"))
-    output = pl.col("tokens_sum") / wall
+def ratios() -> dict[str, pl.Expr]:
+    """The metrics that are one figure of a point over another, null where the other is not above 0."""
     return {
-        "requests_per_s": pl.col("outcomes") / wall,
-        "output_tokens_per_s": output,
-        "total_tokens_per_s": (pl.col("tokens_sum") + pl.col("prompts_sum")) / wall,
-        "output_tokens_per_device_s": output / pl.col("devices"),
+        name: pl.when(pl.col(of.below) > 0).then(pl.col(of.above) / pl.col(of.below))
+        for name, metric in METRICS.items()
+        if isinstance(of := metric.aggregation, Ratio)
     }
+
+
+def _mean(of: Mean) -> pl.Expr:
+    return pl.col(of.column).filter("ok").mean() if of.over == "answered" else pl.col(of.column).mean()
 
 
 def _counts() -> dict[str, pl.Expr]:
@@ -85,22 +100,16 @@ def _counts() -> dict[str, pl.Expr]:
 
 
 def _times() -> dict[str, pl.Expr]:
-    answered = {
-        "request_latency_mean_s": "request_latency_s",
-        "ttft_mean_s": "ttft_s",
-        "tpot_mean_s": "tpot_s",
-        "latency_mth_mean_s": "latency_mth_s",
-    }
     failed = pl.col("failed").any()
+    known = pl.col("ok") & pl.col("ttft_s").is_not_null()
     return {
-        **{name: pl.col(column).filter("ok").mean() for name, column in answered.items()},
-        "tpot_pooled_s": pl.col("decode_s").filter("ok").sum() / pl.col("decode_tokens").filter("ok").sum(),
+        **{name: _mean(of) for name, metric in METRICS.items() if isinstance(of := metric.aggregation, Mean)},
+        "decode_s_sum": pl.col("decode_s").filter("ok").sum(),
+        "decode_tokens_sum": pl.col("decode_tokens").filter("ok").sum(),
         "latency_max_s": pl.when(~failed).then(pl.col("latency_s").max()),
         "latency_sd_s": pl.col("latency_s").filter("ok").std(),
-        "buffered_share": pl.col("buffered").mean(),
         "latency_is_lower_bound": pl.col("failed").any(),
-        "attempts_mean": pl.col("attempts").mean(),
-        "limit_wait_mean_s": pl.col("limit_wait_s").mean(),
+        "timed": known.sum(),
     }
 
 
@@ -109,9 +118,6 @@ def _costs() -> dict[str, pl.Expr]:
     per_correct = pl.when(right.sum() > 0).then(1.0 / right.sum())
     bill, usd = _known_sum("bill_gpu_s"), _known_sum("usd")
     return {
-        "prompt_tokens_mean": pl.col("prompt_tokens").filter("ok").mean(),
-        "cached_tokens_mean": pl.col("cached_tokens").filter("ok").mean(),
-        "flops_mean": pl.col("flops").filter("ok").mean(),
         "gpu_s_per_token": bill / tokens,
         "gpu_s_per_problem": bill / pl.len(),
         "gpu_s_per_problem_least": _known_sum("least_gpu_s") / pl.len(),
@@ -120,8 +126,8 @@ def _costs() -> dict[str, pl.Expr]:
         "usd_per_problem": usd / pl.len(),
         "usd_per_correct": _known_sum("charged_usd") * per_correct,
         "tokens_sum": tokens,
-        "prompts_sum": pl.when(pl.col("prompt_tokens").filter("ok").null_count() == 0).then(
-            pl.col("prompt_tokens").sum()
+        "all_tokens_sum": pl.when(pl.col("prompt_tokens").filter("ok").null_count() == 0).then(
+            tokens + pl.col("prompt_tokens").sum()
         ),
         "devices": pl.col("devices").first(),
         "wasted_share": 1.0 - (pl.col("tokens") * right).sum() / tokens,
