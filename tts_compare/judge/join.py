@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import structs
 
 from tts_compare.codes import placed, warn
-from tts_compare.domain import Grade, RequestRecord, RunWarning
+from tts_compare.domain import Grade, Price, RequestRecord, RunWarning
 from tts_compare.errors import RunError, UsageError
 from tts_compare.judge.bounds import analysis_with_bounds, with_bounds
 from tts_compare.judge.judge import Judge, endpoint_options, write_grades
@@ -94,10 +94,39 @@ class Judged:
     grades: pl.DataFrame
 
 
-def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Judged:
-    """The analysis of one run or several, from their files.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """Prices given when a report is made; they stand over those of the run.
 
-    Raises RunError where nothing was measured, UsageError where a run is named twice.
+    gpu_hour_usd: of a device hour, for every setting of ours. hosted: setting id, or a part of one id alone -> dollars
+    per million tokens; the empty name is every hosted setting.
+    """
+
+    gpu_hour_usd: float | None = None
+    hosted: Mapping[str, Price] = field(default_factory=dict)
+
+    def over(self, manifest: Manifest) -> Manifest:
+        """The manifest with these prices. Raises UsageError where a name is of no setting, or of several."""
+        from tts_compare.analysis.rows.attempts import is_hosted
+
+        settings = dict(manifest.settings)
+        if self.gpu_hour_usd is not None:
+            settings = {n: structs.replace(facts, gpu_hour_usd=self.gpu_hour_usd) for n, facts in settings.items()}
+        for name, price in self.hosted.items():
+            found = [setting for setting, facts in settings.items() if is_hosted(facts) or name]
+            if name:
+                found = [name] if name in settings else [setting for setting in found if name in setting]
+                if len(found) != 1:
+                    what = "several settings" if found else "no setting"
+                    raise UsageError(f"--price {name}=...: {what} of this name; there are {', '.join(settings)}")
+            settings |= {setting: structs.replace(settings[setting], price=price) for setting in found}
+        return structs.replace(manifest, settings=settings)
+
+
+def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = (), prices: Prices | None = None) -> Judged:
+    """The analysis of one run or several, from their files; ``prices`` in place of those of the runs.
+
+    Raises RunError where nothing was measured, UsageError where a run is named twice or a priced setting is unknown.
     """
     import polars as pl
 
@@ -108,6 +137,7 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
     read = [run_frames(run) for run in runs]
     manifests, parts = [part[2] for part in read], [part[:2] for part in read]
     manifest = manifests[0] if len(runs) == 1 else joined_manifest(list(zip(names, manifests, strict=True)))
+    manifest = prices.over(manifest) if prices else manifest
     if len(runs) > 1:
         parts = [(_renamed(r, name), _renamed(g, name)) for name, (r, g) in zip(names, parts, strict=True)]
     records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))

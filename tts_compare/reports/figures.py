@@ -50,7 +50,7 @@ def draw_figures(analysis: Analysis, run: RunView, *, file_format: FileFormat) -
 def _specs(
     analysis: Analysis, run: RunView, groups: tuple[Group, ...]
 ) -> Iterator[tuple[Group, AxisShown, dict[str, Any]]]:
-    labels = name_settings(analysis)
+    labels = name_settings(analysis, run)
     for group in groups:
         drawn = rows_to_draw(analysis, group, labels, on_cpu=run.on_cpu)
         for axis in AXES_SHOWN:
