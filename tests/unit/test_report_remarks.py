@@ -17,7 +17,6 @@ from tests.synthetic import Run, World, engines_grid, make_run
 from tts_compare.analysis.analyse import analyse
 from tts_compare.analysis.metrics import AXES
 from tts_compare.analysis.schema import Analysis
-from tts_compare.cli.report import claim_lines
 from tts_compare.reports import REPORTS, Look, RunView
 
 TEXTS = ["console", "markdown", "html", "latex"]
@@ -32,7 +31,9 @@ def analysed(run: Run) -> Analysis:
 
 
 def text_of(run: Run, name: str) -> str:
-    document = REPORTS[name].render(analysed(run), RunView(manifest=run.manifest, name="r"), look=Look(width=160))
+    document = REPORTS[name].render(
+        analysed(run), RunView(manifest=run.manifest, name="r"), look=Look(width=160, full=True)
+    )
     assert isinstance(document, str)
     body = document.split("<body>\n<header>")[-1].split("<script")[0]
     return re.sub(r"\s+", " ", body.replace("\\", ""))
@@ -68,7 +69,10 @@ def test_a_run_with_nothing_to_compare_has_no_frontier_no_claim_and_no_optimum(m
         assert found.points[axis.mark].null_count() == found.points.height
     assert found.frontiers.height == found.bands.height == found.optimal.height == 0
     assert {claim.word for claim in found.claims} == {"not testable"}
-    assert next(claim_lines(found)).startswith(("Nothing was right", "Everything was cut"))
+    document = REPORTS["console"].render(found, RunView(), look=Look(claims=True))
+    assert isinstance(document, str)
+    assert document.startswith(("Nothing was right", "Everything was cut"))
+    assert "not testable" in document
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -15,7 +15,7 @@ def test_the_console_writes_lower_bounds_and_what_was_never_reached() -> None:
     rows += [row("r", 200, 0.5, 5.0, 0, finish_reason=None, error_kind="cancelled")]
     run = run_of(rows, [])
     found = analyse(run.records, run.grades, run.manifest, resamples=50)
-    text = REPORTS["console"].render(found, RunView(manifest=run.manifest), look=Look(width=160))
+    text = REPORTS["console"].render(found, RunView(manifest=run.manifest), look=Look(width=160, full=True))
     assert isinstance(text, str)
     assert ">=2.60" in text
     assert "not reached" in text

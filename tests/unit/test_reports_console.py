@@ -17,7 +17,7 @@ WIDTHS = (60, 80, 100, 119, 120, 160, 240)
 
 def console(analysis: Analysis | None = None, **look: object) -> str:
     """The report of the sample."""
-    made = REPORTS["console"].render(analysis or sample.analysis(), sample.run_view(), look=Look(**look))  # type: ignore[arg-type]
+    made = REPORTS["console"].render(analysis or sample.analysis(), sample.run_view(), look=Look(full=True, **look))  # type: ignore[arg-type]
     assert isinstance(made, str)
     return made
 

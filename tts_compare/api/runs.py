@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tts_compare.api.figure import Figure
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tts_compare.analysis.findings.diff import RunDiff
     from tts_compare.analysis.schema import Analysis, Claim, SloChoice
     from tts_compare.judge.join import Judged, RunRows
+    from tts_compare.judge.prices import Prices
     from tts_compare.measure.execute import Outcome
     from tts_compare.reports.view import RunView
     from tts_compare.rundir.manifest import Manifest
@@ -40,10 +42,11 @@ class Run:
         rows: RunRows,
         *,
         slo: Sequence[str] = (),
+        names: Mapping[str, str] = MappingProxyType({}),
         judged: Judged | None = None,
         outcome: Outcome | None = None,
     ) -> None:
-        self._rows, self._slo = rows, tuple(slo)
+        self._rows, self._slo, self._names = rows, tuple(slo), names
         #: How it ended, where it was measured here; None where it was loaded.
         self.outcome = outcome
         if judged is not None:
@@ -197,6 +200,8 @@ class Run:
             grades=self.grades,
             problems=tuple(problems_of(self.manifest).values()),
             read_responses=self.read_records,
+            paths=tuple(map(str, self.paths)),
+            names=self._names,
         )
 
     def read_records(self) -> Iterator[RequestRecord]:
@@ -211,11 +216,17 @@ def _check_axis(axis: str, known: Iterable[str]) -> None:
         raise UsageError(f"no axis {axis!r}; {nearest(axis, names)}")
 
 
-def load(*paths: StrPath, slo: Sequence[str] = ()) -> Run:
+def load(
+    *paths: StrPath,
+    slo: Sequence[str] = (),
+    prices: Prices | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> Run:
     """Read one run directory, or several as one.
 
-    slo: service-level objectives, e.g. ``"p90_latency=10"`` (docs/metrics.md). Raises UsageError where a directory is
-    no run or is named twice, RunError where nothing was sent.
+    slo: service-level objectives, e.g. ``"p90_latency=10"`` (docs/metrics.md). prices: in place of the run's own.
+    names: labels that reports use, by setting id or a part of one. Raises UsageError where a directory is no run or is
+    named twice or a priced setting is unknown, RunError where nothing was sent.
 
     >>> load("tests/golden/quickstart").manifest.dataset.name
     'quickstart'
@@ -224,7 +235,7 @@ def load(*paths: StrPath, slo: Sequence[str] = ()) -> Run:
 
     if not paths:
         raise UsageError("name at least one run directory")
-    return Run(read_runs([store.open_run(Path(path)) for path in paths]), slo=slo)
+    return Run(read_runs([store.open_run(Path(path)) for path in paths], prices=prices), slo=slo, names=names)
 
 
 def diff(

@@ -123,7 +123,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
     from tts_compare.cli.knob_flags import repeat_knob
 
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN")
+    add("runs", nargs="*", metavar="RUN")
     add("--html", metavar="FILE", help="one self-contained page")
     add("--figures", metavar="DIR", help="each figure as a file")
     add(
@@ -132,7 +132,9 @@ def _report(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="console, markdown, latex, json, csv, parquet; with --figures: png, svg, pdf",
     )
-    add("--claims", action="store_true", help="the paper's claims, tested on this data")
+    add("--full", action="store_true", help="every table, plot, comparison and warning in the terminal")
+    add("--claims", action="store_true", help="the paper's claims, tested on this data, too")
+    add("--explain", metavar="COLUMN", help="formula, source and population of a column; needs no run")
     add(
         "--slo",
         action="append",
@@ -140,6 +142,22 @@ def _report(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=X",
         help="p90_latency=10, accuracy>=0.8, cost<=X; repeatable",
     )
+    add(
+        "--name",
+        action="append",
+        default=[],
+        metavar="SETTING=LABEL",
+        help="what to call a setting, by its id or a part of it; repeatable",
+    )
+    add("--gpu-hour-usd", metavar="X", help="the price of one device for an hour, in place of the run's")
+    add(
+        "--price",
+        action="append",
+        default=[],
+        metavar="[NAME=]IN/OUT",
+        help="a hosted setting's price per million input and output tokens; repeatable",
+    )
+    add("--ascii", action="store_true", help="no character beyond ASCII")
     add("--output", metavar="FILE", help="write there instead of to standard output")
     repeat_knob(parser, "strict")
     repeat_knob(parser, "no_color")

@@ -17,6 +17,7 @@ from tts_compare.domain import Grade, RequestRecord, RunWarning
 from tts_compare.errors import RunError, UsageError
 from tts_compare.judge.bounds import with_bounds
 from tts_compare.judge.judge import Judge, endpoint_options, write_grades
+from tts_compare.judge.prices import Prices
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import SettingFacts
 from tts_compare.rundir.manifest import Manifest
@@ -110,18 +111,18 @@ class Judged:
     rows: RunRows
 
 
-def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Judged:
-    """The analysis of one run or several, from their files.
+def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = (), prices: Prices | None = None) -> Judged:
+    """The analysis of one run or several, from their files; ``prices`` in place of those of the runs.
 
-    Raises RunError where nothing was measured, UsageError where a run is named twice.
+    Raises RunError where nothing was measured, UsageError where a run is named twice or a priced setting is unknown.
     """
-    return analyse_frames(read_runs(runs), slo=slo)
+    return analyse_frames(read_runs(runs, prices=prices), slo=slo)
 
 
-def read_runs(runs: Sequence[store.RunDir]) -> RunRows:
-    """The rows of one run or several, settings of several under ``<run>:<setting>``.
+def read_runs(runs: Sequence[store.RunDir], *, prices: Prices | None = None) -> RunRows:
+    """The rows of one run or several, settings of several under ``<run>:<setting>``; prices: in place of the runs' own.
 
-    Raises RunError where nothing was sent, UsageError where a run is named twice.
+    Raises RunError where nothing was sent, UsageError where a run is named twice or a priced setting is unknown.
     """
     import polars as pl
 
@@ -129,6 +130,7 @@ def read_runs(runs: Sequence[store.RunDir]) -> RunRows:
     read = [run_frames(run) for run in runs]
     manifests, parts = [part[2] for part in read], [part[:2] for part in read]
     manifest = manifests[0] if len(runs) == 1 else joined_manifest(list(zip(names, manifests, strict=True)))
+    manifest = prices.over(manifest) if prices else manifest
     if len(runs) > 1:
         parts = [(_renamed(r, name), _renamed(g, name)) for name, (r, g) in zip(names, parts, strict=True)]
     records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from tts_compare.analysis.findings.verdict import verdicts
 from tts_compare.reports.plain import plain
+from tts_compare.reports.sheets import name_settings
+from tts_compare.reports.verdict_lines import verdict_lines
 from tts_compare.reports.view import Look, RunView
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ class JsonReport:
 
     def render(self, analysis: Analysis, run: RunView, *, look: Look) -> str:  # noqa: ARG002 - the same for every page
         """One JSON object, indented."""
+        found = verdicts(analysis, run.manifest)
         whole = {
             "format": FORMAT,
             "name": run.name,
@@ -42,6 +46,10 @@ class JsonReport:
             "left_out": _strict(run.left_out),
             "failed_servers": _strict(run.failed_servers),
             "formulas": _strict(analysis.formulas),
+            "verdict": {
+                "lines": _strict(verdict_lines(found, name_settings(analysis, run), on_cpu=run.on_cpu)),
+                "groups": _strict(found),
+            },
         }
         return json.dumps(whole, indent=1, allow_nan=False) + "\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from tts_compare.reports import remarks, sheets
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.pair_words import pair_sentences
 from tts_compare.reports.plain import one_line
-from tts_compare.reports.sheets import Column, Group, Sheet
+from tts_compare.reports.sheets import Group, Sheet, Titled
 from tts_compare.reports.summary import summarise
 from tts_compare.reports.verdict_lines import verdict_lines
 from tts_compare.reports.verdicts import MAX_PAIRS, absences, verdict_sheets
@@ -22,8 +22,6 @@ from tts_compare.reports.warning_rows import Shown, group_warnings
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
-
-Titled = tuple[tuple[str, Sequence[Column]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

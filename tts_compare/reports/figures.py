@@ -56,7 +56,7 @@ def figure_specs(
     analysis: Analysis, run: RunView, groups: tuple[Group, ...]
 ) -> Iterator[tuple[Group, AxisShown, dict[str, Any]]]:
     """A Vega-Lite specification, its data inside, of each figure that the points can draw."""
-    labels = name_settings(analysis)
+    labels = name_settings(analysis, run)
     for group in groups:
         drawn = rows_to_draw(analysis, group, labels, on_cpu=run.on_cpu)
         for axis in AXES_SHOWN:

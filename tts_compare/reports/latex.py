@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tts_compare.reports import remarks, sheets
+from tts_compare.reports import sheets
+from tts_compare.reports.document import Document, compose
 from tts_compare.reports.plain import one_line
-from tts_compare.reports.sheets import FRONTIERS_TOLD, NARROW_TOLD
+from tts_compare.reports.remarks import first_words
 from tts_compare.reports.view import Look, RunView
 
 if TYPE_CHECKING:
@@ -42,32 +43,27 @@ class LatexReport:
 
     def render(self, analysis: Analysis, run: RunView, *, look: Look) -> str:  # noqa: ARG002 - has no columns
         """The tables, each with its formulas in the caption."""
-        return "\n".join(_lines(analysis, run)) + "\n"
+        return "\n".join(_lines(compose(analysis, run), analysis)) + "\n"
 
 
 def escape(text: str) -> str:
     """Text on one line in which TeX sees no command; what is not ASCII and has no name here becomes ``?``."""
-    named = _ANY_SPECIAL.sub(lambda match: _SPECIAL[match[0]], one_line(text, 500))
+    named = _ANY_SPECIAL.sub(lambda match: _SPECIAL[match[0]], one_line(text, 600))
     return named.encode("ascii", "replace").decode()
 
 
-def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
-    labels = sheets.name_settings(analysis)
+def _lines(document: Document, analysis: Analysis) -> Iterator[str]:
     yield r"% \usepackage{booktabs,graphicx}"
-    for sentence in remarks.first_words(analysis):
-        yield rf"\noindent\textbf{{{escape(sentence)}}}\par"
-    for group in sheets.group_points(analysis):
-        for title, columns in (
-            ("Accuracy and latency", sheets.SPEED),
-            ("Accuracy and cost", sheets.cost_columns(group)),
-        ):
-            sheet = sheets.points_sheet(
-                group, columns, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title, narrow=True
-            )
-            notes = (*sheet.notes, FRONTIERS_TOLD, NARROW_TOLD, *remarks.group_remarks(group, run))
-            yield from _tables(replace(sheet, notes=notes), f"{title}, {group.title}")
+    if any(found.barren for found in document.verdicts):
+        yield from (rf"\noindent\textbf{{{escape(line)}}}\par" for line in first_words(analysis))
+    for line in document.verdict:
+        yield f"% {escape(line)}"
+    for part in document.parts:
+        tables = document.tables(part, sheets.narrow_tables(part.group), narrow=True, notes=True)
+        for sheet in tables:
+            yield from _tables(sheet, f"{sheet.title}, {part.group.title}")
     if analysis.optimal.height:
-        optimal = sheets.optimal_sheet(analysis, labels, on_cpu=run.on_cpu)
+        optimal = sheets.optimal_sheet(analysis, document.labels, on_cpu=document.on_cpu)
         yield from _tables(optimal, optimal.title)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tts_compare.reports import remarks, sheets, verdicts
-from tts_compare.reports.labels import Labels
+from tts_compare.reports import sheets
+from tts_compare.reports.document import Document, compose, legend
 from tts_compare.reports.plain import one_line
-from tts_compare.reports.summary import summarise
+from tts_compare.reports.verdicts import MAX_PAIRS
 from tts_compare.reports.view import Look, RunView
-from tts_compare.reports.warning_rows import group_warnings
+from tts_compare.reports.warning_rows import Shown
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
@@ -29,39 +29,46 @@ class MarkdownReport:
 
     def render(self, analysis: Analysis, run: RunView, *, look: Look) -> str:  # noqa: ARG002 - has no columns
         """The whole report."""
-        return "\n".join(_lines(analysis, run)) + "\n"
+        return "\n".join(_lines(compose(analysis, run))) + "\n"
 
 
 def escape(text: str) -> str:
     """Text on one line in which Markdown sees no markup."""
-    return _MARKUP.sub(r"\\\1", one_line(text, 500))
+    return _MARKUP.sub(r"\\\1", one_line(text, 600))
 
 
-def _lines(analysis: Analysis, run: RunView) -> Iterator[str]:
-    labels = sheets.name_settings(analysis)
-    yield f"# {escape(run.name or 'tts-compare')}"
+def _lines(document: Document) -> Iterator[str]:
+    yield f"# {escape(document.name or 'tts-compare')}"
     yield ""
-    for sentence in remarks.first_words(analysis):
-        yield f"**{escape(sentence)}**\n"
-    for head, told in summarise(run.manifest):
+    for i, line in enumerate(document.verdict):
+        yield f"**{escape(line)}**\n" if i == 0 else f"{escape(line)}\n"
+    for head, told in document.summary:
         yield f"- {head}: {escape(told)}"
-    if labels.shared:
-        yield f"- all settings: {escape(labels.shared)}"
-    for group in sheets.group_points(analysis):
-        yield f"\n## {escape(group.title[:1].upper() + group.title[1:])}"
-        for title, columns in (("Accuracy and latency", sheets.SPEED_WIDE), ("Accuracy and cost", sheets.COST_WIDE)):
-            sheet = sheets.points_sheet(
-                group, columns, labels=labels, formulas=analysis.formulas, on_cpu=run.on_cpu, title=title
-            )
+    for part in document.parts:
+        yield f"\n## {escape(part.heading)}"
+        for sheet in document.tables(part, sheets.WIDE_TABLES):
             yield from _table(sheet)
-        for told in (sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD, *remarks.group_remarks(group, run)):
-            yield f"- {escape(told)}"
-    for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu):
+        yield from (f"- {escape(told)}" for told in legend(part, narrow=False))
+    yield from _listed("Comparisons", document.pairs[:MAX_PAIRS])
+    for sheet in document.findings:
         yield from _table(sheet)
-    if failures := remarks.failure_remarks(analysis, labels):
-        yield "\n### Problems that settings failed\n"
-        yield from (f"- {escape(sentence)}" for sentence in failures)
-    yield from _warnings(analysis, run, labels)
+    yield from _listed("Problems that settings failed", document.failures)
+    for heading, warnings in document.warnings:
+        yield from _listed(heading, (), [_warning(warning) for warning in warnings])
+    yield from _listed("Settings skipped or failed", document.absences)
+
+
+def _listed(heading: str, sentences: Sequence[str], marked: Sequence[str] = ()) -> Iterator[str]:
+    """A list under its heading; nothing where it is empty. marked: lines that are Markdown already."""
+    if sentences or marked:
+        yield f"\n### {heading}\n"
+    yield from (f"- {line}" for line in (*map(escape, sentences), *marked))
+
+
+def _warning(warning: Shown) -> str:
+    where = f" ({escape(', '.join(warning.settings))})" if warning.settings else ""
+    remedy = f" {escape(warning.remedy)}" if warning.remedy else ""
+    return f"**{escape(warning.code)}**{where}: {escape(warning.message)}.{remedy}"
 
 
 def _table(sheet: sheets.Sheet) -> Iterator[str]:
@@ -77,17 +84,3 @@ def _table(sheet: sheets.Sheet) -> Iterator[str]:
         yield ""
     for line in (*sheet.formulas, *sheet.notes):
         yield f"- {escape(line)}"
-
-
-def _warnings(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
-    for heading, warnings in group_warnings(analysis.doubts, labels):
-        yield f"\n### {heading}\n"
-        for warning in warnings:
-            where = f" ({escape(', '.join(warning.settings))})" if warning.settings else ""
-            remedy = f" {escape(warning.remedy)}" if warning.remedy else ""
-            yield f"- **{escape(warning.code)}**{where}: {escape(warning.message)}.{remedy}"
-    missing = verdicts.absences(run)
-    if missing:
-        yield "\n### Settings skipped or failed\n"
-    for sentence in missing:
-        yield f"- {escape(sentence)}"

@@ -13,18 +13,17 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from tts_compare.reports import remarks, sheets, vega, verdicts
+from tts_compare.reports import sheets, vega
+from tts_compare.reports.document import Document, compose
 from tts_compare.reports.figure_rows import AXES_SHOWN, Drawn, rows_to_draw
 from tts_compare.reports.labels import Labels
 from tts_compare.reports.page_rows import distributions, responses
 from tts_compare.reports.plain import one_line, safe_json
-from tts_compare.reports.summary import summarise
 from tts_compare.reports.view import Look, RunView
-from tts_compare.reports.warning_rows import group_warnings
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
@@ -38,7 +37,8 @@ class PageReport:
 
     def render(self, analysis: Analysis, run: RunView, *, look: Look) -> str:  # noqa: ARG002 - the reader's browser decides
         """The whole page."""
-        labels = sheets.name_settings(analysis)
+        document = compose(analysis, run, most_pairs=None)
+        labels = document.labels
         library, script = _library(), _asset("page.js")
         parts = {
             "title": _text(run.name or "tts-compare"),
@@ -48,14 +48,11 @@ class PageReport:
             "library": library,
             "script": script,
             "data": _embed(_data(analysis, run, labels)),
-            "first": "".join(f'<p class="first">{_text(sentence)}</p>' for sentence in remarks.first_words(analysis)),
-            "summary": "".join(_summary(run, labels)),
-            "tables": "".join(_tables(analysis, run, labels)),
-            "verdicts": "".join(
-                _sheet(sheet, wide=False)
-                for sheet in verdicts.verdict_sheets(analysis, labels, on_cpu=run.on_cpu, limit=None)
-            ),
-            "warnings": "".join(_warnings(analysis, run, labels)),
+            "first": "".join(_verdict(document)),
+            "summary": "".join(f"<div><dt>{_text(h)}</dt><dd>{_text(told)}</dd></div>" for h, told in document.summary),
+            "tables": "".join(_tables(document)),
+            "verdicts": "".join(_sheet(sheet, wide=False) for sheet in document.findings),
+            "warnings": "".join(_warnings(document)),
         }
         return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
 
@@ -78,7 +75,7 @@ def _hash(script: str) -> str:
 
 
 def _text(text: str) -> str:
-    return html.escape(one_line(text, 500))
+    return html.escape(one_line(text, 600))
 
 
 def _embed(value: Mapping[str, Any]) -> str:
@@ -148,24 +145,15 @@ def _group(analysis: Analysis, group: sheets.Group, drawn: Drawn) -> dict[str, A
     }
 
 
-def _summary(run: RunView, labels: Labels) -> Iterator[str]:
-    lines = [*summarise(run.manifest), *((("all settings", labels.shared),) if labels.shared else ())]
-    for head, told in lines:
-        yield f"<div><dt>{_text(head)}</dt><dd>{_text(told)}</dd></div>"
+def _verdict(document: Document) -> Iterator[str]:
+    for i, line in enumerate(document.verdict):
+        yield f'<p class="{"first" if i == 0 else "verdict"}">{_text(line)}</p>'
 
 
-def _tables(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
-    for group in sheets.group_points(analysis):
-        sheet = sheets.points_sheet(
-            group,
-            sheets.EVERYTHING,
-            labels=labels,
-            formulas=analysis.formulas,
-            on_cpu=run.on_cpu,
-            title=f"All points: {group.title}",
-        )
-        notes = (*sheet.notes, sheets.FRONTIERS_TOLD, sheets.WIDE_TOLD, *remarks.group_remarks(group, run))
-        yield _sheet(replace(sheet, notes=notes), wide=True)
+def _tables(document: Document) -> Iterator[str]:
+    for part in document.parts:
+        titled = ((f"All points: {part.group.title}", sheets.EVERYTHING),)
+        yield from (_sheet(sheet, wide=True) for sheet in document.tables(part, titled, notes=True))
 
 
 def _sheet(sheet: sheets.Sheet, *, wide: bool) -> str:
@@ -192,21 +180,20 @@ def _side(column: int, sheet: sheets.Sheet) -> str:
     return "" if column in sheet.left else " class=num"
 
 
-def _warnings(analysis: Analysis, run: RunView, labels: Labels) -> Iterator[str]:
-    for heading, warnings in group_warnings(analysis.doubts, labels):
+def _warnings(document: Document) -> Iterator[str]:
+    for heading, warnings in document.warnings:
         yield f'<section><h2>{_text(heading)}</h2><ul class="warnings">'
         for warning in warnings:
             where = f'<span class="where">{_text(", ".join(warning.settings))}</span>' if warning.settings else ""
             yield f"<li><code>{_text(warning.code)}</code> {_text(warning.message)}{where}"
             yield f"<p>{_text(warning.remedy)}</p></li>" if warning.remedy else "</li>"
         yield "</ul></section>"
-    failures = remarks.failure_remarks(analysis, labels)
-    if failures:
-        yield "<section><h2>Problems that settings failed</h2><ul>"
-        yield from (f"<li>{_text(sentence)}</li>" for sentence in failures)
-        yield "</ul></section>"
-    missing = verdicts.absences(run)
-    if missing:
-        yield "<section><h2>Settings skipped or failed</h2><ul>"
-        yield from (f"<li>{_text(sentence)}</li>" for sentence in missing)
+    yield from _listed("Problems that settings failed", document.failures)
+    yield from _listed("Settings skipped or failed", document.absences)
+
+
+def _listed(heading: str, sentences: tuple[str, ...]) -> Iterator[str]:
+    if sentences:
+        yield f"<section><h2>{heading}</h2><ul>"
+        yield from (f"<li>{_text(sentence)}</li>" for sentence in sentences)
         yield "</ul></section>"

@@ -9,7 +9,7 @@ from tts_compare.analysis.findings.compare import HOSTED_AXIS
 from tts_compare.analysis.findings.standing import AccuracyFinding, Figure, accuracy_of, ratio_of
 from tts_compare.analysis.findings.verdicts import Finding, finding_of
 from tts_compare.reports.labels import Labels
-from tts_compare.reports.numbers import DASH, budget
+from tts_compare.reports.numbers import DASH, budget, three_digits
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
@@ -103,12 +103,7 @@ def _sure(said: str, span: str, finding: Finding, reason: str) -> str:
 def _span(figure: Figure) -> str:
     if figure.lo is None or figure.hi is None:
         return ""
-    return f" [{short(figure.lo)}{DASH}{short(figure.hi)}]"
-
-
-def short(value: float) -> str:
-    """Three digits of an interval's end."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f" [{three_digits(figure.lo)}{DASH}{three_digits(figure.hi)}]"
 
 
 def say_accuracy(figure: Figure, finding: AccuracyFinding, *, subject: str = "") -> str:
@@ -122,7 +117,8 @@ def say_accuracy(figure: Figure, finding: AccuracyFinding, *, subject: str = "")
         span = f" [{100 * figure.lo:+.1f} to {100 * figure.hi:+.1f}]"
         if finding == "not told apart" and max(abs(figure.lo), abs(figure.hi)) <= _EQUAL:
             return f"equal accuracy (within {100 * _EQUAL:.0f} points)"
-    said = f"{100 * figure.value:+.1f} points{span}"
     if finding in ("more accurate", "less accurate"):
-        return f"{subject} {finding} by {said}".lstrip()
-    return f"accuracy not told apart ({said})"
+        ends = sorted(abs(end) for end in (figure.lo, figure.hi) if end is not None)
+        between = f" [{DASH.join(f'{100 * end:.1f}' for end in ends)}]" if len(ends) == 2 else ""
+        return f"{subject} is {finding} by {100 * abs(figure.value):.1f} points{between}".removeprefix(" is ")
+    return f"accuracy not told apart ({100 * figure.value:+.1f} points{span})"

@@ -66,6 +66,11 @@ def _column(metric: Metric) -> Column:
     return Column(name=metric.name, head=metric.heading, kind=metric.kind, when=metric.when, **ends)
 
 
+def column_of(name: str) -> Column:
+    """How tables show the metric of this name."""
+    return _column(METRICS[name])
+
+
 def _columns(table: Table) -> tuple[Column, ...]:
     return tuple(_column(metric) for metric in shown_in(table))
 
@@ -74,6 +79,11 @@ TRUNCATED = _column(METRICS["truncated_share"])
 SPEED, SPEED_WIDE = _columns("speed"), _columns("speed_wide")
 COST, COST_HOSTED, COST_WIDE = _columns("cost"), _columns("cost_hosted"), _columns("cost_wide")
 EVERYTHING: tuple[Column, ...] = (*SPEED_WIDE, *(column for column in COST_WIDE if column not in SPEED_WIDE))
+
+
+#: Titles of tables and their columns.
+Titled = tuple[tuple[str, Sequence[Column]], ...]
+WIDE_TABLES: Titled = (("Accuracy and latency", SPEED_WIDE), ("Accuracy and cost", COST_WIDE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,13 +172,13 @@ def points_sheet(
             mark(row),
             name_point(row, labels, varied),
             budget(row["budget"]) + ("~" if row.get("provenance") == "derived" else ""),
-            *(_figure(row, c, scales[c.name], narrow=narrow) for c in shown),
+            *(figure(row, c, scales[c.name], narrow=narrow) for c in shown),
             scales[TRUNCATED.name].write(row.get(TRUNCATED.name)),
-            _failures(row),
+            failures(row),
         )
         for row in group.rows
     ]
-    heads = ("on", "setting", "budget", *(_head(c, scales[c.name]) for c in shown), "trunc\n%", "failed\nof n")
+    heads = ("on", "setting", "budget", *(head_of(c, scales[c.name]) for c in shown), "trunc\n%", "failed\nof n")
     told = [(_said(c, scales[c.name]), formulas.get(c.name, "")) for c in (*shown, TRUNCATED)]
     derived = any(row.get("provenance") == "derived" for row in group.rows)
     return Sheet(
@@ -218,9 +228,9 @@ def has_hosted(group: Group) -> bool:
     return any(row.get("usd_per_problem") is not None and row.get("gpu_s_per_problem") is None for row in group.rows)
 
 
-def cost_columns(group: Group) -> tuple[Column, ...]:
-    """Of the narrow table of costs."""
-    return COST_HOSTED if has_hosted(group) else COST
+def narrow_tables(group: Group) -> Titled:
+    """The tables of a narrow page."""
+    return (("Accuracy and latency", SPEED), ("Accuracy and cost", COST_HOSTED if has_hosted(group) else COST))
 
 
 def _bounds(group: Group, labels: Labels, varied: frozenset[str]) -> Iterator[str]:
@@ -243,7 +253,8 @@ def _bounds(group: Group, labels: Labels, varied: frozenset[str]) -> Iterator[st
         )
 
 
-def _head(column: Column, unit: Scale) -> str:
+def head_of(column: Column, unit: Scale) -> str:
+    """A column's heading with its unit."""
     return f"{column.head}\n{unit.unit}" if unit.unit and "\n" not in column.head else column.head
 
 
@@ -252,7 +263,8 @@ def _said(column: Column, unit: Scale) -> str:
     return f"{head}, {unit.unit}" if unit.unit and column.kind not in ("share", "tokens", "usd") else head
 
 
-def _figure(row: Mapping[str, Any], column: Column, unit: Scale, *, narrow: bool) -> str:
+def figure(row: Mapping[str, Any], column: Column, unit: Scale, *, narrow: bool) -> str:
+    """A figure with its sign and its interval; ``narrow``: ± the longer arm."""
     value, lo, hi = (row.get(name) for name in (column.name, column.lo, column.hi))
     if not_reached(row, column.name):
         return NOT_REACHED
@@ -262,7 +274,8 @@ def _figure(row: Mapping[str, Any], column: Column, unit: Scale, *, narrow: bool
     return f"{figure} ±{unit.like(value, max(hi - value, value - lo))}" if narrow else f"{figure} [{unit.span(lo, hi)}]"
 
 
-def _failures(row: Mapping[str, Any]) -> str:
+def failures(row: Mapping[str, Any]) -> str:
+    """``2/40 +1u``: failed of the answers measured, and those ungraded."""
     failed, ungraded, n = row.get("failed") or 0, row.get("ungraded") or 0, row.get("outcomes")
     return f"{failed}/{n}" + (f" +{ungraded}u" if ungraded else "")
 

@@ -11,8 +11,8 @@ from tts_compare.analysis.findings.verdict import Status, TokensChoice, Verdict
 from tts_compare.codes import CODES
 from tts_compare.reports.labels import Labels, shorten
 from tts_compare.reports.loads import say_load
-from tts_compare.reports.numbers import DASH, budget, money, scale
-from tts_compare.reports.pair_words import COST, LATENCY, say_accuracy, say_times, short
+from tts_compare.reports.numbers import DASH, budget, money, scale, three_digits
+from tts_compare.reports.pair_words import COST, LATENCY, say_accuracy, say_times
 from tts_compare.reports.plain import one_line
 
 MOST_LINES = 6
@@ -41,8 +41,9 @@ def verdict_lines(found: Sequence[Verdict], labels: Labels, *, on_cpu: bool) -> 
         lines.append(_figures(first.chosen, on_cpu=on_cpu))
         lines += [line for line in (_comparisons(first, labels), _besides(found, labels)) if line]
     if first.warning is not None:
-        where = f" ({', '.join(map(labels.name, first.warning.settings))})" if first.warning.settings else ""
-        lines.append(f"{first.warning.severity.capitalize()}: {first.warning.message}{where}.")
+        where = f" [{', '.join(map(labels.name, first.warning.settings))}]" if first.warning.settings else ""
+        message = labels.replace_ids(first.warning.message)
+        lines.append(f"{first.warning.severity.capitalize()}: {message}{where}.")
     lines.append(f"Next: {first.next_run}" if first.next_run else _no_next(first))
     return tuple(one_line(line, 600) for line in lines if line)
 
@@ -69,9 +70,9 @@ def _headline(found: Verdict, labels: Labels, *, several: bool) -> str:
 _STATUS: Mapping[Status, str] = MappingProxyType(
     {
         "confirmed": "{chosen}. Every other setting is shown to be slower, or less accurate.",
-        "not confirmed": "not confirmed ({why}). In this run {chosen} is the fastest of the most accurate.",
+        "not confirmed": "not confirmed ({why}). Here {chosen} is the fastest of the most accurate.",
         "not told apart": "{chosen} has the least latency of the most accurate, but is not told apart from {open}.",
-        "no verdict": "no verdict ({why}). In this run {chosen} is the fastest of the most accurate.",
+        "no verdict": "no verdict ({why}). Here {chosen} is the fastest of the most accurate.",
     }
 )
 
@@ -106,7 +107,7 @@ def _figures(place: Place, *, on_cpu: bool) -> str:
     rests = f"{place.problems} problems, {starts}" + (
         f", {100 * place.failed_share:.1f} % of the answers failed" if place.failed_share else ""
     )
-    return f"Its figures: {', '.join(part for part in parts if part)} ({rests})."
+    return f"It has {', '.join(part for part in parts if part)} ({rests})."
 
 
 def _dollars(place: Place) -> str:
@@ -127,7 +128,7 @@ def _share(figure: Figure) -> str:
 def _span(figure: Figure, factor: float) -> str:
     if figure.lo is None or figure.hi is None:
         return ""
-    return f" [{short(figure.lo * factor)}{DASH}{short(figure.hi * factor)}]"
+    return f" [{three_digits(figure.lo * factor)}{DASH}{three_digits(figure.hi * factor)}]"
 
 
 def _comparisons(found: Verdict, labels: Labels) -> str:
@@ -174,24 +175,29 @@ def _besides_parts(found: Sequence[Verdict], labels: Labels) -> Iterator[str]:
             first.cheapest_finding, " in this run, not told apart in cost"
         )
         yield f"Cheapest: {name_place(first.cheapest, labels)}{sure}."
-    if first.by_tokens is not None:
-        yield _tokens(first.by_tokens, labels)
+    if first.by_tokens is not None and first.chosen is not None:
+        yield _tokens(first.by_tokens, first.chosen, labels)
     for other in found[1:]:
         best = "nothing can be chosen" if other.chosen is None else name_place(other.chosen, labels)
         sure = "" if other.status in ("confirmed", "one setting", "nothing to choose") else f" ({other.status})"
         yield f"With {say_load(other.load)}, policy {other.policy}: {best}{sure}."
 
 
-def _tokens(choice: TokensChoice, labels: Labels) -> str:
-    first = shorten(choice.chosen[0], labels)
-    name = first if len(choice.chosen) == 1 else f"{first} or one of {len(choice.chosen) - 1} that tie with it"
+def _tokens(choice: TokensChoice, chosen: Place, labels: Labels) -> str:
     costs = [
         f"{figure.value:.2f}x the {word}{_span(figure, 1.0) if choice.confirmed else ''}"
         for figure, word in ((choice.latency, "latency"), (choice.cost, "cost"))
         if figure.value is not None
     ]
-    sure = "" if choice.confirmed else " in this run, not confirmed"
-    return f"Choosing by tokens ({name}) costs {' and '.join(costs)}{sure}." if costs else ""
+    if not costs:
+        return ""
+    sure = "" if choice.confirmed else " in this run (not confirmed)"
+    if len(choice.chosen) == 1:
+        return f"Choosing by tokens ({shorten(choice.chosen[0], labels)}) costs {' and '.join(costs)}{sure}."
+    among = "" if any(one.startswith(f"{chosen.setting} ") for one in choice.chosen) else ", none of which is it"
+    return (
+        f"By tokens {len(choice.chosen)} settings tie{among}; picking one costs {' and '.join(costs)} on average{sure}."
+    )
 
 
 def _no_next(found: Verdict) -> str:

@@ -43,6 +43,12 @@ class Shown:
         told = "; ".join(part for part in (self.advice, self.fix) if part)
         return f"To fix it: {told}" if told else ""
 
+    @property
+    def sentence(self) -> str:
+        """The warning in one line."""
+        where = f" [{', '.join(self.settings)}]" if self.settings else ""
+        return f"{self.code}: {self.message}{where}.{f' {self.remedy}' if self.remedy else ''}"
+
 
 def group_warnings(warnings: tuple[RunWarning, ...], labels: Labels) -> Iterator[tuple[str, tuple[Shown, ...]]]:
     """(heading, warnings) of each severity that has any; those of one code, message and fix are one."""

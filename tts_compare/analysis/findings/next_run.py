@@ -92,7 +92,8 @@ def _from_settings(manifest: Manifest) -> dict[str, Any]:
     settings = list(manifest.settings.values())
     if any(facts.base_url for facts in settings) or not manifest.experiment.budgets:
         return {}
-    dataset = manifest.dataset.path or manifest.dataset.name
+    dataset, asked = manifest.dataset.path or manifest.dataset.name, manifest.experiment
+    temperature = manifest.sampling.temperature
     return {
         "backend": _list(facts.backend for facts in settings),
         "model": _list(facts.model for facts in settings),
@@ -100,6 +101,8 @@ def _from_settings(manifest: Manifest) -> dict[str, Any]:
         "spec": _list(facts.speculation.kind for facts in settings),
         "budget": _list(manifest.experiment.budgets),
         **({"dataset": dataset} if dataset else {}),
+        **({"method": _list(asked.methods), "samples": asked.samples} if asked.samples > 1 else {}),
+        **({"temperature": f"{temperature:g}"} if temperature else {}),
     }
 
 
