@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow clean
+.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-gpu test-slow clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
@@ -13,6 +13,7 @@ help:
 	@echo 'make docs          write the tables of the documentation that come from the code'
 	@echo 'make test-engines  the tests that need many starts, and the soak'
 	@echo 'make test-slow     the rest of the matrices of deaths and starts, half an hour; see docs/development.md'
+	@echo 'make test-gpu      what only a machine with an NVIDIA GPU can show, part by part (PARTS=nvml,...)'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
 	@echo 'make lowest        the fast tests over the lowest versions that are allowed'
 
@@ -62,6 +63,10 @@ test: setup
 
 test-engines: engines
 	$(BIN)/pytest -m 'many_starts and not slow'
+
+# What only a GPU can show; see docs/development.md.
+test-gpu: setup
+	$(BIN)/python -m tests.gpu
 
 test-slow: engines
 	$(BIN)/pytest -m slow

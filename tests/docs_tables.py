@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tests.gpu.proof import claims_table, proofs_table
 from tts_compare.cli.knob_names import meaning_of
 from tts_compare.config.experiment import Experiment, Limits
 from tts_compare.config.knob import Knob, Scope, knobs_of
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -49,16 +51,21 @@ TABLES: dict[str, Callable[[], str]] = {
     "run": _of("run", "invocation"),
     "limit": lambda: knob_table(knobs_of(Limits)),
 }
+#: Tables of what only a GPU can show.
+PROOFS: dict[str, Callable[[], str]] = {
+    "gpu-claims": claims_table,
+    "gpu-proofs": lambda: proofs_table(DOCS / "gpu-proofs"),
+}
 
 
 def current(page: str) -> str:
     """A page with its tables made anew."""
-    return _TABLE.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], page)
+    return _TABLE.sub(lambda match: match[1] + {**TABLES, **PROOFS}[match[2]]() + match[3], page)
 
 
 def main() -> None:
     """Write the tables of every page."""
-    for path in sorted(DOCS.glob("*.md")):
+    for path in PAGES:
         before = path.read_text()
         after = current(before)
         if after != before:

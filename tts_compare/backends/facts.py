@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tts_compare.domain import Device
@@ -19,6 +19,7 @@ class Machine:
     devices: GPUs that may be used, on a CPU the usable cores. cores: ids of the usable cores (affinity, capped by
     the container's quota). memory_bytes: main memory, capped by the container. gpu_memory_bytes: of the smallest GPU.
     features: CPU instruction sets that decide how fast a dtype is: ``avx2``, ``avx512_bf16``, ``amx_bf16``.
+    nodes: NUMA node -> the usable cores on it. gpu_nodes: the node of each usable GPU, None where it is not known.
     """
 
     device: Device
@@ -30,6 +31,8 @@ class Machine:
     gpu_names: tuple[str, ...] = ()
     gpu_memory_bytes: int | None = None
     driver: str | None = None
+    nodes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    gpu_nodes: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

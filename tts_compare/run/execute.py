@@ -28,6 +28,7 @@ from tts_compare.plan.inputs import design_of
 from tts_compare.plan.manifest import check_same, is_resumable, new_manifest
 from tts_compare.plan.prepare import Prepared
 from tts_compare.run.again import resume_doubts, retried_doubts
+from tts_compare.run.binding import client_bound
 from tts_compare.run.loop import Run
 from tts_compare.run.preflight import preflight
 from tts_compare.run.servers import Fleet, find_pythons
@@ -102,7 +103,8 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
             writer.doubt(machine_doubts(before.machine, manifest.machine))
         for item in prepared.left_out:
             tell(LeftOut(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
-        _loop(state, tell)
+        with client_bound(prepared.machine, writer):
+            _loop(state, tell)
         successes = {row.setting for row in writer.records if row.phase == "measured" and row.ok}
         return Outcome(
             run=run,

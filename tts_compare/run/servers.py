@@ -77,6 +77,7 @@ async def serving(
             engine_version=version,
             argv=tuple(server.argv),
             env=dict(server.env),
+            cores=tuple(getattr(server, "cores", ())) or None,
             startup_s=(*facts.startup_s, *started),
         )
         writer.doubt(server.doubts)
