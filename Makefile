@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow cluster-packages test-cluster test-cluster-full test-extras clean
+.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-gpu test-slow cluster-packages test-cluster test-cluster-full test-extras clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test-cluster  the short tests on a private Slurm cluster; test-cluster-full adds those that take minutes'
 	@echo 'make test-slow     the rest of the matrices of deaths and starts, half an hour; see docs/development.md'
 	@echo 'make test-extras   the notebooks of the documentation, executed in an environment of their own'
+	@echo 'make test-gpu      what only a machine with an NVIDIA GPU can show, part by part (PARTS=nvml,...)'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
 	@echo 'make lowest        the fast tests over the lowest versions that are allowed'
 
@@ -76,6 +77,10 @@ $(EXTRAS)/.ready: pyproject.toml
 
 test-extras: $(EXTRAS)/.ready
 	$(EXTRAS)/bin/pytest -m extras tests/extras
+
+# What only a GPU can show; see docs/development.md.
+test-gpu: setup
+	$(BIN)/python -m tests.gpu
 
 test-slow: engines
 	$(BIN)/pytest -m slow --ignore=tests/cluster

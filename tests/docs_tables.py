@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tests.gpu.proof import claims_table, proofs_table
 from tts_compare.analysis.metric import Metric
 from tts_compare.analysis.metrics import AXES, GROUPS, METRICS, PAIRS
 from tts_compare.cli.knob_names import meaning_of
@@ -13,6 +14,7 @@ from tts_compare.config.experiment import Experiment, WaitLimits
 from tts_compare.config.knob import Knob, Scope, knobs_of
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -86,16 +88,21 @@ METRIC_TABLES: dict[str, Callable[[], str]] = {
     "axes": axis_table,
     "pairs": _of_metrics(PAIRS),
 }
+#: Tables of what only a GPU can show.
+PROOFS: dict[str, Callable[[], str]] = {
+    "gpu-claims": claims_table,
+    "gpu-proofs": lambda: proofs_table(DOCS / "gpu-proofs"),
+}
 
 
 def current(page: str) -> str:
     """A page with its tables made anew."""
-    return _TABLE.sub(lambda match: match[1] + (TABLES | METRIC_TABLES)[match[2]]() + match[3], page)
+    return _TABLE.sub(lambda match: match[1] + (TABLES | METRIC_TABLES | PROOFS)[match[2]]() + match[3], page)
 
 
 def main() -> None:
     """Write the tables of every page."""
-    for path in sorted(DOCS.glob("*.md")):
+    for path in PAGES:
         before = path.read_text()
         after = current(before)
         if after != before:

@@ -16,19 +16,20 @@ _SERVER = """
 import argparse, os, sys
 from tts_compare.selftest import server
 
-flags = argparse.ArgumentParser(allow_abbrev=False)
-for name in ("model", "model-path", "served-model-name", "port", "host", "max-model-len", "context-length"):
-    flags.add_argument("--" + name)
-flags.add_argument("--no-enable-prefix-caching", action="store_true")
-known, rest = flags.parse_known_args()
-if "--fail-to-start" in rest:
-    print("error: unrecognized arguments: --fail-to-start", file=sys.stderr)
-    sys.exit(2)
-argv = ["--host", known.host, "--port", known.port, "--model", known.served_model_name, "--style", {style!r}]
-argv += ["--max-model-len", known.max_model_len or known.context_length or "4096"]
-if os.environ.get("VLLM_API_KEY"):
-    argv += ["--api-key-env", "VLLM_API_KEY"]
-sys.exit(server.main(argv + {extra!r}))
+if __name__ == "__main__":  # imported, it is looked at by the doctor
+    flags = argparse.ArgumentParser(allow_abbrev=False)
+    for name in ("model", "model-path", "served-model-name", "port", "host", "max-model-len", "context-length"):
+        flags.add_argument("--" + name)
+    flags.add_argument("--no-enable-prefix-caching", action="store_true")
+    known, rest = flags.parse_known_args()
+    if "--fail-to-start" in rest:
+        print("error: unrecognized arguments: --fail-to-start", file=sys.stderr)
+        sys.exit(2)
+    argv = ["--host", known.host, "--port", known.port, "--model", known.served_model_name, "--style", {style!r}]
+    argv += ["--max-model-len", known.max_model_len or known.context_length or "4096"]
+    if os.environ.get("VLLM_API_KEY"):
+        argv += ["--api-key-env", "VLLM_API_KEY"]
+    sys.exit(server.main(argv + {extra!r}))
 """
 
 # vLLM's server as it is called from 0.32 on, and before.

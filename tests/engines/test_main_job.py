@@ -17,6 +17,8 @@ import pytest
 
 from tests.integration.running import kill, rows_of, start, wait_until
 from tts_compare.cli import main
+from tts_compare.rundir import store
+from tts_compare.rundir.telemetry import TelemetryRow
 
 pytestmark = [pytest.mark.many_starts, pytest.mark.timeout(2400)]
 PROBLEMS = 40
@@ -53,6 +55,27 @@ def test_the_grid_of_both_engines_runs_and_what_the_cpu_cannot_do_is_left_out(
     assert any(max(row.timeline.tokens) > 1 for row in speculated)
     points = json.loads((run / "points.json").read_text())
     assert {point["budget"] for point in points} == {128, 256}
+    check_telemetry(run, set(manifest["settings"]) - left_out, on_gpu=on_gpu)
+
+
+def check_telemetry(run: Path, settings: set[str], *, on_gpu: bool) -> None:
+    """Each server's gauges were read under their names, some while it had work, and its machine beside them."""
+    samples: dict[str, list[TelemetryRow]] = {}
+    for row in store.read_rows(store.RunDir(run).telemetry, TelemetryRow):
+        samples.setdefault(row.setting, []).append(row)
+    assert set(samples) == settings
+    for setting, rows in samples.items():
+        gauges = [row.engine for row in rows if row.engine is not None]
+        assert gauges
+        for engine in gauges:
+            assert None not in (engine.running, engine.waiting, engine.kv_cache_share)
+        if setting.startswith("vllm"):  # SGLang's counter appears with the first preemption
+            assert {engine.preemptions for engine in gauges} == {0}
+        assert any(engine.running for engine in gauges)
+        assert all(row.host and row.host.memory_used_bytes for row in rows)
+        assert all(bool(row.gpus) == on_gpu for row in rows)
+    codes = {doubt["code"] for doubt in json.loads((run / "manifest.json").read_text())["doubts"]}
+    assert "telemetry_lost" not in codes
 
 
 def engine_processes(model: Path) -> list[psutil.Process]:

@@ -34,6 +34,12 @@ def test_a_gauge_of_zero_is_not_a_measured_acceptance() -> None:
     assert figures(parse("len 0\n"), parse("len 2.5\n"), names).acceptance_length == 2.5
 
 
+def test_an_engine_that_counts_drafts_and_not_what_was_accepted_is_read_by_its_gauge() -> None:
+    names = MetricNames(drafts="d", accept_length="len")
+    seen = figures(parse("d 0\nlen 0\n"), parse("d 9\nlen 2.5\n"), names)
+    assert (seen.drafts, seen.acceptance_length) == (9, 2.5)
+
+
 def test_a_server_without_counters_leaves_every_figure_unknown() -> None:
     assert figures(None, None, NAMES) == ServerFigures()
 

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import manifest
 from tts_compare.analysis.findings.telemetry_warnings import energy_warning, telemetry_warnings
 from tts_compare.backends import BACKENDS
+from tts_compare.cli import main
 from tts_compare.client.scrape import parse, total
 from tts_compare.machine.telemetry.gauges import engine_sample, values_of
 from tts_compare.machine.telemetry.power import LEAST_SAMPLES, integrated_j
 from tts_compare.machine.telemetry.sample import Host, gpu_sample, others, parent_of, reasons
+from tts_compare.reports.telemetry import telemetry_parquet
+from tts_compare.rundir import store
 from tts_compare.rundir.telemetry import EngineSample, GpuSample, TelemetryRow
 from tts_compare.selftest.metrics import Counters
 
@@ -194,3 +200,31 @@ def test_the_hosts_share_is_of_the_time_between_two_looks(tmp_path: Path) -> Non
 def test_a_host_that_tells_nothing_is_unknown(tmp_path: Path) -> None:
     sample = Host(proc=tmp_path).sample()
     assert (sample.cpu_share, sample.memory_used_bytes) == (None, None)
+
+
+def test_samples_are_exported_as_one_flat_table() -> None:
+    gpus = (GpuSample(index=0, power_w=300.0, throttled=("thermal",)), GpuSample(index=1, throttled=()))
+    frame = pl.read_parquet(telemetry_parquet([row("a", 1.5, *gpus, running=2.0), row("b", 2.0)]))
+    assert frame["setting"].to_list() == ["a", "a", "b"]
+    assert frame["gpu_index"].to_list() == [0, 1, None]
+    assert frame["gpu_power_w"].to_list() == [300.0, None, None]
+    assert frame["gpu_throttled"].to_list() == [["thermal"], [], None]
+    assert frame["engine_running"].to_list() == [2.0, 2.0, None]
+    assert frame["at_ns"].to_list() == [int(1.5 * S), int(1.5 * S), 2 * S]
+    assert telemetry_parquet([])
+
+
+def test_a_run_without_samples_and_a_file_without_a_name_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = store.create(tmp_path / "run")
+    store.write_manifest(run, manifest())
+    export = ["export", str(run.path), "--format=telemetry"]
+    assert main(export) == 2
+    assert "--output" in capsys.readouterr().err
+    assert main([*export, f"--output={tmp_path / 'x.parquet'}"]) == 2
+    assert "without telemetry" in capsys.readouterr().err
+    with store.RowLog(run.telemetry):
+        run.telemetry.write_bytes(msgspec.json.encode(row("s", 1, running=1.0)) + b"\n")
+    assert main([*export, f"--output={tmp_path / 'x.parquet'}"]) == 0
+    assert pl.read_parquet(tmp_path / "x.parquet")["engine_running"].to_list() == [1.0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tts_compare.domain import Device
@@ -39,6 +39,7 @@ class Machine:
     features: CPU instruction sets that decide how fast a dtype is: ``avx2``, ``avx512_bf16``, ``amx_bf16``.
     nodes: of an allocation, whose devices and cores are counted together; empty for one machine. partition, job: of
     the allocation, by the cluster's names.
+    numa: NUMA node -> the usable cores on it. gpu_nodes: the node of each usable GPU, None where it is not known.
     """
 
     device: Device
@@ -53,6 +54,8 @@ class Machine:
     nodes: tuple[Node, ...] = ()
     partition: str | None = None
     job: str | None = None
+    numa: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    gpu_nodes: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

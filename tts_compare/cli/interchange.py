@@ -16,6 +16,9 @@ from tts_compare.errors import RunError, UsageError
 def export_command(arguments: Namespace) -> int:
     """Write one JSON file a point into a directory, or one JSON a line to standard output."""
     from tts_compare.api import load
+
+    if arguments.format == "telemetry":
+        return _export_telemetry(Path(arguments.run), arguments.output)
     from tts_compare.reports.vllm_json import export_vllm
 
     run = load(arguments.run)
@@ -32,6 +35,26 @@ def export_command(arguments: Namespace) -> int:
     except OSError as error:
         raise UsageError(f"cannot write {directory}: {error.strerror}") from error
     talk(f"files written to {directory}: {len(files)}")
+    return 0
+
+
+def _export_telemetry(path: Path, output: str | None) -> int:
+    """Write every sample of a run into one Parquet file."""
+    from tts_compare.reports.telemetry import telemetry_parquet
+    from tts_compare.rundir import store
+    from tts_compare.rundir.telemetry import TelemetryRow
+
+    run = store.open_run(path)
+    if not output:
+        raise UsageError("--format telemetry writes Parquet: name its file with --output FILE.parquet")
+    if not run.telemetry.exists():
+        raise UsageError(f"{path} has no telemetry.jsonl: it was measured without telemetry")
+    content = telemetry_parquet(store.read_rows(run.telemetry, TelemetryRow))
+    try:
+        Path(output).write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from error
+    talk(f"written to {output}")
     return 0
 
 

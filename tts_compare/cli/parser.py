@@ -230,8 +230,12 @@ def _runs(parser: argparse.ArgumentParser) -> None:
 
 def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN")
-    parser.add_argument("--format", choices=("vllm",), default="vllm")
-    parser.add_argument("--output", metavar="DIR", help="one file a point (standard output: one JSON a line)")
+    parser.add_argument("--format", choices=("vllm", "telemetry"), default="vllm")
+    parser.add_argument(
+        "--output",
+        metavar="DIR|FILE",
+        help="vllm: a directory, one file a point (standard output: one JSON a line); telemetry: a Parquet file",
+    )
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
@@ -301,7 +305,7 @@ _COMMANDS = (
     ),
     _Command(
         name="export",
-        what="write each point in another tool's format",
+        what="write each point in another tool's format, or telemetry as Parquet",
         epilog="example:\n  tts-compare export runs/a --format vllm --output results/",
         add=_export,
     ),

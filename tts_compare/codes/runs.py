@@ -193,6 +193,12 @@ RUN_CODES: Mapping[str, Code] = {
         fix="tts-compare run --concurrency LOWER",
         advice="lower the concurrency or give the engine more KV cache",
     ),
+    "numa_not_bound": Code(
+        severity="warning",
+        text="servers and client were not bound to NUMA nodes of their own: copies to a GPU may cross sockets",
+        fix="numactl --cpunodebind=N --membind=N tts-compare run --out NEW",
+        advice="bind both by hand to the node of the GPUs (nvidia-smi topo -m)",
+    ),
     "kv_cache_full": Code(
         severity="warning",
         text="the engine's KV cache was full: requests waited for room in it",
@@ -209,7 +215,7 @@ RUN_CODES: Mapping[str, Code] = {
         severity="error",
         text="another process used a GPU of the server",
         fix="nvidia-smi",
-        advice="end the other process, or choose other GPUs with CUDA_VISIBLE_DEVICES, and measure again",
+        advice="end the other process, or leave that GPU out of those that are visible, and measure again",
     ),
     "clocks_differ": Code(
         severity="warning",

@@ -28,8 +28,13 @@ def visible_devices(
         return None
     stated = [name.strip() for name in environ.get(VISIBLE, "").split(",") if name.strip()]
     names = stated or [str(index) for index in range(machine.devices)]
+    return ",".join(names[index] for index in own_gpus(setting, settings, lane=lane) if index < len(names))
+
+
+def own_gpus(setting: Setting, settings: Sequence[Setting], *, lane: int) -> range:
+    """The places of a server's GPUs among those that we may use."""
     first = lane * _widest(settings)
-    return ",".join(names[first : first + setting.devices])
+    return range(first, first + (setting.devices or 0))
 
 
 def _widest(settings: Sequence[Setting]) -> int:

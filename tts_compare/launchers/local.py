@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tts_compare.backends import BACKENDS, Machine
 from tts_compare.client.untimed import open_client
@@ -97,6 +97,11 @@ class LocalServer:
     def env(self) -> Mapping[str, str]:
         """The plan's."""
         return self.plan.env
+
+    @property
+    def cores(self) -> tuple[int, ...]:
+        """The plan's."""
+        return self.plan.cores
 
     def processes(self) -> tuple[int, ...]:
         """All below its supervisor."""
@@ -204,7 +209,8 @@ def _spawn(plan: ServerPlan) -> _Supervised:
     prefixes = ",".join(BACKENDS[plan.setting.backend].shm_prefixes)
     told = (str(control_read), str(status_write), str(os.getpid()), prefixes)
     try:
-        process = subprocess.Popen(
+        process = _bound(
+            plan.cores,
             [sys.executable, "-S", "-E", str(Path(supervisor.__file__)), *told, "--", *plan.argv],
             env=_inherited(plan.argv[0]) | plan.env | plan.key_env,
             stdin=subprocess.DEVNULL,
@@ -223,6 +229,22 @@ def _spawn(plan: ServerPlan) -> _Supervised:
     with os.fdopen(status_read) as status:
         pid = status.readline().strip()
     return _Supervised(process=process, control=control_write, pid=int(pid) if pid else process.pid)
+
+
+def _bound(cores: Sequence[int], argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
+    """Start a process on these cores, all it starts with it: a child inherits the cores of the thread that starts it.
+
+    None of them or cores that we may not use leave it on ours.
+    """
+    if not cores:
+        return subprocess.Popen(argv, **how)
+    ours = os.sched_getaffinity(0)
+    try:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, cores)
+        return subprocess.Popen(argv, **how)
+    finally:
+        os.sched_setaffinity(0, ours)
 
 
 async def _wait_ready(plan: ServerPlan, supervised: _Supervised, deadline: float) -> None:

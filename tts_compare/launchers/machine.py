@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tts_compare.backends import Machine, Node
 from tts_compare.machine.gpus import Gpus, find_gpus
+from tts_compare.machine.numa import gpu_nodes, numa_nodes
 from tts_compare.rundir.facts import MachineRow, NodeRow
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -34,6 +35,8 @@ def probe_machine(
         gpu_names=tuple(gpu.name for gpu in gpus.visible),
         gpu_memory_bytes=min((gpu.memory_bytes for gpu in gpus.visible if gpu.memory_bytes), default=None),
         driver=gpus.driver,
+        numa=numa_nodes(cores, root),
+        gpu_nodes=gpu_nodes(gpus.visible, nvml=nvml, root=root) if gpus.visible else (),
     )
 
 

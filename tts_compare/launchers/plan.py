@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tts_compare.backends import BACKENDS, Machine, ModelFacts
 from tts_compare.domain import Setting
-from tts_compare.launchers.devices import visible_devices
+from tts_compare.launchers.devices import own_gpus, visible_devices
+from tts_compare.launchers.pinning import server_cores
 from tts_compare.launchers.ports import LOOPBACK, free_port
 from tts_compare.launchers.protocol import Place, ServerPlan
 from tts_compare.machine.gpus import VISIBLE
@@ -27,6 +28,7 @@ def plan_server(setting: Setting, place: Place) -> ServerPlan:
             setting, python=place.python, host=LOOPBACK, port=port, served_name=name, version=place.version
         ),
         env=_environment(setting, place),
+        cores=_cores(setting, place),
         key_env=key_env or {},
         host=LOOPBACK,
         port=port,
@@ -42,6 +44,13 @@ def path_with(python: str, path: str) -> str:
     """``path`` with the directory of an engine's Python in it: engines run ``ninja`` by its bare name."""
     beside = str(Path(python).parent)
     return path if beside in path.split(os.pathsep) else f"{beside}{os.pathsep}{path}"
+
+
+def _cores(setting: Setting, place: Place) -> tuple[int, ...]:
+    """The cores of its GPUs' NUMA nodes; empty where nothing is to be bound."""
+    if setting.device != "cuda":
+        return ()
+    return server_cores(place.machine, own_gpus(setting, place.beside or (setting,), lane=place.lane))
 
 
 def _environment(setting: Setting, place: Place) -> dict[str, str]:

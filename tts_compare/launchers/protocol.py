@@ -44,9 +44,10 @@ class Place:
 class ServerPlan:
     """One server that this machine is to start; ``plan_server`` makes it from a setting and a place.
 
-    argv and env: as the backend gives them; env is added to ours. port: where argv tells it to listen.
-    deadline_s: from start to readiness. api_key: what the server asks for, None for none; it is in ``key_env`` too
-    where we hand it over, and never in argv. health_path: None where readiness is told by ``/v1/models``.
+    argv and env: as the backend gives them; env is added to ours. port: where argv tells it to listen. cores: those
+    that its processes may use, empty for all. deadline_s: from start to readiness. api_key: what the server asks for,
+    None for none; it is in ``key_env`` too where we hand it over, and never in argv. health_path: None where readiness
+    is told by ``/v1/models``.
     """
 
     setting: Setting
@@ -56,6 +57,7 @@ class ServerPlan:
     port: int
     served_name: str
     env: dict[str, str] = field(default_factory=dict)
+    cores: tuple[int, ...] = ()
     key_env: dict[str, str] = field(default_factory=dict, repr=False)
     health_path: str | None = "/health"
     deadline_s: float = DEFAULT_DEADLINE_S

@@ -18,6 +18,7 @@ def figures(before: Counters | None, after: Counters | None, names: MetricNames)
         return change(before, after, name)
 
     drafts, accepted, proposed = grown(names.drafts), grown(names.accepted_tokens), grown(names.draft_tokens)
+    counted = drafts and accepted is not None
     queue = names.queue_time
     waited, waits = (grown(f"{queue}_sum"), grown(f"{queue}_count")) if queue else (None, None)
     by_position = change_by(before, after, names.accepted_per_position, "position")
@@ -28,8 +29,9 @@ def figures(before: Counters | None, after: Counters | None, names: MetricNames)
         drafts=drafts,
         draft_tokens=proposed,
         accepted_tokens=accepted,
-        acceptance_rate=_share(accepted, proposed) if drafts else _gauge(after, names.accept_rate),
-        acceptance_length=_length(accepted, drafts) if drafts else _gauge(after, names.accept_length),
+        # SGLang counts draft steps and not what was accepted: of that it has gauges alone.
+        acceptance_rate=_share(accepted, proposed) if counted else _gauge(after, names.accept_rate),
+        acceptance_length=_length(accepted, drafts) if counted else _gauge(after, names.accept_length),
         accepted_per_position={place: count / drafts for place, count in by_position.items()} if drafts else {},
         prefix_queries=grown(names.prefix_queries),
         prefix_hits=grown(names.prefix_hits),

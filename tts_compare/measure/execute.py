@@ -25,6 +25,7 @@ from tts_compare.judge.judge import Judge
 from tts_compare.judge.score import is_asked_with_key, score_run
 from tts_compare.limits.admission import SpendingLimit
 from tts_compare.measure.again import resume_doubts, retried_doubts
+from tts_compare.measure.binding import client_bound
 from tts_compare.measure.loop import Run
 from tts_compare.measure.preflight import preflight
 from tts_compare.measure.servers import Fleet, find_pythons
@@ -116,7 +117,8 @@ def execute(
             writer.doubt(machine_doubts(before.machine, manifest.machine))
         for item in prepared.left_out:
             tell(SettingSkipped(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
-        judged = _loop(state, tell, stop or Stop())
+        with client_bound(prepared.machine, writer):
+            judged = _loop(state, tell, stop or Stop())
         successes = {row.setting for row in writer.records if row.phase == "measured" and row.ok}
         return Outcome(
             run=run,

@@ -78,6 +78,7 @@ async def serving(
             argv=tuple(server.argv),
             env=dict(server.env),
             hosts=tuple(server.hosts),
+            cores=tuple(getattr(server, "cores", ())) or None,
             startup_s=(*facts.startup_s, *started),
         )
         writer.doubt(server.doubts)

@@ -90,6 +90,9 @@ class SettingFacts(Struct, frozen=True, kw_only=True):
     gpu_hour_usd: Annotated[float | None, about("price of a device hour of its own run, in a joined manifest")] = None
     limits: Annotated[LimitFacts | None, about("bounds on waiting of its own run, in a joined manifest")] = None
     retry: Annotated[RetryFacts | None, about("retry rules of its own run, in a joined manifest")] = None
+    cores: Annotated[
+        tuple[int, ...] | None, about("cores that its processes were bound to; null: to none; format 2")
+    ] = None
     accelerator: Annotated[AcceleratorFacts | None, about("its device, one rank's part of a CPU; format 2")] = None
 
 

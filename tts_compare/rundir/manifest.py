@@ -52,6 +52,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
     clock: Annotated[Clock, about("anchor of the instants of its rows")] = Clock()
     command: Annotated[tuple[str, ...], about("its command line")] = ()
+    cores: Annotated[tuple[int, ...] | None, about("cores that the client was bound to; null: to none")] = None
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

@@ -61,6 +61,7 @@ class Counters:
                 "vllm:spec_decode_num_drafts_total": self.steps,
                 "vllm:spec_decode_num_draft_tokens_total": self.steps * draft_tokens,
                 "vllm:spec_decode_num_accepted_tokens_total": accepted,
+                "sglang:spec_verify_calls_total": self.steps,
             }
         lines: list[str] = []
         for name, value in counters.items():
@@ -74,6 +75,8 @@ class Counters:
             "vllm:num_requests_waiting": 0.0,
             "vllm:kv_cache_usage_perc": kv_usage,
         }
+        if draft_tokens and self.steps:
+            gauges["sglang:spec_accept_length"] = self.generation_tokens / self.steps
         for gauge, level in gauges.items():
             lines += [f"# TYPE {gauge} gauge", f"{gauge}{{{label}}} {level}"]
         lines += self.ttft.lines("vllm:time_to_first_token_seconds", label)

@@ -10,7 +10,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 
     path: the file that rows are appended to. setting, session, round: as rows say. interval_s: seconds between
     samples. pid: the engine's leading process, whose parent is above all of the server's; None where it is not ours,
-    and then neither GPUs nor host are looked at. gpus: whether it runs on GPUs. visible: its CUDA_VISIBLE_DEVICES, None
+    and then neither GPUs nor host are looked at. gpus: whether it runs on GPUs. visible: the GPUs that it sees, None
     for ours. metrics_url: of the engine's gauges, None where it has none. names: field of ``EngineSample`` -> name in
     the engine's text. headers: of the request for them.
     """

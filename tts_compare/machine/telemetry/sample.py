@@ -27,7 +27,7 @@ _DIE = 0  # nvmlTemperatureSensors_t
 def whole_gpus(nvml: Any, visible: str | None) -> list[int]:
     """The server's GPUs by number. Figures of a divided GPU are those of all its instances, so it is not among them.
 
-    visible: CUDA_VISIBLE_DEVICES of the server.
+    visible: the GPUs that the server sees, as its environment names them.
     """
     return [gpu.index for gpu in find_gpus(nvml, stated=visible).visible if not gpu.is_mig]
 
