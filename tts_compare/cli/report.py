@@ -12,6 +12,7 @@ from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 from tts_compare.errors import UsageError
 from tts_compare.rundir import store
+from tts_compare.rundir.parts import record_files
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
@@ -66,7 +67,8 @@ def analysed(paths: Sequence[Path], *, slo: Sequence[str] = ()) -> tuple[Analysi
         from tts_compare.domain import RequestRecord
 
         for run in runs:
-            yield from store.read_rows(run.records, RequestRecord)
+            for file in record_files(run):
+                yield from store.read_rows(file, RequestRecord)
 
     view = RunView(
         manifest=joined.manifest,

@@ -29,14 +29,19 @@ def run_asked(asked: Asked) -> int:
     from tts_compare.plan.inputs import design_of
     from tts_compare.plan.manifest import additions, is_resumable
     from tts_compare.plan.prepare import prepare
+    from tts_compare.plan.tasks import only, task_name
     from tts_compare.reports.live import watch
     from tts_compare.run.execute import execute
+    from tts_compare.rundir.parts import part_of
 
     experiment = asked.experiment()
     prepared = prepare(experiment)
     prepared = that_fit(prepared, design_of(prepared, None))
-    prepared.require_settings()
     path = Path(experiment.resume or experiment.out or _default_path(experiment.name))
+    if experiment.only:
+        prepared = only(prepared, experiment.only)
+        path = part_of(path, task_name(experiment.only)).path
+    prepared.require_settings()
     if experiment.resume and is_resumable(path) and (added := additions(path, prepared)):
         talk(f"--resume adds to {path}: {', '.join(added)}")
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]

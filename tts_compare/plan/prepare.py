@@ -37,7 +37,10 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What a run is going to do. facts, prompting: by model; shares: the round of each problem."""
+    """What a run is going to do. facts, prompting: by model; shares: the round of each problem.
+
+    only_round: the one round that this process measures; None for all.
+    """
 
     experiment: Experiment
     machine: Machine
@@ -49,6 +52,7 @@ class Prepared:
     facts: Mapping[str, ModelFacts | None]
     prompting: Mapping[str, Prompting]
     shares: Mapping[str, int]
+    only_round: int | None = None
 
     @property
     def problem_count(self) -> int:
@@ -63,7 +67,8 @@ class Prepared:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The server starts, in turn."""
-        return order(self.settings, self.experiment.repeats, self.experiment.rounds)
+        every = order(self.settings, self.experiment.repeats, self.experiment.rounds)
+        return tuple(block for block in every if self.only_round in (None, block.round))
 
     def require_settings(self) -> None:
         """Raises UsageError, with every reason, where no setting is left."""
@@ -81,18 +86,20 @@ class Prepared:
         return (*differences(self.settings), *on_gpus, *_of_the_plan(self))
 
 
-def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | None = None) -> Prepared:
+def prepare(
+    experiment: Experiment, *, fetch: bool = True, machine: Machine | None = None, elsewhere: bool = False
+) -> Prepared:
     """Check the whole experiment. Raises UsageError for bad input.
 
     fetch: small files of models on the hub may be fetched (configuration, tokenizer); weights never are.
-    machine: another one than this, which a plan is made for.
+    machine: another one than this, which a plan is made for. elsewhere: paths of models need not exist here.
     """
     if experiment.retry_failed and experiment.resume is None:
         raise UsageError("--retry-failed sends again what failed in a run: name the run with --resume DIR")
     machine = machine or launcher_named(experiment.launcher).machine(experiment.device)
     works = work(experiment)
     asked = expand(experiment, device=machine.device)
-    for model in {setting.model for setting in asked if setting.base_url is None}:
+    for model in {setting.model for setting in asked if setting.base_url is None and not elsewhere}:
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
     _weak_rounds(dataset, experiment)

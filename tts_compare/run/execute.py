@@ -34,6 +34,7 @@ from tts_compare.run.servers import Fleet, find_pythons
 from tts_compare.run.writer import RunWriter, light
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import MachineRow
+from tts_compare.rundir.lock import STALE_S
 from tts_compare.rundir.manifest import Manifest, Session
 
 #: HTTP statuses from here on say why a request failed.
@@ -75,7 +76,9 @@ def execute(prepared: Prepared, path: Path, *, command: Sequence[str], asked: Ma
     if resumed and private:
         store.close_to_others(run)
     private = run.private
-    with store.Lock(run), store.RowLog(run.records, private=private) as rows:
+    # A job that was requeued may meet the lock of its own last attempt, which another node left behind.
+    wait_s = 2 * STALE_S if os.environ.get("SLURM_JOB_ID") else 0.0
+    with store.Lock(run, wait_s=wait_s), store.RowLog(run.records, private=private) as rows:
         manifest = new_manifest(prepared, name=path.resolve().name, command=command, asked=asked)
         before = store.read_manifest(run) if resumed else None
         if before:
