@@ -70,8 +70,9 @@ def only(prepared: Prepared, asked: str) -> Prepared:
 def task_name(asked: str) -> str:
     """The directory of the part that ``--only`` names: one path component, without spaces; another for another."""
     block, _, number = asked.rpartition("@")
-    plain = re.sub(r"[^A-Za-z0-9._=+-]+", "_", block).strip("._") or "block"
-    if plain != block.replace("/", "_", 1) or len(plain) > _LONGEST_NAME:
+    parts = block.replace("/", "--")
+    plain = re.sub(r"[^A-Za-z0-9._=+-]+", "_", parts).strip("._") or "block"
+    if plain != parts or "--" in block or len(plain) > _LONGEST_NAME:
         plain = f"{plain[:_LONGEST_NAME]}-{zlib.crc32(block.encode()):08x}"  # what was replaced may tell two apart
     return f"{plain}.r{number}"
 

@@ -97,6 +97,8 @@ def _values(batch: Batch) -> Iterator[str]:
     yield f"max_seconds={round((batch.max_hours or 0) * 3600)}  # of all attempts together; 0: no limit"
     yield f"tasks=({_listed([task.name for task in batch.tasks])})"
     yield f"blocks=({_listed([task.only for task in batch.tasks])})"
+    if any("$" in word or "`" in word for word in batch.command):
+        yield "# shellcheck disable=SC2016  # these words are meant as they stand"
     yield f"command=({_listed(batch.command)})"
 
 
@@ -108,13 +110,15 @@ _BODY = """
 task=${{tasks[$SLURM_ARRAY_TASK_ID]}}
 block=${{blocks[$SLURM_ARRAY_TASK_ID]}}
 attempt=${{TTS_COMPARE_ATTEMPT:-${{SLURM_RESTART_COUNT:-0}}}}
+# Not SLURM_JOB_ID: that of an array's last task names the whole array.
+job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 words=$run/jobs/$task.jsonl
 spent=0
 if [ -s "$run/jobs/$task.seconds" ]; then read -r spent <"$run/jobs/$task.seconds"; fi
 
 say() {{ # what happened, exit status, why
   {{
-    printf '{{"event":"%s","at":%s,"job":"%s",' "$1" "$(date +%s)" "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
+    printf '{{"event":"%s","at":%s,"job":"%s",' "$1" "$(date +%s)" "$job"
     printf '"attempt":%s,"host":"%s","devices":%s,' "$attempt" "${{SLURMD_NODENAME:-}}" "$devices"
     printf '"held_s":%s,"status":%s,"why":"%s"}}\\n' "$SECONDS" "$2" "$3"
   }} >>"$words"
@@ -134,7 +138,9 @@ fi
 "${{command[@]}}" --only "$block" --resume "$run" --quiet &
 pid=$!
 stopped=
-trap 'stopped=yes; kill -TERM "$pid" 2>/dev/null' USR2 TERM
+# USR2 comes before the time limit; TERM from scancel and preemption, after which it is Slurm that queues again or not.
+trap 'stopped=USR2; kill -TERM "$pid" 2>/dev/null' USR2
+trap 'stopped=TERM; kill -TERM "$pid" 2>/dev/null' TERM
 while :; do
   wait "$pid"
   status=$?
@@ -147,9 +153,9 @@ if [ "$status" -eq 0 ]; then
 elif [ -z "$stopped" ]; then
   finish "$status" 'failed'
   if [ -n "${{successor:-}}" ]; then scancel "$successor"; fi
-elif [ "$on_preempt" = requeue ]; then
+elif [ "$on_preempt" = requeue ] && [ "$stopped" = USR2 ]; then
   finish "$status" 'requeued'
-  scontrol requeue "$SLURM_JOB_ID" && sleep 60
+  scontrol requeue "$job" && sleep 60
 else
   finish "$status" 'interrupted'
 fi
@@ -158,7 +164,7 @@ exit "$status"
 
 _CHAIN = """
 # The next attempt begins only if this one does not end well: time limit, preemption, a node that failed.
-successor=$(TTS_COMPARE_ATTEMPT=$((attempt + 1)) sbatch --parsable --dependency="afternotok:$SLURM_JOB_ID" \\
+successor=$(TTS_COMPARE_ATTEMPT=$((attempt + 1)) sbatch --parsable --dependency="afternotok:$job" \\
   --kill-on-invalid-dep=yes --array="$SLURM_ARRAY_TASK_ID" "$file")
 say successor null "$successor"
 """
