@@ -7,13 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.standin import model_directory
+from tts_compare.backends import Machine
 from tts_compare.cli import main
+from tts_compare.domain import Setting
 from tts_compare.errors import UsageError
+from tts_compare.launchers.devices import lane_count, visible_devices
+from tts_compare.plan.grid import equal_sizes, order
 from tts_compare.plan.tasks import Shape, task_name
 from tts_compare.rundir.parts import Parts, Submission, Task, add_submission, write_parts
 from tts_compare.submit.batch import Batch, clock, text_of
@@ -279,3 +284,21 @@ def test_a_torn_word_hides_none_before_it_and_successors_are_cancelled_too(tmp_p
     assert jobs_of(run) == ["7", "8"]
     (found,) = states_of(run, {"7_0": ("RUNNING", "None")})
     assert (found.state, found.attempts) == ("running", 1)
+
+
+def test_small_settings_of_a_job_are_packed_onto_the_devices_of_its_largest() -> None:
+    settings = [Setting(backend="vllm", model="m", device="cuda", tensor_parallel=tp) for tp in (1, 2, 4)]
+    settings.insert(1, replace(settings[0], backend="sglang"))
+    machine = Machine(device="cuda", devices=4, memory_bytes=0, gpu_names=("H100",) * 4)
+    for turn in (0, 1):
+        blocks = [block for block in order(settings, rounds=2) if block.round == turn]
+        lots = equal_sizes(blocks)
+        assert [block for lot in lots for block in lot] == sorted(
+            blocks, key=lambda block: block.setting.devices or 0, reverse=bool(turn)
+        )
+        for lot in lots:
+            beside = [block.setting for block in lot]
+            lanes = lane_count(beside, machine, asked=4)
+            seen = [visible_devices(beside[0], beside, machine, lane=lane, environ={}) or "" for lane in range(lanes)]
+            devices = [device for text in seen for device in text.split(",")]
+            assert sorted(devices) == ["0", "1", "2", "3"]

@@ -19,7 +19,7 @@ from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
 from tts_compare.methods.prompting import Prompting
 from tts_compare.methods.tokenization import Tokenization
 from tts_compare.plan.alike import differences_on_gpus
-from tts_compare.plan.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
+from tts_compare.plan.grid import Block, check_prompt, equal_sizes, expand, fit_lengths, order, refused, work
 from tts_compare.plan.model_facts import check_model, facts_of
 from tts_compare.plan.round_shares import check_shares, shares_of
 
@@ -69,6 +69,15 @@ class Prepared:
         """The server starts, in turn."""
         every = order(self.settings, self.experiment.repeats, self.experiment.rounds)
         return tuple(block for block in every if self.only_round in (None, block.round))
+
+    @property
+    def lots(self) -> tuple[tuple[Block, ...], ...]:
+        """The server starts that may be side by side, lot by lot.
+
+        A job holds the devices of its largest setting, so with several servers at once its smaller ones are packed.
+        """
+        packs = self.only_round is not None and self.experiment.parallel_servers > 1
+        return equal_sizes(self.blocks) if packs else (self.blocks,)
 
     def require_settings(self) -> None:
         """Raises UsageError, with every reason, where no setting is left."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -53,12 +53,10 @@ class Run:
         """
         settings, machine = self.prepared.settings, self.prepared.machine
         launcher = launcher_named(self.prepared.experiment.launcher)
-        lanes = launcher.lanes(settings, machine, asked=self.prepared.experiment.parallel_servers)
-        blocks = iter(self.prepared.blocks)
         # Two repeats at once would share a log, and where the server is not ours the server itself.
         turns = {setting.id: asyncio.Lock() for setting in settings}
 
-        async def lane(number: int) -> None:
+        async def lane(number: int, blocks: Iterator[Block]) -> None:
             for block in blocks:
                 async with turns[block.setting.id]:
                     if self.stopped or block.setting.id in self.ended:
@@ -67,9 +65,13 @@ class Run:
                         await self._block(block, number)
                 await grade(block.setting.id)
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(lanes):
-                group.create_task(lane(number))
+        for lot in self.prepared.lots:
+            beside = tuple(dict.fromkeys(block.setting for block in lot))
+            lanes = launcher.lanes(beside, machine, asked=self.prepared.experiment.parallel_servers)
+            blocks = iter(lot)
+            async with asyncio.TaskGroup() as group:
+                for number in range(lanes):
+                    group.create_task(lane(number, blocks))
 
     @asynccontextmanager
     async def _graded_live(self, setting: str, grade: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
