@@ -302,3 +302,13 @@ def test_small_settings_of_a_job_are_packed_onto_the_devices_of_its_largest() ->
             seen = [visible_devices(beside[0], beside, machine, lane=lane, environ={}) or "" for lane in range(lanes)]
             devices = [device for text in seen for device in text.split(",")]
             assert sorted(devices) == ["0", "1", "2", "3"]
+
+
+def test_one_process_does_not_write_into_a_run_that_jobs_measure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    run = submitted_run(tmp_path / "run")
+    argv = (f"--model={model_directory(tmp_path)}", "--backend=vllm", "--device=cpu", "--dataset=quickstart")
+    assert main([*argv, f"--resume={run}"]) == 2
+    assert "submit --resume" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tts_compare.cli.overrides import Asked, asked_by
 from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
+from tts_compare.errors import UsageError
 
 if TYPE_CHECKING:
     from tts_compare.run.execute import Outcome
@@ -32,7 +33,7 @@ def run_asked(asked: Asked) -> int:
     from tts_compare.plan.tasks import only, task_name
     from tts_compare.reports.live import watch
     from tts_compare.run.execute import execute
-    from tts_compare.rundir.parts import part_of
+    from tts_compare.rundir.parts import is_parted, part_of
 
     experiment = asked.experiment()
     prepared = prepare(experiment)
@@ -41,6 +42,8 @@ def run_asked(asked: Asked) -> int:
     if experiment.only:
         prepared = only(prepared, experiment.only)
         path = part_of(path, task_name(experiment.only)).path
+    elif is_parted(path):
+        raise UsageError(f"{path} is measured by jobs: tts-compare submit --resume {shlex.quote(str(path))}")
     prepared.require_settings()
     if experiment.resume and is_resumable(path) and (added := additions(path, prepared)):
         talk(f"--resume adds to {path}: {', '.join(added)}")

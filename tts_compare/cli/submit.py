@@ -231,6 +231,8 @@ def _job(arguments: Namespace, asked: Asked, prepared: Prepared, design: Design)
     from tts_compare.submit.words import flags_of
 
     kept = asked.to_keep()
+    if kept["config"] and Path(kept["config"]).is_file():
+        talk(f"warning: the pod does not see {kept['config']}: put it into the image, at the same path")
     widest = max((setting.devices or 1 for setting in prepared.settings), default=1)
     on_gpus = any(setting.device == "cuda" and setting.devices for setting in prepared.settings)
     stated = seconds_in(arguments.time) if arguments.time else limit_s(prepared.settings, design, rounds=1)
