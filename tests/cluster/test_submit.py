@@ -194,6 +194,7 @@ def test_cancel_leaves_no_job_no_writer_and_no_engine(cluster: Cluster, slow: Be
     assert set(kept.values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_task_that_uses_up_its_attempts_is_given_up(cluster: Cluster, slow: Bench) -> None:
     run = submitted(cluster, slow, "--on-preempt=chain", "--max-attempts=1")
     until_it_sends(cluster, run)

@@ -87,6 +87,15 @@ def test_parts_of_one_kind_give_no_warning_of_their_own(whole: Run, tmp_path: Pa
     assert warnings(parted(whole, tmp_path / "run")) == {}
 
 
+def test_no_two_parts_share_a_session(whole: Run, tmp_path: Path) -> None:
+    home = parted(whole, tmp_path / "run")
+    for number in range(ROUNDS):
+        rewrite(home, f"m.r{number}", sessions=[{"clock": {"wall_ns": number}}])
+    records, _, manifest = found_in(home)
+    assert [session.clock.wall_ns for session in manifest.sessions] == [0, 1]
+    assert sorted(records.select("round", "session").unique().rows()) == [(0, 0), (1, 1)]
+
+
 def test_a_task_that_has_not_begun_is_named(whole: Run, tmp_path: Path) -> None:
     home = parted(whole, tmp_path / "run")
     shutil.rmtree(part_of(home, "m.r1").path)
