@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-gpu test-slow cluster-packages test-cluster test-cluster-full test-extras clean
+.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-gpu test-slow cluster-packages test-cluster test-cluster-full test-extras kubernetes-validate clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
@@ -90,14 +90,22 @@ cluster-packages:
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null || \
 	{ command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	  slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libmunge2 >/dev/null; } || \
+	  slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libmunge2 shellcheck >/dev/null; } || \
 	echo 'Slurm could not be installed: the tests on a cluster will be skipped with that reason' >&2
 
-test-cluster: engines cluster-packages
-	$(BIN)/pytest -m 'not many_starts and not slow' tests/cluster
+test-cluster: engines cluster-packages kubernetes-validate
+	$(BIN)/pytest -m 'not many_starts and not slow' tests/cluster tests/unit/test_submit.py
 
 test-cluster-full: engines cluster-packages
 	$(BIN)/pytest tests/cluster
+
+# The checker of Kubernetes' manifests, in an environment of its own; tests/unit/test_submit.py finds it there.
+kubernetes-validate: $(VENV)/kubernetes/.ready
+
+$(VENV)/kubernetes/.ready: $(READY)
+	$(PYTHON) -m venv $(VENV)/kubernetes
+	$(VENV)/kubernetes/bin/python -m pip install --quiet 'kubernetes-validate>=1.31'
+	@touch $@
 
 # In an environment of their own: in ours they would be part of what they look at.
 TOOLS := $(VENV)/tools

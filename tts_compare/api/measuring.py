@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from os import PathLike
@@ -51,13 +52,20 @@ def run(
     from tts_compare.plan.inputs import design_of
     from tts_compare.plan.manifest import additions, is_resumable
     from tts_compare.plan.prepare import prepare
+    from tts_compare.plan.tasks import only, task_name
+    from tts_compare.rundir.parts import is_parted, part_of
 
     _check_no_loop()
     emit = tell or _nothing
     prepared = prepare(experiment.checked)
     prepared = that_fit(prepared, design_of(prepared, None))
-    prepared.require_settings()
     path = Path(out) if out is not None else default_path(experiment)
+    if task := experiment.checked.only:
+        prepared = only(prepared, task)
+        path = part_of(path, task_name(task)).path
+    elif is_parted(path):
+        raise UsageError(f"{path} is measured by jobs: tts-compare submit --resume {shlex.quote(str(path))}")
+    prepared.require_settings()
     if experiment.checked.resume and is_resumable(path) and (added := additions(path, prepared)):
         emit(SettingsAdded(path=str(path), settings=tuple(added), at_s=monotonic()))
     outcome = execute(

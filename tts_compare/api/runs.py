@@ -14,6 +14,7 @@ from tts_compare.config.values import nearest
 from tts_compare.domain import RequestRecord, RunWarning
 from tts_compare.errors import UsageError
 from tts_compare.rundir import store
+from tts_compare.rundir.parts import record_files
 
 if TYPE_CHECKING:
     import polars as pl
@@ -207,7 +208,8 @@ class Run:
     def read_records(self) -> Iterator[RequestRecord]:
         """Go through the rows as values, read from the files again: settings have the names of their own run."""
         for one in self._rows.runs.values():
-            yield from store.read_rows(one.records, RequestRecord)
+            for file in record_files(one):
+                yield from store.read_rows(file, RequestRecord)
 
 
 def _check_axis(axis: str, known: Iterable[str]) -> None:

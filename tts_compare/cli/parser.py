@@ -119,6 +119,40 @@ def _plan(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=("text", "json"), default="text", help="text (the default), or json for programs")
 
 
+def _submit(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    add = parser.add_argument_group("the jobs").add_argument
+    add("--dry-run", action="store_true", help="print what would be submitted; needs no engine, no model, no Slurm")
+    add("--to", choices=("slurm", "kubernetes"), default="slurm", help="slurm (the default), or print a Kubernetes Job")
+    add("--machine", metavar="M", help="the nodes, as in plan: 4xGH200-96, 2x(8xH200) (default: nodes like this one)")
+    add(
+        "--split",
+        choices=("block", "setting"),
+        default="block",
+        help="a job a block of one model's settings and round (the default), or a job a setting and round",
+    )
+    add("--max-jobs", type=int, metavar="K", help="most jobs at once (default: as many as the cluster lets run)")
+    add("--time", metavar="[D-]H:M:S", help="time limit of a job (default: from the plan's estimate)")
+    add(
+        "--on-preempt",
+        choices=("requeue", "chain", "stop"),
+        default="requeue",
+        help="a job that was stopped: queue it again (the default), let a second one follow it, or leave it",
+    )
+    add("--max-attempts", type=int, default=4, metavar="N", help="attempts of a task, the first included (4)")
+    add("--max-hours", type=float, metavar="H", help="hours that all attempts of a task may take together")
+    add("--sbatch", action="append", default=[], metavar="OPTION", help="sbatch's option: account=abc; repeatable")
+    add("--setup", metavar="FILE", help="shell commands that each job reads first: modules, variables")
+    add("--no-check", action="store_true", help="submit though engines or models are not found here")
+    add("--image", metavar="IMAGE", default="tts-compare:latest", help="kubernetes: the pod's image")
+    add("--claim", metavar="NAME", default="runs", help="kubernetes: the volume claim that keeps the run")
+    add("--secret", metavar="NAME", help="kubernetes: a Secret whose entries become variables")
+
+
+def _of_submitted(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN")
+
+
 def _report(parser: argparse.ArgumentParser) -> None:
     from tts_compare.cli.knob_flags import repeat_knob
 
@@ -271,6 +305,27 @@ _COMMANDS = (
         epilog="examples:\n  tts-compare plan --config paper --machine 4xGH200-96\n"
         "  tts-compare plan --config paper --commands",
         add=_plan,
+    ),
+    _Command(
+        name="submit",
+        what="measure one experiment in many jobs of a Slurm cluster, or print a Kubernetes Job",
+        epilog="examples:\n  tts-compare submit --config paper --machine 4xGH200-96 --dry-run\n"
+        "  tts-compare submit --config paper --rounds 3 --sbatch account=abc --max-jobs 4 --out runs/paper\n"
+        "  tts-compare submit --resume runs/paper                (what is missing)\n"
+        "  tts-compare submit --config paper --machine 4xH100-SXM --to kubernetes --image IMAGE > job.yaml",
+        add=_submit,
+    ),
+    _Command(
+        name="status",
+        what="what became of each task of a submitted run",
+        epilog="example:\n  tts-compare status runs/paper",
+        add=_of_submitted,
+    ),
+    _Command(
+        name="cancel",
+        what="end all jobs of a submitted run, and check that nothing is left of them",
+        epilog="example:\n  tts-compare cancel runs/paper",
+        add=_of_submitted,
     ),
     _Command(
         name="report",

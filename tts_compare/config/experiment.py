@@ -345,6 +345,14 @@ class Experiment:
         more="a missing or empty directory begins a new run",
         default=None,
     )
+    only: str | None = knob(
+        text,
+        "invocation",
+        "measure one block in one round, into `parts/` of the run directory: what a job of `submit` does",
+        metavar="BLOCK@ROUND",
+        more="a block is a model's name, or one setting's id; rounds count from 0",
+        default=None,
+    )
     retry_failed: bool = knob(flag, "invocation", "with `--resume`: also send again what failed", default=False)
     quiet: bool = knob(flag, "invocation", "no progress, only the report", default=False)
     no_color: bool = knob(flag, "invocation", "no color (also NO_COLOR)", default=False)

@@ -17,10 +17,12 @@ from tts_compare.domain import Grade, RequestRecord, RunWarning
 from tts_compare.errors import RunError, UsageError
 from tts_compare.judge.bounds import with_bounds
 from tts_compare.judge.judge import Judge, endpoint_options, write_grades
+from tts_compare.judge.parts import parted_frames
 from tts_compare.judge.prices import Prices
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import SettingFacts
 from tts_compare.rundir.manifest import Manifest
+from tts_compare.rundir.parts import is_parted, log_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,7 +75,9 @@ def _graded_anew(run: store.RunDir, manifest: Manifest) -> pl.DataFrame:
 
 
 def run_frames(run: store.RunDir) -> RunFrames:
-    """Records, grades and manifest of one run."""
+    """Records, grades and manifest of one run, also of one that several jobs measure."""
+    if is_parted(run.path):
+        return parted_frames(run.path, run_frames)
     return frames(run, with_scoring(run, store.read_manifest(run)))
 
 
@@ -165,7 +169,7 @@ def _placed(warning: RunWarning, runs: Mapping[str, store.RunDir]) -> RunWarning
     if prefix is None:
         return warning
     run, setting = runs[prefix], warning.setting
-    log = None if setting is None else str(run.server_log(setting.removeprefix(prefix)))
+    log = None if setting is None else str(log_of(run, setting.removeprefix(prefix)))
     return placed(warning, str(run.path), log=log)
 
 

@@ -38,6 +38,7 @@ from tts_compare.plan.manifest import check_same, is_resumable, new_manifest
 from tts_compare.plan.prepare import Prepared
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import MachineRow
+from tts_compare.rundir.lock import STALE_S
 from tts_compare.rundir.manifest import Manifest, Session
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def execute(
     if resumed and private:
         store.close_to_others(run)
     private = run.private
-    with store.Lock(run), store.RowLog(run.records, private=private) as rows:
+    # A job that was requeued may meet the lock of its own last attempt, which another node left behind.
+    wait_s = 2 * STALE_S if os.environ.get("SLURM_JOB_ID") else 0.0
+    with store.Lock(run, wait_s=wait_s), store.RowLog(run.records, private=private) as rows:
         manifest = new_manifest(prepared, name=path.resolve().name, command=command, asked=asked)
         before = store.read_manifest(run) if resumed else None
         if before:

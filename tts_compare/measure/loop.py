@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -52,11 +52,10 @@ class Run:
         next.
         """
         settings = self.prepared.settings
-        blocks = iter(self.prepared.blocks)
         # Two repeats at once would share a log, and where the server is not ours the server itself.
         turns = {setting.id: asyncio.Lock() for setting in settings}
 
-        async def lane(number: int) -> None:
+        async def lane(number: int, blocks: Iterator[Block]) -> None:
             for block in blocks:
                 async with turns[block.setting.id]:
                     if self.stopped or block.setting.id in self.ended:
@@ -65,9 +64,11 @@ class Run:
                         await self._block(block, number)
                 await grade(block.setting.id)
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(self.lanes):
-                group.create_task(lane(number))
+        for lot in self.prepared.lots:
+            lanes, blocks = self._lanes(lot), iter(lot)
+            async with asyncio.TaskGroup() as group:
+                for number in range(lanes):
+                    group.create_task(lane(number, blocks))
 
     @asynccontextmanager
     async def _graded_live(self, setting: str, grade: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
@@ -221,10 +222,14 @@ class Run:
 
     @property
     def lanes(self) -> int:
-        """Servers that run at once."""
-        launcher = launcher_named(self.prepared.experiment.launcher)
-        asked = self.prepared.experiment.parallel_servers
-        return launcher.lanes(self.prepared.settings, self.prepared.machine, asked=asked)
+        """Servers that run at once, at most."""
+        return max(map(self._lanes, self.prepared.lots), default=1)
+
+    def _lanes(self, lot: Sequence[Block]) -> int:
+        """Servers of these starts that run at once."""
+        beside = tuple(dict.fromkeys(block.setting for block in lot))
+        launcher, asked = launcher_named(self.prepared.experiment.launcher), self.prepared.experiment.parallel_servers
+        return launcher.lanes(beside, self.prepared.machine, asked=asked)
 
 
 def request_done(row: RequestRecord) -> events.RequestDone:

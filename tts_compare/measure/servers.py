@@ -37,11 +37,16 @@ class Fleet:
             log_path=writer.run.server_log(setting.id),
             machine=self.prepared.machine,
             model=self.prepared.facts[setting.model],
-            beside=self.prepared.settings,
+            beside=self._beside(setting),
             lane=lane,
             deadline_s=self.prepared.experiment.limits.start_s,
             insecure=self.prepared.experiment.insecure,
         )
+
+    def _beside(self, setting: Setting) -> tuple[Setting, ...]:
+        """The settings whose servers may run while this one's does."""
+        lots = (tuple(dict.fromkeys(block.setting for block in lot)) for lot in self.prepared.lots)
+        return next((beside for beside in lots if setting in beside), (setting,))
 
 
 def find_pythons(prepared: Prepared) -> dict[str, EnginePython]:

@@ -106,6 +106,15 @@ def order(settings: Sequence[Setting], repeats: int = 1, rounds: int = 1) -> tup
     return tuple(blocks)
 
 
+def equal_sizes(blocks: Sequence[Block]) -> tuple[tuple[Block, ...], ...]:
+    """Server starts grouped by the devices that each takes, groups and members in their order.
+
+    Starts of one group find room side by side on the devices of the largest setting.
+    """
+    sizes = dict.fromkeys(block.setting.devices for block in blocks)
+    return tuple(tuple(block for block in blocks if block.setting.devices == size) for size in sizes)
+
+
 def fit_lengths(settings: Sequence[Setting], works: Sequence[Work], prompt: PromptTokens) -> tuple[Setting, ...]:
     """Settings with ``max_model_len``: what was asked for, or the longest prompt plus what may follow it.
 

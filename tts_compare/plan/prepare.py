@@ -19,7 +19,7 @@ from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
 from tts_compare.methods.prompting import Prompting
 from tts_compare.methods.tokenization import Tokenization
 from tts_compare.plan.alike import differences_on_gpus
-from tts_compare.plan.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
+from tts_compare.plan.grid import Block, check_prompt, equal_sizes, expand, fit_lengths, order, refused, work
 from tts_compare.plan.model_facts import check_model, facts_of
 from tts_compare.plan.round_shares import check_shares, shares_of
 from tts_compare.plan.spread import cannot_span, spread, unlike_nodes
@@ -38,7 +38,10 @@ class SkippedSetting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What a run is going to do. facts, prompting: by model; shares: the round of each problem."""
+    """What a run is going to do. facts, prompting: by model; shares: the round of each problem.
+
+    only_round: the one round that this process measures; None for all.
+    """
 
     experiment: Experiment
     machine: Machine
@@ -50,6 +53,7 @@ class Prepared:
     facts: Mapping[str, ModelFacts | None]
     prompting: Mapping[str, Prompting]
     shares: Mapping[str, int]
+    only_round: int | None = None
 
     @property
     def problem_count(self) -> int:
@@ -64,7 +68,17 @@ class Prepared:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The server starts, in turn."""
-        return order(self.settings, self.experiment.repeats, self.experiment.rounds)
+        every = order(self.settings, self.experiment.repeats, self.experiment.rounds)
+        return tuple(block for block in every if self.only_round in (None, block.round))
+
+    @property
+    def lots(self) -> tuple[tuple[Block, ...], ...]:
+        """The server starts that may be side by side, lot by lot.
+
+        A job holds the devices of its largest setting, so with several servers at once its smaller ones are packed.
+        """
+        packs = self.only_round is not None and self.experiment.parallel_servers > 1
+        return equal_sizes(self.blocks) if packs else (self.blocks,)
 
     def require_settings(self) -> None:
         """Raises UsageError, with every reason, where no setting is left."""
@@ -82,11 +96,13 @@ class Prepared:
         return (*differences(self.settings), *on_gpus, *_of_the_plan(self))
 
 
-def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | None = None) -> Prepared:
+def prepare(
+    experiment: Experiment, *, fetch: bool = True, machine: Machine | None = None, elsewhere: bool = False
+) -> Prepared:
     """Check the whole experiment. Raises UsageError for bad input.
 
     fetch: small files of models on the hub may be fetched (configuration, tokenizer); weights never are.
-    machine: another one than this, which a plan is made for.
+    machine: another one than this, which a plan is made for. elsewhere: paths of models need not exist here.
     """
     if experiment.retry_failed and experiment.resume is None:
         raise UsageError("--retry-failed sends again what failed in a run: name the run with --resume DIR")
@@ -94,7 +110,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
     works = work(experiment)
     expanded = expand(experiment, device=machine.device)
     asked = tuple(spread(setting, machine, asked=experiment.nodes_per_server) for setting in expanded)
-    for model in {setting.model for setting in asked if setting.base_url is None}:
+    for model in {setting.model for setting in asked if setting.base_url is None and not elsewhere}:
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
     _weak_rounds(dataset, experiment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import msgspec
 
 from tts_compare.domain import Grade, RequestRecord
 from tts_compare.errors import RunError, UsageError
+from tts_compare.rundir.lock import DirectoryLock
 from tts_compare.rundir.manifest import FORMAT, READABLE, Manifest, manifest_of, plain
 from tts_compare.rundir.rows import Aside, read_frame, read_rows, told
 from tts_compare.rundir.scores import Score
@@ -141,44 +141,26 @@ def _is_beginning(entry: Path) -> bool:
     """Whether a run that ended before it had a manifest left this: nothing that was measured."""
     if entry.name == "servers":
         return entry.is_dir() and not any(entry.iterdir())
-    return entry.name in (".lock", ".manifest.json.new") or (entry.name == "records.jsonl" and not entry.stat().st_size)
+    return entry.name.startswith(".lock") or entry.name == ".manifest.json.new" or _is_empty_log(entry)
+
+
+def _is_empty_log(entry: Path) -> bool:
+    return entry.name == "records.jsonl" and not entry.stat().st_size
 
 
 def open_run(path: Path) -> RunDir:
-    """An existing run directory. Raises UsageError where it holds no manifest."""
+    """An existing run directory, one that several jobs measure too. Raises UsageError where it is neither."""
     run = RunDir(path)
-    if not run.manifest.is_file():
+    if not run.manifest.is_file() and not (path / "parts.json").is_file():
         raise UsageError(f"{path} is not a run directory: it has no manifest.json")
     return run
 
 
-class Lock:
-    """Exclusive use of a run directory until closed or the process ends.
+class Lock(DirectoryLock):
+    """Exclusive use of a run until closed or the process ends, as ``DirectoryLock`` has it."""
 
-    Raises UsageError where another has it, or where the directory cannot be written or locked.
-    """
-
-    def __init__(self, run: RunDir) -> None:
-        try:
-            self._fd = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise UsageError(f"cannot write the run directory {run.path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._fd)
-            raise UsageError(f"another process is writing {run.path}: wait for it, or choose another --out") from error
-        except OSError as error:
-            os.close(self._fd)
-            raise UsageError(
-                f"cannot lock {run.path}: {error.strerror}; choose an --out on a file system that keeps locks"
-            ) from error
-
-    def __enter__(self) -> Lock:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        os.close(self._fd)
+    def __init__(self, run: RunDir, *, wait_s: float = 0.0) -> None:
+        super().__init__(run.path, wait_s=wait_s)
 
 
 class RowLog:
@@ -278,7 +260,12 @@ def read_list(path: Path) -> list[Any]:
 
 
 def read_manifest(run: RunDir) -> Manifest:
-    """The manifest. Raises RunError where it is not one of ours."""
+    """The manifest. Raises RunError where it is not one of ours, or the run is one of several jobs."""
+    if not run.manifest.is_file() and (run.path / "parts.json").is_file():
+        raise RunError(
+            f"{run.path} is a run of several jobs: report, diff, status and cancel take it as it is; "
+            f"for anything else name one of {run.path}/parts/*"
+        )
     try:
         found = json.loads(run.manifest.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
