@@ -151,6 +151,7 @@ def _budgets(resolved: Resolved, load: str, experiment: Experiment) -> Iterator[
         samples=resolved.samples,
         sampling=resolved.sampling,
         options=tuple(sorted(resolved.options.items())),
+        extra_body=resolved.extra_body,
     )
     if curve == "per-budget" or not method.single_pass:
         yield from (replace(one, budget=budget) for budget in budgets)
@@ -187,6 +188,7 @@ def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) 
                 threads_per_rank=experiment.threads_per_rank,
                 seed=experiment.sampling.seed,
                 engine_args=args,
+                extra_body=for_engine(axes.extra_body, engine) or (),
                 base_url=for_engine(experiment.attach, engine),
                 # No default here: a key of the user's goes to an attached server only where that is asked for.
                 api_key_env=axes.hosted.api_key_env,
@@ -204,6 +206,7 @@ def _hosted(axes: Axes, engine: EngineRef, model: str, experiment: Experiment) -
         base_url=hosted.base_url,
         api_key_env=hosted.api_key_env or DEFAULT_KEY_ENV,
         headers=hosted.headers,
+        extra_body=for_engine(axes.extra_body, engine) or (),
         price=hosted.price,
         requests_per_minute=hosted.requests_per_minute,
         tokens_per_minute=hosted.tokens_per_minute,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 
 from tts_compare.backends import BACKENDS
 from tts_compare.config.knob import group, knob, knobs_of
+from tts_compare.config.request_fields import join_request_fields, request_fields, request_fields_of_setting
 from tts_compare.config.serving import (
     EngineRef,
     by_engine,
@@ -153,6 +154,19 @@ class Axes:
         repeatable=True,
         merged=True,
         more="in TOML a list of lists is an axis of alternatives",
+        factory=dict,
+    )
+    #: By engine, ``(name, JSON)`` pairs.
+    extra_body: Mapping[str, tuple[tuple[str, str], ...]] = knob(
+        by_engine(request_fields, BACKENDS, join_request_fields),
+        "axis",
+        "further fields of every request",
+        parse_in_settings=request_fields_of_setting(BACKENDS),
+        metavar="B=JSON",
+        repeatable=True,
+        merged=True,
+        more="a field that requests state anyway is refused; in TOML a table by engine, inside `[[settings]]` the "
+        "fields themselves",
         factory=dict,
     )
     hosted: Hosted = group(Hosted)

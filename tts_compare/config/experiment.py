@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from tts_compare.backends import BACKENDS
 from tts_compare.config.axes import Axes, Rule, rules, settings
 from tts_compare.config.knob import Knob, group, knob, knobs, knobs_of
+from tts_compare.config.request_fields import options_of_method
 from tts_compare.config.serving import EngineRef, by_engine
 from tts_compare.config.values import (
     OptionValue,
@@ -22,7 +23,6 @@ from tts_compare.config.values import (
     named,
     number,
     one_of,
-    option,
     path,
     positive,
     probability,
@@ -58,6 +58,8 @@ class MethodSpec:
     name: str
     #: Names and values, sorted by name.
     options: tuple[tuple[str, OptionValue | tuple[OptionValue, ...]], ...] = ()
+    #: Further fields of its requests, ``(name, JSON)`` pairs.
+    extra_body: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +137,11 @@ class Experiment:
         ),
         Knob(
             key="method_options",
-            parse=named(named(option)),
+            parse=named(options_of_method),
             scope="work",
             flag=False,
             merged=True,
-            help="a table for each method: its options, and for it alone `samples` and sampling",
+            help="a table for each method: its options, and for it alone `samples`, sampling and `extra_body`",
             more="for `best_of_n` also where its [scores](methods.md#a-reward-model) come from",
         ),
         factory=lambda: (MethodSpec(name="truncate"),),

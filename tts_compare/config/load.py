@@ -129,6 +129,9 @@ def _axes(base: Axes, entry: Mapping[str, Any]) -> Axes:
         flags = entry["engine_args"]
         mine = own.get("backends", base.backends)
         own["engine_args"] = flags if isinstance(flags, Mapping) else {str(engine): flags for engine in mine}
+    if isinstance(fields_ := entry.get("extra_body"), tuple):
+        mine = own.get("backends", base.backends)
+        own["extra_body"] = {**base.extra_body, **{str(engine): fields_ for engine in mine}}
     hosted = _values((knob for knob in AXIS_KNOBS if knob.scope == "hosted"), entry)
     return replace(base, **own, hosted=replace(base.hosted, **hosted))
 
@@ -154,4 +157,9 @@ def _addressed(axes: Axes, address: str | None) -> Axes:
 def _methods(parsed: Mapping[str, Any]) -> tuple[MethodSpec, ...]:
     names = parsed.get("method", ("truncate",))
     options = parsed.get("method_options", {})
-    return tuple(MethodSpec(name=name, options=tuple(sorted(options.get(name, {}).items()))) for name in names)
+    specs = []
+    for name in names:
+        stated = dict(options.get(name, {}))
+        fields_ = stated.pop("extra_body", ())
+        specs.append(MethodSpec(name=name, options=tuple(sorted(stated.items())), extra_body=fields_))
+    return tuple(specs)

@@ -49,7 +49,7 @@ class Setting:
     ``max_model_len`` in tokens; ``max_num_seqs`` is the batch limit; ``threads_per_rank`` matters on a CPU only.
     ``base_url`` marks a server that we do not start: hosted, or attached. ``hosted``: the endpoint is its owner's, who
     alone knows its devices, dtype and limits; an attached server is not hosted. ``replica`` names a copy that
-    differs in nothing else.
+    differs in nothing else. ``extra_body``: further fields of every request, ``(name, JSON)`` pairs sorted by name.
     """
 
     backend: str
@@ -68,6 +68,7 @@ class Setting:
     threads_per_rank: int | None = None
     seed: int = 0
     engine_args: tuple[str, ...] = ()
+    extra_body: tuple[tuple[str, str], ...] = ()
     base_url: str | None = None
     api_key_env: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -95,6 +96,7 @@ class Setting:
             "revision": self.revision,
             "dtype": None if self.dtype == "auto" else self.dtype,
             "engine_args": self.engine_args or None,
+            "extra_body": self.extra_body or None,
             "base_url": self.base_url if self.hosted else None,
         }
         stated = {k: v for k, v in rest.items() if v is not None}

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 from tts_compare.backends import Dialect, OpenAI, dialect_for
 from tts_compare.codes import warn
-from tts_compare.domain import Call, Doubt, RequestRecord, RowKey
+from tts_compare.domain import Call, Doubt, RequestRecord, RowKey, Setting
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.refusal import check_access
 from tts_compare.experiment.stage import Stage
@@ -44,7 +44,7 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
         dialect = whole if again.ok and again.tokens_source == "usage" else dialect
     stage = _speaking(stage, backend, dialect)
     journal.set_setting(stage.setting.id, dialect=asdict(dialect))
-    journal.doubt(_unstated(dialect, stage.setting.id))
+    journal.doubt(_unstated(dialect, stage.setting))
     return stage
 
 
@@ -77,19 +77,21 @@ def _in_one_piece(row: RequestRecord) -> bool:
     return row.ok and row.tokens_source == "estimated" and len(chars) == 1 and chars[0] > _ONE_TOKEN_CHARS
 
 
-def _unstated(dialect: Dialect, setting: str) -> tuple[Doubt, ...]:
+def _unstated(dialect: Dialect, setting: Setting) -> tuple[Doubt, ...]:
+    added = dict(setting.extra_body)
+    left_out = [name for name in dialect.left_out() if name not in added]
     doubts = [
         warn(
             "sampling_not_stated",
-            f"requests do not state {', '.join(dialect.left_out())}: the endpoint's own values hold",
-            setting=setting,
+            f"requests do not state {', '.join(left_out)}: the endpoint's own values hold",
+            setting=setting.id,
         )
     ]
     if not dialect.stream_options:
         doubts.append(
             warn(
                 "usage_not_asked",
-                setting=setting,
+                setting=setting.id,
             )
         )
     return tuple(doubts)

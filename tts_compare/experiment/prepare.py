@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from tts_compare.backends import BACKENDS, Machine, ModelFacts, differences
+from tts_compare.backends.extra import refused_field
 from tts_compare.codes import warn
 from tts_compare.config import Experiment
 from tts_compare.dataset import Dataset, load_problems
@@ -96,6 +98,9 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
     _weak_rounds(dataset, experiment)
+    for setting, item in product(asked, works):
+        if reason := refused_field(BACKENDS[setting.backend], setting, item):
+            raise UsageError(reason)
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
     check_prompt(works, prompt, can_render=True)
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))

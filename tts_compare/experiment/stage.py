@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tts_compare import client as timed
 from tts_compare.admission import Gate
 from tts_compare.backends import Backend
+from tts_compare.backends.extra import with_extra
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
 from tts_compare.experiment.journal import Journal
 from tts_compare.launchers import Server
@@ -60,6 +61,7 @@ class Stage:
 
         async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
             path, body = self.backend.request(call, self.server.endpoint.model)
+            body = with_extra(body, self.setting.extra_body, call.extra_body)
             rows = await self.post(
                 path=path,
                 body=body,

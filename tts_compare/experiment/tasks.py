@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tts_compare.domain import Phase, Problem, RequestRecord, RowKey, Work
 from tts_compare.methods import METHODS, PromptTemplate, Render, Tokens
@@ -90,7 +90,7 @@ def _task(point: Point, problem: Problem, voice: Voice) -> Task:
     work = point.work
 
     def start() -> Batches:
-        return METHODS[work.method].plan(
+        batches = METHODS[work.method].plan(
             problem,
             budget=work.budget,
             samples=work.samples,
@@ -100,8 +100,22 @@ def _task(point: Point, problem: Problem, voice: Voice) -> Task:
             render=voice.render,
             tokens=voice.tokens,
         )
+        return _with_fields(batches, work.extra_body) if work.extra_body else batches
 
     return Task(key=point.key(problem.id), start=start)
+
+
+def _with_fields(batches: Batches, fields: tuple[tuple[str, str], ...]) -> Batches:
+    """A plan whose calls carry further fields of the request."""
+    try:
+        batch = next(batches)
+        while True:
+            rows = yield tuple(replace(call, extra_body=fields) for call in batch)
+            batch = batches.send(rows)
+    except StopIteration:
+        return
+    finally:
+        batches.close()
 
 
 def unfinished(tasks: Sequence[Task], known: Known) -> tuple[Task, ...]:

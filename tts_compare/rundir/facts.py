@@ -5,7 +5,7 @@ Every field has a default that means "unknown", because imports of other tools' 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -68,6 +68,7 @@ class SettingFacts(Struct, frozen=True, kw_only=True):
     threads_per_rank: Annotated[int | None, about("threads of each rank on a CPU")] = None
     seed: Annotated[int, about("the engine's seed")] = 0
     engine_args: Annotated[tuple[str, ...], about("flags passed to the engine verbatim")] = ()
+    extra_body: Annotated[dict[str, Any], about("further fields of every request, as the user stated them")] = {}
     base_url: Annotated[str | None, about("address of a server that was not started here")] = None
     api_key_env: Annotated[str | None, about("the variable that held the endpoint's key")] = None
     headers: Annotated[tuple[str, ...], about("names of the headers that were sent; values are not kept")] = ()
