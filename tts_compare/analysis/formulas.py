@@ -14,6 +14,7 @@ _RESAMPLES = (
 )
 
 FORMULAS: Mapping[str, str] = {
+    "level": "the effort level that requests state; the budget is then a cap",
     "n": "problems measured",
     "outcomes": "answers measured: problems x samples x repeats; one vote is one answer",
     "answered": "answers measured that did not fail: the times to tokens are over these",
@@ -68,6 +69,9 @@ FORMULAS: Mapping[str, str] = {
     "tokens_mean": "mean completion tokens a problem; votes: of the m samples together",
     "tokens_lo": _BOOTSTRAP,
     "tokens_hi": _BOOTSTRAP,
+    "thinking_tokens_mean": "mean thinking tokens of a request, its marks not among them; measured points where every "
+    "answer tells",
+    "answer_tokens_mean": "mean completion tokens of a request - mean thinking tokens; marks count here",
     "prompt_tokens_mean": "mean prompt tokens, one request's prompt charged once among its choices",
     "cached_tokens_mean": "mean prompt tokens served from the prefix cache",
     "flops_mean": "2 x parameters x (generated, rejected draft and uncached prompt tokens) "

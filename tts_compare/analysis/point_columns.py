@@ -12,7 +12,7 @@ from tts_compare.analysis.schema import AXES, POINT_KEY
 if TYPE_CHECKING:
     import polars as pl
 
-_TEXT_COLUMNS = ("setting", "method", "load", "policy", "provenance")
+_TEXT_COLUMNS = ("setting", "method", "level", "load", "policy", "provenance")
 _WHOLE_COLUMNS = (
     *("budget", "samples", "n", "outcomes", "answered", "not_measured", "n_compared"),
     *("failed", "ungraded", "repeats", "rounds", "devices"),
@@ -40,6 +40,7 @@ def point_schema() -> dict[str, pl.DataType]:
 #: Every column of the points frame, in order. Seconds, tokens, shares in [0, 1]; null where unknown.
 POINT_COLUMNS: tuple[str, ...] = (
     *POINT_KEY,
+    "level",  # of the method effort, whose points are named effort-<level>; null for others
     "provenance",  # "measured" | "derived"
     "biased",  # a derived latency at concurrency above 1
     "prefix_short_share",
@@ -101,6 +102,8 @@ POINT_COLUMNS: tuple[str, ...] = (
     "tokens_mean",
     "tokens_lo",
     "tokens_hi",
+    "thinking_tokens_mean",  # of a request; null where an answer does not tell, and for derived points
+    "answer_tokens_mean",  # all others, the end of thinking among them
     "prompt_tokens_mean",
     "cached_tokens_mean",
     "flops_mean",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tts_compare.backends.protocol import Backend
-from tts_compare.domain import Call, Sampling, Setting, Work
+from tts_compare.domain import Call, Sampling, Setting, Thinking, Work
 
 _SAMPLING = frozenset(Sampling.__slots__)
 #: Fields that would undo what we state under another name, or what is timed rests on, and what to do instead.
@@ -36,13 +36,21 @@ def with_extra(body: Mapping[str, Any], *fields: tuple[tuple[str, str], ...]) ->
     return {**added, **body}
 
 
-def refused_field(backend: Backend, setting: Setting, work: Work) -> str | None:
-    """Why a further field of the setting or the method cannot be sent, naming it; None where all can."""
+def refused_field(backend: Backend, setting: Setting, work: Work, thinking: Thinking | None = None) -> str | None:
+    """Why a further field of the setting or the method cannot be sent, naming it; None where all can.
+
+    thinking: what the method asks, which states fields too.
+    """
     own, method = dict(setting.extra_body), dict(work.extra_body)
     if twice := sorted(own.keys() & method.keys()):
         return f"extra_body: {twice[0]!r} is stated for the engine and for the method {work.method}"
     stated = {name for call in _PROBES for name in backend.request(call, setting.model)[1]}
+    controls = backend.controls
+    can = thinking is not None and controls is not None and controls.refusal(thinking, setting) is None
+    controlled = controls.fields(thinking, setting) if can and thinking and controls else {}
     for name in (*own, *method):
+        if name in controlled:
+            return f"extra_body: {name!r} is how {work.method} asks for {thinking.name if thinking else 'thinking'}"
         if name in _SAMPLING and name in stated:
             return f"extra_body: {name!r} is stated by every request; set {name} itself (docs/configuration.md)"
         if name in _RESERVED:

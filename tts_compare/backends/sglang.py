@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tts_compare.backends.causes import Rule, find_cause
+from tts_compare.backends.controls import Controls
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
 from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import COMPLETIONS_PATH, engine_request
 from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
 from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
+from tts_compare.backends.sglang_controls import SGLANG_CONTROLS
 from tts_compare.domain import Call, Device, Setting, model_slug
 
 ALGORITHMS = {"ngram": "NGRAM", "draft_model": "STANDALONE", "eagle": "EAGLE", "eagle3": "EAGLE3", "mtp": "NEXTN"}
@@ -94,6 +96,7 @@ class Sglang:
     launched: bool = True
     wire: Wire = FULL_WIRE
     ngram: str = "SGLang's NGRAM proposes from a trie of text generated so far"
+    controls: Controls = SGLANG_CONTROLS
     not_stated: tuple[str, ...] = ()
     health_path: str = "/health"
     version_path: str = "/server_info"
@@ -123,7 +126,7 @@ class Sglang:
         argv += speculation_flags(setting)
         if setting.device == "cpu":
             argv += ["--device", "cpu", "--max-total-tokens", str(kv_tokens(setting))]
-        return (*argv, *setting.engine_args)
+        return (*argv, *self.controls.flags(setting), *setting.engine_args)
 
     def env(self, setting: Setting, *, cores: Sequence[int] = (), model: ModelFacts | None = None) -> dict[str, str]:
         """Threads on a CPU. It binds them to cores only where the CPU has AMX, and takes their number from OpenMP."""

@@ -23,7 +23,7 @@ from tts_compare.client.limits import Limits, Stamps
 from tts_compare.client.messages import Ask, Cancel, Figures, Hello, Job, Rows, framed, receive, to_parent
 from tts_compare.client.outcome import rows as rows_of
 from tts_compare.client.send import attempt_of
-from tts_compare.domain import Endpoint, Phase, RequestError, RowKey
+from tts_compare.domain import Endpoint, Phase, RequestError, RowKey, Thinking
 from tts_compare.errors import RunError
 
 _CANCEL_GRACE_S = 2.0
@@ -74,6 +74,7 @@ class Workers:
         scheduled_ns: int | None = None,
         limits: Limits | None = None,
         on_cancel: Callable[[Rows], None] | None = None,
+        thinking: Thinking | None = None,
     ) -> Rows:
         """Do what ``client.send`` does, in the worker with the least to do."""
 
@@ -88,7 +89,14 @@ class Workers:
         worker = min(alive, key=lambda one: len(one.pending))
         self._ids += 1
         job = Job(
-            id=self._ids, path=path, body=dict(body), key=key, phase=phase, scheduled_ns=scheduled_ns, limits=limits
+            id=self._ids,
+            path=path,
+            body=dict(body),
+            key=key,
+            phase=phase,
+            scheduled_ns=scheduled_ns,
+            limits=limits,
+            thinking=thinking,
         )
         ended = worker.submit(job)
         try:

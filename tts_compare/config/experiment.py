@@ -15,6 +15,7 @@ from tts_compare.config.values import (
     OptionValue,
     ascending,
     count,
+    efforts,
     file_name,
     flag,
     fraction,
@@ -32,7 +33,7 @@ from tts_compare.config.values import (
     url,
     whole,
 )
-from tts_compare.domain import AnswerKind, Device, Policy, Sampling, Strictness
+from tts_compare.domain import EFFORTS, AnswerKind, Device, Policy, Sampling, Strictness
 
 Curve = Literal["single-pass", "per-budget"]
 Grader = Literal["layered", "math-verify", "both"]
@@ -148,12 +149,23 @@ class Experiment:
     )
     #: In tokens, ascending.
     budgets: tuple[int, ...] = knob(
-        ascending(count),
+        ascending(whole),
         "work",
         "caps on generated tokens; `1k` is 1024",
         key="budget",
         metavar="N,...",
         default=(1024, 2048, 4096, 8192, 16384),
+    )
+    #: In the order of the levels, known ones first.
+    efforts: tuple[str, ...] = knob(
+        efforts,
+        "work",
+        "effort levels, the axis of the method `effort`, which it implies",
+        key="effort",
+        metavar="L,...",
+        offers=EFFORTS,
+        more="the largest `budget` then only caps the answers",
+        default=(),
     )
     #: None leaves it to the method and its sampling.
     curve: Curve | None = knob(

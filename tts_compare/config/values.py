@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from tts_compare.domain import Strictness
+from tts_compare.domain import EFFORTS, Strictness
 
 T = TypeVar("T")
 Parse = Callable[[Any], T]
@@ -190,6 +190,12 @@ def many(parse: Parse[T]) -> Parse[tuple[T, ...]]:
 def ascending(parse: Parse[T]) -> Parse[tuple[T, ...]]:
     """A list as ``many`` reads it, sorted."""
     return lambda value: tuple(sorted(many(parse)(value)))  # type: ignore[type-var]
+
+
+def efforts(value: Any) -> tuple[str, ...]:
+    """Effort levels in their order; a level that we do not know may be an endpoint's, and comes last."""
+    named = many(file_name)(value)
+    return tuple(sorted(named, key=lambda level: EFFORTS.index(level) if level in EFFORTS else len(EFFORTS)))
 
 
 def option(value: Any) -> OptionValue | tuple[OptionValue, ...]:

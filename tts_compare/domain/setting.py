@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from tts_compare.domain.about import about
+from tts_compare.domain.thinking import Reasoning
 from tts_compare.domain.words import Device, SpeculationKind
 
 
@@ -50,6 +51,8 @@ class Setting:
     ``base_url`` marks a server that we do not start: hosted, or attached. ``hosted``: the endpoint is its owner's, who
     alone knows its devices, dtype and limits; an attached server is not hosted. ``replica`` names a copy that
     differs in nothing else. ``extra_body``: further fields of every request, ``(name, JSON)`` pairs sorted by name.
+    ``reasoning``: what the server is told so that requests can bound the thinking; the methods decide it for all
+    settings of a run, so it is not in the id.
     """
 
     backend: str
@@ -69,6 +72,7 @@ class Setting:
     seed: int = 0
     engine_args: tuple[str, ...] = ()
     extra_body: tuple[tuple[str, str], ...] = ()
+    reasoning: Reasoning | None = None
     base_url: str | None = None
     api_key_env: str | None = None
     headers: tuple[tuple[str, str], ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from tts_compare.domain.about import about
+from tts_compare.domain.thinking import Thinking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class Call:
 
     messages: ``(role, content)`` pairs for ``/chat/completions``; prompt and prompt_token_ids go to
     ``/completions``. max_tokens: the cap on generated tokens. n: choices of one request. extra_body: further fields of
-    the request that the user asked for, ``(name, JSON)`` pairs.
+    the request that the user asked for, ``(name, JSON)`` pairs. thinking: what it asks of the model's thinking.
     """
 
     max_tokens: int
@@ -60,6 +61,7 @@ class Call:
     sample: int = 0
     call: int = 0
     extra_body: tuple[tuple[str, str], ...] = ()
+    thinking: Thinking | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import structs
 
-from tts_compare.domain import Doubt, RequestRecord, Timeline
-from tts_compare.methods import METHODS
+from tts_compare.domain import Doubt, RequestRecord, Timeline, base_method
+from tts_compare.methods import METHODS, method_named
 from tts_compare.reports.progress import Doubted, Emit
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import Death, FailedSetting
@@ -83,6 +83,6 @@ class Journal:
 
 def light(row: RequestRecord) -> RequestRecord:
     """A row as a run needs it to go on, about 1 KB: with its text only where later calls of its method depend on it."""
-    if row.method in METHODS and not METHODS[row.method].reads_text:
+    if base_method(row.method) in METHODS and not method_named(row.method).reads_text:
         return replace(row, timeline=Timeline(), text="", reasoning="", token_ids=None)
     return replace(row, timeline=Timeline())

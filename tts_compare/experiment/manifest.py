@@ -244,6 +244,7 @@ _DETERMINING = (
     "threads_per_rank",
     "engine_args",
     "extra_body",
+    "reasoning",
     "base_url",
 )
 #: Options of ``best_of_n`` that change no request.

@@ -10,7 +10,7 @@ from tts_compare.backends import Dialect, OpenAI, dialect_for
 from tts_compare.codes import warn
 from tts_compare.domain import Call, Doubt, RequestRecord, RowKey, Setting
 from tts_compare.experiment.journal import Journal
-from tts_compare.experiment.refusal import check_access
+from tts_compare.experiment.refusal import check_access, check_control
 from tts_compare.experiment.stage import Stage
 from tts_compare.retry import RetryPolicy, retry_delay_s
 
@@ -23,7 +23,8 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
 
     A refusal that names no field we can do without is left for the requests themselves to show. An endpoint that
     streams an uncounted answer in one piece is asked for a whole one: where that has usage, nothing is lost and the
-    counts are won. Raises BudgetReachedError, and RefusedError where the key or the model is refused.
+    counts are won. Raises BudgetReachedError, and RefusedError where the key, the model or a control of thinking is
+    refused.
     """
     backend = stage.backend
     if not isinstance(backend, OpenAI):
@@ -33,6 +34,8 @@ async def negotiated(stage: Stage, call: Call, key: RowKey, journal: Journal) ->
         row = await _tried(_speaking(stage, backend, dialect), call, key, journal)
         key = replace(key, attempt=row.attempt + 1)
         error = row.error
+        if call.thinking is not None:
+            check_control(error, backend.controls.fields(call.thinking, stage.setting))
         other = dialect.after_refusal(error.message) if error is not None and error.kind == "http_4xx" else None
         if other is None:
             check_access(error, stage.setting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 from tts_compare.backends import BACKENDS, Machine, ModelFacts, differences
@@ -16,10 +16,19 @@ from tts_compare.errors import UsageError
 from tts_compare.experiment.models import check_model, facts_of
 from tts_compare.experiment.shares import check_shares, shares_of
 from tts_compare.experiment.tasks import Voice
+from tts_compare.experiment.thinking import (
+    ModelFiles,
+    alike_levels,
+    control_of,
+    model_files,
+    refused_control,
+    told,
+    warnings_of,
+)
 from tts_compare.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
 from tts_compare.launchers import launcher_named
 from tts_compare.machine.catalogue import catalogue, recognise, user_catalogue
-from tts_compare.methods import METHODS, PromptTemplate, Tokens, load_prompt
+from tts_compare.methods import PromptTemplate, Tokens, load_prompt, method_named
 from tts_compare.methods.lengths import longest_prompt
 from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
 from tts_compare.methods.spelling import Spelling
@@ -39,7 +48,10 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What a run is going to do. facts: by model; voices: how each model is spoken to; shares: each problem's round."""
+    """What a run is going to do. facts: by model; voices: how each model is spoken to; shares: each problem's round.
+
+    alike: by model, methods of effort levels whose prompts are those of another level, and that level's method.
+    """
 
     experiment: Experiment
     machine: Machine
@@ -51,6 +63,7 @@ class Prepared:
     facts: Mapping[str, ModelFacts | None]
     voices: Mapping[str, Voice]
     shares: Mapping[str, int]
+    alike: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def problem_count(self) -> int:
@@ -67,6 +80,11 @@ class Prepared:
         """The server starts, in turn."""
         return order(self.settings, self.experiment.repeats, self.experiment.rounds)
 
+    def work_of(self, setting: Setting) -> tuple[Work, ...]:
+        """The work of one setting: effort levels that render the same prompt are one."""
+        alike = self.alike.get(setting.model, {})
+        return tuple(item for item in self.work if item.method not in alike)
+
     def require_settings(self) -> None:
         """Raises UsageError, with every reason, where no setting is left."""
         if not self.settings:
@@ -80,7 +98,12 @@ class Prepared:
         known = {recognise(name, machine.gpu_memory_bytes, catalogue(*user_catalogue())) for name in machine.gpu_names}
         device = known.pop() if len(known) == 1 else None
         on_gpus = differences_on_gpus(self.settings, machine.gpu_names, device)
-        return (*differences(self.settings), *on_gpus, *_of_the_plan(self))
+        return (
+            *differences(self.settings),
+            *on_gpus,
+            *_of_the_plan(self),
+            *warnings_of(self.settings, self.alike),
+        )
 
 
 def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | None = None) -> Prepared:
@@ -98,19 +121,24 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
     _weak_rounds(dataset, experiment)
-    for setting, item in product(asked, works):
-        if reason := refused_field(BACKENDS[setting.backend], setting, item):
-            raise UsageError(reason)
+    files = {s.model: model_files(s, fetch=fetch) if any(map(control_of, works)) else ModelFiles() for s in asked}
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
     check_prompt(works, prompt, can_render=True)
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
     # A hosted setting may have the name of a model of ours, and knows nothing of it.
     facts: dict[str, ModelFacts | None] = {s.model: None for s in fitted}
     facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if not s.hosted}
+    fitted = tuple(told(fitted, works, facts))
+    for setting, item in product(fitted, works):
+        thinking = control_of(item, files[setting.model].tokens)
+        if reason := refused_field(BACKENDS[setting.backend], setting, item, thinking):
+            raise UsageError(reason)
+    alike = {model: alike_levels(works, found) for model, found in files.items()}
     reasons = {
         s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model])
         or _draft_misfit(s, fetch=fetch)
         or refused(s, works)
+        or refused_control(s, works, files[s.model])
         for s in fitted
     }
     settings = tuple(s for s in fitted if reasons[s] is None)
@@ -126,6 +154,7 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
         work=works,
         facts=facts,
         voices={model: _voice(s, works, prompt, fetch=fetch) for model, s in speakers.items()},
+        alike={model: levels for model, levels in alike.items() if levels},
         shares=shares_of(dataset.problems, experiment.rounds, seed=experiment.sampling.seed),
     )
 
@@ -185,8 +214,9 @@ def _fitted(
 
 def _voice(setting: Setting, works: Sequence[Work], prompt: PromptTemplate, *, fetch: bool) -> Voice:
     """With the model's own chat template and tokenizer where a method writes into the model's turn."""
-    writes = any(METHODS[item.method].needs_completions for item in works)
-    if not fetch or not (writes or setting.prefix_caching):
+    writes = any(method_named(item.method).writes_turn(dict(item.options)) for item in works)
+    bounds = any((thinking := control_of(item)) and thinking.budget is not None for item in works)
+    if not fetch or not (writes or bounds or setting.prefix_caching):
         return Voice(prompt=prompt)
     directory = model_dir(setting.model, revision=setting.revision)
     tokens = tokens_of(directory) if directory else None

@@ -14,6 +14,7 @@ from tts_compare.errors import StartError
 from tts_compare.experiment.journal import Journal
 from tts_compare.experiment.point import run_point, warm_up, warm_up_calls
 from tts_compare.experiment.prepare import Prepared
+from tts_compare.experiment.probe import probe, probe_calls
 from tts_compare.experiment.refusal import RefusedError
 from tts_compare.experiment.remaining import Remaining, never_sent, remaining
 from tts_compare.experiment.servers import Fleet, serving
@@ -93,7 +94,7 @@ class Run:
         """What of its points still needs a request; nothing of those that are done."""
         points = [
             Point(setting=block.setting.id, work=item, repeat=block.repeat, round=block.round)
-            for item in self.prepared.work
+            for item in self.prepared.work_of(block.setting)
         ]
         return [left for point in points if (left := self._remaining(point, block.setting)).tasks]
 
@@ -156,6 +157,7 @@ class Run:
             tell(progress.ServerReady(setting=setting.id, at_s=monotonic()))
             warm = warm_up_calls(points, voice)
             stage = await warm_up(stage, warm, self.journal)  # noqa: PLW2901 - as negotiated
+            await probe(stage, probe_calls(points, voice), self.journal)
             prompts = [call for call, _ in warm]
             for point in points:
                 stage.require_alive()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tts_compare import client as timed
 from tts_compare.admission import Gate
 from tts_compare.backends import Backend
+from tts_compare.backends.controls import bounded
 from tts_compare.backends.extra import with_extra
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
 from tts_compare.experiment.journal import Journal
@@ -60,19 +61,27 @@ class Stage:
             return tuple(replace(row, round=self.round, session=journal.session) for row in rows)
 
         async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
-            path, body = self.backend.request(call, self.server.endpoint.model)
-            body = with_extra(body, self.setting.extra_body, call.extra_body)
+            path, body = self.request(call)
+            thinking = call.thinking and bounded(call.thinking, self.setting, self.backend.controls)
             rows = await self.post(
                 path=path,
                 body=body,
                 key=key,
                 phase=phase,
                 scheduled_ns=scheduled_ns,
+                thinking=thinking,
                 on_cancel=lambda rows: journal.append(of_here(rows)),
             )
             return of_here(rows)
 
         return send
+
+    def request(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Path and body of a call: what the engine is told, what controls thinking, and what the user added."""
+        path, body = self.backend.request(call, self.server.endpoint.model)
+        if call.thinking is not None and self.backend.controls is not None:
+            body = {**body, **self.backend.controls.fields(call.thinking, self.setting)}
+        return path, with_extra(body, self.setting.extra_body, call.extra_body)
 
     def root(self, path: str) -> str:
         """A URL of the server above ``/v1``."""

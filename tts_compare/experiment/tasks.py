@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tts_compare.domain import Phase, Problem, RequestRecord, RowKey, Work
-from tts_compare.methods import METHODS, PromptTemplate, Render, Tokens
+from tts_compare.methods import PromptTemplate, Render, Tokens, method_named
 from tts_compare.methods.spelling import Spelling
 from tts_compare.replay import Batches, Known, Task, choice_keys
 
@@ -90,7 +90,7 @@ def _task(point: Point, problem: Problem, voice: Voice) -> Task:
     work = point.work
 
     def start() -> Batches:
-        batches = METHODS[work.method].plan(
+        batches = method_named(work.method).plan(
             problem,
             budget=work.budget,
             samples=work.samples,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tts_compare.analysis.thinking import in_order
 from tts_compare.reports.bounds import NOT_REACHED, bound_sign, not_reached
 from tts_compare.reports.labels import Labels, label_settings, shorten
 from tts_compare.reports.numbers import DASH, Kind, Scale, budget, scale
@@ -141,7 +142,7 @@ def say_load(load: str) -> str:
 
 def group_points(analysis: Analysis) -> tuple[Group, ...]:
     """Points by load and policy; within a group by setting, method, samples and budget."""
-    points = analysis.points.sort("setting", "method", "samples", "budget")
+    points = analysis.points.sort("setting", *in_order(), "samples", "budget")
     keys = points.select("load", "policy").unique(maintain_order=True).sort("load", "policy").rows()
     return tuple(
         Group(

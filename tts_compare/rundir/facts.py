@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from tts_compare.domain import Device, ErrorKind, Policy, Price, Problem, Speculation, Work
+from tts_compare.domain import Device, ErrorKind, Policy, Price, Problem, Reasoning, Speculation, Work
 from tts_compare.domain.about import about
 from tts_compare.model_shape import ModelShape
 
@@ -69,6 +69,7 @@ class SettingFacts(Struct, frozen=True, kw_only=True):
     seed: Annotated[int, about("the engine's seed")] = 0
     engine_args: Annotated[tuple[str, ...], about("flags passed to the engine verbatim")] = ()
     extra_body: Annotated[dict[str, Any], about("further fields of every request, as the user stated them")] = {}
+    reasoning: Annotated[Reasoning | None, about("what the server was told of thinking, where methods bound it")] = None
     base_url: Annotated[str | None, about("address of a server that was not started here")] = None
     api_key_env: Annotated[str | None, about("the variable that held the endpoint's key")] = None
     headers: Annotated[tuple[str, ...], about("names of the headers that were sent; values are not kept")] = ()
