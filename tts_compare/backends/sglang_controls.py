@@ -43,13 +43,18 @@ class SglangControls:
         return None if thinking.budget is None else _unkept(thinking, setting)
 
     def flags(self, setting: Setting) -> list[str]:
-        """Without strict thinking overlap scheduling is off: with it the budget is overshot by three tokens."""
+        """The parser where one is known; what keeps budgets, where there are any.
+
+        With the processor overlap scheduling is off: it overshoots the budget by three tokens.
+        """
         reasoning = setting.reasoning
         if reasoning is None:
             return []
         flags = []
         if reasoning.parser and not has_flag(setting, "--reasoning-parser"):
             flags += ["--reasoning-parser", reasoning.parser]
+        if not reasoning.end:
+            return flags
         if is_strict(setting):
             return [*flags, "--enable-strict-thinking"]
         return [*flags, "--enable-custom-logit-processor", "--disable-overlap-schedule"]

@@ -37,14 +37,14 @@ class VllmControls:
         return None
 
     def flags(self, setting: Setting) -> list[str]:
-        """The marks always; the parser where one is known."""
+        """The parser where one is known; the marks where thinking is bounded."""
         reasoning = setting.reasoning
         if reasoning is None:
             return []
         flags = []
         if reasoning.parser and not has_flag(setting, "--reasoning-parser"):
             flags += ["--reasoning-parser", reasoning.parser]
-        if not has_flag(setting, "--reasoning-config"):
+        if reasoning.end and not has_flag(setting, "--reasoning-config"):
             config = {"reasoning_start_str": reasoning.open, "reasoning_end_str": reasoning.end}
             flags += ["--reasoning-config", json.dumps(config)]
         return flags

@@ -160,11 +160,10 @@ def _ignored(asked: Thinking | None, thought: Thought, choice: Choice) -> dict[s
         return {}
     budget, least = asked.budget, thought.least
     is_bounded = budget is not None
-    unseen = least is None or (least == 0 and thought.source == "server")
     return {
         "thinking_over_budget": budget is not None and least is not None and least > budget + asked.slack,
         "thinking_reopened": is_bounded and thought.closings > 1,
-        "thinking_not_seen": bool(budget) and unseen,
+        "thinking_not_seen": bool(budget) and least is None,
         "thinking_not_off": (asked.enabled is False or asked.effort == "none") and bool(least),
     }
 

@@ -28,7 +28,8 @@ _UNKNOWN = Thought()
 def thought_of(choice: Choice, resolved: Resolved, *, asked: Thinking | None, reasoned: int | None) -> Thought:
     """What of a choice was thinking; unknown where nothing tells.
 
-    reasoned: the server's own count. Ids tell only where they are all there, and the marks' ids are known. A thinking
+    reasoned: the server's own count; engines without a parser, or whose prompt began the thinking, count 0 whatever was
+    thought. Ids tell only where they are all there, and the marks' ids are known. A thinking
     that the prompt began has no opening mark in the answer.
     """
     marks = asked.marks if asked else Marks()
@@ -41,7 +42,10 @@ def thought_of(choice: Choice, resolved: Resolved, *, asked: Thinking | None, re
         return _by_parser(choice, resolved, marks)
     if marks.open in choice.text or marks.close in choice.text:
         return _by_marks(choice, resolved, marks)
-    return Thought(tokens=reasoned, least=reasoned, source="server") if reasoned is not None else _UNKNOWN
+    is_off = asked is not None and (asked.enabled is False or asked.effort == "none")
+    if reasoned or (reasoned == 0 and is_off):
+        return Thought(tokens=reasoned, least=reasoned, source="server")
+    return _UNKNOWN
 
 
 def _by_parser(choice: Choice, resolved: Resolved, marks: Marks) -> Thought:

@@ -31,6 +31,12 @@ RUN_CODES: Mapping[str, Code] = {
         fix="tts-compare run --engine-args BACKEND=FLAGS",
         advice="start the server with the flags that docs/methods.md names, or leave the method out",
     ),
+    "prompts_as_long": Code(
+        severity="warning",
+        text="prompts under different controls have the same number of tokens: the control may be ignored",
+        fix="tts-compare plan --model DIRECTORY",
+        advice="give --model a directory with the model's chat template, so that prompts can be compared",
+    ),
     "control_unchecked": Code(
         severity="note",
         text="whether a control of thinking is obeyed cannot be seen in its prompts: only the lengths of answers tell",

@@ -53,11 +53,11 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reasoning:
-    """What a server must be told at its start so that requests can bound the thinking."""
+    """What a server is told at its start where methods control the thinking."""
 
     open: Annotated[str, about("what begins the thinking")] = "<think>"
     close: Annotated[str, about("what ends it")] = "</think>"
-    end: Annotated[str, about("what the engine writes at the budget; holds `close`")] = "</think>"
+    end: Annotated[str, about("what the engine writes at a budget, with `close` in it; empty without budgets")] = ""
     parser: Annotated[str | None, about("the engine's parser that tells thinking and answer apart")] = None
 
 

@@ -215,8 +215,7 @@ def _fitted(
 def _voice(setting: Setting, works: Sequence[Work], prompt: PromptTemplate, *, fetch: bool) -> Voice:
     """With the model's own chat template and tokenizer where a method writes into the model's turn."""
     writes = any(method_named(item.method).writes_turn(dict(item.options)) for item in works)
-    bounds = any((thinking := control_of(item)) and thinking.budget is not None for item in works)
-    if not fetch or not (writes or bounds or setting.prefix_caching):
+    if not fetch or not (writes or any(map(control_of, works)) or setting.prefix_caching):
         return Voice(prompt=prompt)
     directory = model_dir(setting.model, revision=setting.revision)
     tokens = tokens_of(directory) if directory else None

@@ -92,8 +92,9 @@ async def _prompt_ids(stage: Stage, call: Call) -> object:
         answer = await stage.client.post(
             path.lstrip("/"), json={**body, "stream": False, "return_token_ids": True}, timeout=60.0
         )
-        ids = answer.json().get("prompt_token_ids") if answer.status_code == 200 else None
-    except (httpx.HTTPError, ValueError, AttributeError):
+        found = answer.json() if answer.status_code == 200 else {}
+        ids = found.get("prompt_token_ids") or (found.get("choices") or [{}])[0].get("prompt_token_ids")
+    except (httpx.HTTPError, ValueError, AttributeError, IndexError):
         return None
     return tuple(ids) if isinstance(ids, list) and ids else None
 
@@ -122,7 +123,7 @@ def _equal_prompts(prompts: Mapping[Thinking, object], setting: str) -> Iterator
             yield warn("control_ignored", f"{names}: the server renders the same prompt for them", setting=setting)
         else:
             message = f"{names}: their prompts have {prompt} tokens each, so the control may be ignored"
-            yield warn("control_unchecked", message, setting=setting)
+            yield warn("prompts_as_long", message, setting=setting)
 
 
 def _mean_the_same(controls: Sequence[Thinking]) -> bool:

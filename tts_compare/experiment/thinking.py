@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from tts_compare.backends import BACKENDS, ModelFacts
 from tts_compare.backends.controls import template_variables
 from tts_compare.codes import warn
-from tts_compare.domain import Doubt, Reasoning, Setting, Thinking, Work, effort_level
+from tts_compare.domain import Doubt, Marks, Reasoning, Setting, Thinking, Work, effort_level
 from tts_compare.errors import UsageError
 from tts_compare.methods import Tokens, method_named
 from tts_compare.methods.chat_template import ChatTemplate
@@ -51,14 +51,16 @@ def control_of(work: Work, tokens: Tokens | None = None) -> Thinking | None:
 
 
 def told(settings: Sequence[Setting], works: Iterable[Work], facts: Mapping[str, ModelFacts | None]) -> list[Setting]:
-    """The settings with what their servers must be told, the same for all, where any method bounds the thinking.
+    """The settings with what their servers must be told, the same for all, where any method controls the thinking.
 
-    Servers that run already, and hosted ones, are told nothing. Raises UsageError where methods need different ends.
+    With a parser the servers tell thinking and answer apart. Servers that run already, and hosted ones, are told
+    nothing. Raises UsageError where methods need different ends.
     """
-    bounded = [thinking for work in works if (thinking := control_of(work)) and thinking.budget is not None]
-    ends = {(thinking.marks, thinking.end or thinking.marks.close) for thinking in bounded}
-    if not ends:
+    asked = [thinking for work in works if (thinking := control_of(work))]
+    if not asked:
         return list(settings)
+    bounded = [thinking for thinking in asked if thinking.budget is not None]
+    ends = {(thinking.marks, thinking.end or thinking.marks.close) for thinking in bounded} or {(Marks(), "")}
     if len(ends) > 1:
         raise UsageError(
             "methods of this run end thinking in different ways, and a server is told one: run thinking_budget and "

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tts_compare.domain import Marks, Problem, Sampling, Thinking
+from tts_compare.domain import Problem, Sampling, Thinking
 from tts_compare.methods.method import Method, Options, Plan, Render, Tokens, opening
 from tts_compare.methods.prompts import PromptTemplate
+from tts_compare.methods.thinking_budget import marks_of
 
 
 def control(budget: int, options: Options, tokens: Tokens | None = None) -> Thinking:
     """The level."""
-    return Thinking(effort=str(options["level"]), marks=Marks())
+    return Thinking(effort=str(options["level"]), marks=marks_of(tokens=tokens))
 
 
 def plan(

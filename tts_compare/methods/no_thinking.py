@@ -11,6 +11,7 @@ from tts_compare.domain import Call, Problem, Sampling, Thinking
 from tts_compare.errors import UsageError
 from tts_compare.methods.method import Method, Options, Plan, Render, Tokens, opening, rendered, seeded
 from tts_compare.methods.prompts import PromptTemplate
+from tts_compare.methods.thinking_budget import marks_of
 
 WAYS = ("prefill", "template")
 
@@ -31,7 +32,7 @@ def by_template(options: Options) -> bool:
 
 def control(budget: int, options: Options, tokens: Tokens | None = None) -> Thinking | None:
     """Off, where the template's switch is used; a block that is written asks nothing of the engine."""
-    return Thinking(enabled=False) if by_template(options) else None
+    return Thinking(enabled=False, marks=marks_of(options, tokens)) if by_template(options) else None
 
 
 def check(options: Options) -> None:

@@ -10,11 +10,12 @@ from dataclasses import replace
 from tts_compare.domain import Problem, Sampling, Thinking
 from tts_compare.methods.method import Method, Options, Plan, Render, Tokens, opening
 from tts_compare.methods.prompts import PromptTemplate
+from tts_compare.methods.thinking_budget import marks_of
 
 
 def control(budget: int, options: Options, tokens: Tokens | None = None) -> Thinking:
     """On."""
-    return Thinking(enabled=True)
+    return Thinking(enabled=True, marks=marks_of(tokens=tokens))
 
 
 def plan(

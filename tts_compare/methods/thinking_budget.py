@@ -12,9 +12,9 @@ from tts_compare.methods.prompts import PromptTemplate
 END_TOKENS = 8
 
 
-def marks_of(options: Options, tokens: Tokens | None) -> Marks:
-    """The marks of ``open`` and ``close``, with their ids where a tokenizer is at hand."""
-    marks = Marks(open=str(options["open"]), close=str(options["close"]))
+def marks_of(options: Options | None = None, tokens: Tokens | None = None) -> Marks:
+    """The marks of ``open`` and ``close``, else the usual ones, with their ids where a tokenizer is at hand."""
+    marks = Marks(open=str(options["open"]), close=str(options["close"])) if options else Marks()
     if tokens is None:
         return marks
     return replace(
