@@ -180,8 +180,9 @@ def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) 
             continue
         alternatives = for_engine(axes.engine_args, engine) or ((),)
         shapes = product(axes.tensor_parallel, axes.pipeline_parallel, axes.data_parallel)
-        for (tp, pp, dp), spec, dtype, args, replica in product(
-            shapes, axes.speculations, axes.dtypes, alternatives, axes.replicas
+        types = product(axes.dtypes, axes.quantizations, axes.kv_dtypes, axes.expert_parallels)
+        for (tp, pp, dp), spec, (dtype, quantization, kv_dtype, experts), args, replica in product(
+            shapes, axes.speculations, types, alternatives, axes.replicas
         ):
             yield Setting(
                 backend=engine.backend,
@@ -194,6 +195,9 @@ def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) 
                 data_parallel=dp,
                 speculation=spec,
                 dtype=dtype,
+                quantization=quantization,
+                kv_dtype=kv_dtype,
+                expert_parallel=experts,
                 max_model_len=experiment.max_model_len,
                 max_num_seqs=experiment.max_num_seqs,
                 prefix_caching=caching and "prefix_caching" not in BACKENDS[engine.backend].not_stated,
@@ -243,6 +247,9 @@ def _matches(setting: Setting, rule: Rule) -> bool:
         "dp": {str(setting.data_parallel)},
         "spec": {spec.kind, spec.id, f"{spec.kind}-{spec.num_tokens}-{spec.lookup_min}-{spec.lookup_max}"},
         "dtype": {setting.dtype},
+        "quantization": {setting.quantization},
+        "kv_dtype": {setting.kv_dtype},
+        "expert_parallel": {"on" if setting.expert_parallel else "off"},
     }
     return all(names[axis] & set(values) for axis, values in rule.axes)
 

@@ -20,12 +20,15 @@ WANTED = {
         "model", "revision", "host", "port", "served_model_name", "dtype", "max_model_len", "max_num_seqs", "seed",
         "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "enable_prefix_caching",
         "generation_config", "speculative_config", "distributed_executor_backend", "enforce_eager",
+        "quantization", "kv_cache_dtype", "enable_expert_parallel", "reasoning_parser", "reasoning_config",
     ),
     "sglang": (
         "model_path", "revision", "host", "port", "served_model_name", "dtype", "context_length", "random_seed",
         "max_running_requests", "tp_size", "pp_size", "dp_size", "disable_radix_cache", "sampling_defaults", "device",
         "speculative_algorithm", "speculative_num_draft_tokens", "speculative_num_steps", "speculative_eagle_topk",
         "speculative_draft_model_path", "max_total_tokens", "enable_metrics", "enable_cache_report", "sleep_on_idle",
+        "quantization", "kv_cache_dtype", "ep_size", "reasoning_parser", "enable_strict_thinking",
+        "enable_custom_logit_processor", "disable_overlap_schedule",
     ),
     "transformers": ("force_model", "host", "port", "dtype", "device", "default_seed"),
 }  # fmt: skip

@@ -1,20 +1,29 @@
 """A small random model that thinks: Qwen3's architecture, think marks that are single tokens, and a template for them.
 
 The template opens the thinking block itself, since a random model never would. It honours ``enable_thinking`` and
-``reasoning_effort``, and ``minimal`` renders as ``low`` does.
+``reasoning_effort``, and ``minimal`` renders as ``low`` does. It thinks for ever, and where its thinking is ended it
+answers ``\\boxed{4}`` and stops.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tts_compare.engines import safetensors
-from tts_compare.engines.models import make_tiny_model
+from tts_compare.engines.models import _random, make_tiny_model
+from tts_compare.methods.model_files import tokens_of
 
 OPEN, CLOSE = "<think>", "</think>"
 OPEN_ID, CLOSE_ID = 49152, 49153
+_END_ID = 2
+#: What the model answers after every thinking that is ended; its own thinking never ends.
+ANSWER = "4"
 _VOCABULARY, _LAYERS, _HEADS, _HEAD_DIM = 49184, 2, 2, 32
 TEMPLATE = """
 {%- set effort = reasoning_effort if reasoning_effort is defined else 'medium' %}
@@ -54,8 +63,17 @@ def make_thinking_model(python: Path, directory: Path) -> Path:
     config |= {"head_dim": _HEAD_DIM, "attention_bias": False}
     (directory / "config.json").write_text(json.dumps(config, indent=1))
     shapes = _shapes(config)
-    safetensors.write(directory / "model.safetensors", shapes, _weights(shapes))
+    safetensors.write(
+        directory / "model.safetensors", shapes, _weights(shapes, [CLOSE_ID, *_answer(directory), _END_ID])
+    )
     return directory
+
+
+def _answer(directory: Path) -> tuple[int, ...]:
+    """The ids of what the model answers once its thinking is over; the template's closed block ends as they begin."""
+    tokens = tokens_of(directory)
+    assert tokens is not None
+    return tokens.encode("\n\n") + tokens.encode(f"\\boxed{{{ANSWER}}}")
 
 
 def _added(number: int, content: str) -> dict[str, Any]:
@@ -87,8 +105,15 @@ def _shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _weights(shapes: dict[str, tuple[int, ...]]) -> Any:
-    """As the tiny model's: greedy text falls into loops, so that n-gram speculation accepts."""
-    from tts_compare.engines.models import _random
-
-    return _random(shapes, 0)
+def _weights(shapes: dict[str, tuple[int, ...]], answer: list[int]) -> Iterator[tuple[str, Any]]:
+    """As the tiny model's, whose greedy text falls into loops; but the tokens of ``answer`` follow each other."""
+    embedding = None
+    for name, weights in _random(shapes, 0):
+        if name == "model.embed_tokens.weight":
+            embedding = weights
+        if name == "lm_head.weight":
+            assert embedding is not None
+            for token, follower in pairwise(answer):
+                usual = int(np.argmax(weights @ embedding[token]))
+                weights[[follower, usual]] = weights[[usual, follower]]
+        yield name, weights

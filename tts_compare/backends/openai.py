@@ -120,6 +120,8 @@ class OpenAI:
         """It needs an address; speculation and parallelism are its owner's."""
         if not setting.base_url:
             return "an openai setting needs a base URL (--base-url, or OPENAI_BASE_URL)"
+        if (setting.quantization, setting.kv_dtype, setting.expert_parallel) != ("none", "auto", False):
+            return "how a hosted endpoint stores weights and caches is not ours to set"
         if setting.speculation.kind != "none":
             return "how a hosted endpoint speculates is not ours to set"
         return out_of_range(setting)

@@ -20,6 +20,9 @@ from tts_compare.domain import Call, Device, Setting, model_slug
 
 ALGORITHMS = {"ngram": "NGRAM", "draft_model": "STANDALONE", "eagle": "EAGLE", "eagle3": "EAGLE3", "mtp": "NEXTN"}
 
+#: What vLLM calls fp8 is e4m3; SGLang has no name for both kinds.
+KV_DTYPES = {"fp8": "fp8_e4m3"}
+
 PINNED = "0.5.23"
 # The module whose import shows that an environment is whole.
 CHECK = "sglang.srt.entrypoints.http_server"
@@ -117,6 +120,12 @@ class Sglang:
         argv += ["--tp-size", str(setting.tensor_parallel), "--pp-size", str(setting.pipeline_parallel)]
         argv += ["--dp-size", str(setting.data_parallel)]
         argv += ["--dtype", cpu_dtype(setting), "--max-running-requests", str(setting.max_num_seqs)]
+        if setting.quantization != "none":
+            argv += ["--quantization", setting.quantization]
+        if setting.kv_dtype != "auto":
+            argv += ["--kv-cache-dtype", KV_DTYPES.get(setting.kv_dtype, setting.kv_dtype)]
+        if setting.expert_parallel:
+            argv += ["--ep-size", str(setting.tensor_parallel)]
         if setting.max_model_len is not None:
             argv += ["--context-length", str(setting.max_model_len)]
         argv += ["--random-seed", str(setting.seed), "--sampling-defaults", "openai"]

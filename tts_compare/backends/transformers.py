@@ -88,6 +88,8 @@ class Transformers:
             return reason
         if setting.devices != 1:
             return "transformers serve runs on one device: it has no tensor, pipeline or data parallelism"
+        if (setting.quantization, setting.kv_dtype, setting.expert_parallel) != ("none", "auto", False):
+            return "transformers serve is told no quantization, KV type or expert parallelism by this program"
         if setting.speculation.kind != "none":
             return "transformers serve has no speculation"
         return "transformers serve has no prefix cache" if setting.prefix_caching else None

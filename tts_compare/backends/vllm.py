@@ -109,6 +109,12 @@ class Vllm:
         argv += ["--pipeline-parallel-size", str(setting.pipeline_parallel)]
         argv += ["--data-parallel-size", str(setting.data_parallel)]
         argv += ["--dtype", cpu_dtype(setting), "--max-num-seqs", str(setting.max_num_seqs)]
+        if setting.quantization != "none":
+            argv += ["--quantization", setting.quantization]
+        if setting.kv_dtype != "auto":
+            argv += ["--kv-cache-dtype", setting.kv_dtype]
+        if setting.expert_parallel:
+            argv += ["--enable-expert-parallel"]
         if setting.max_model_len is not None:
             argv += ["--max-model-len", str(setting.max_model_len)]
         argv += ["--seed", str(setting.seed), "--generation-config", "vllm", "--enable-prompt-tokens-details"]

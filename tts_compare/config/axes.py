@@ -20,7 +20,7 @@ from tts_compare.config.serving import (
     speculation,
     speculation_rule,
 )
-from tts_compare.config.values import Parse, count, many, named, path, table, tables, text, url
+from tts_compare.config.values import Parse, count, many, named, on_or_off, path, table, tables, text, url
 from tts_compare.domain import Price, Speculation, SpeculationKind
 
 T = TypeVar("T")
@@ -132,6 +132,34 @@ class Axes:
         offers=("auto", "bfloat16", "float16", "float32"),
         more="`auto` is the engine's choice on a GPU and float32 on a CPU",
         default=("auto",),
+    )
+    quantizations: tuple[str, ...] = _axis(
+        text,
+        "quantization of the weights, by the engines' names",
+        key="quantization",
+        metavar="Q,...",
+        offers=("none", "fp8", "awq", "gptq"),
+        more="`none` states none, and a checkpoint's own holds",
+        default=("none",),
+    )
+    kv_dtypes: tuple[str, ...] = _axis(
+        text,
+        "type of the KV cache",
+        key="kv_dtype",
+        metavar="D,...",
+        offers=("auto", "fp8"),
+        more="`fp8` is e4m3 on every engine",
+        default=("auto",),
+    )
+    expert_parallels: tuple[bool, ...] = _axis(
+        on_or_off,
+        "experts spread over the tensor-parallel ranks: off or on",
+        in_rule=lambda value: "on" if on_or_off(value) else "off",
+        key="expert_parallel",
+        metavar="E,...",
+        offers=("off", "on"),
+        shown_default="`off`",
+        default=(False,),
     )
     #: None is the setting itself.
     replicas: tuple[str | None, ...] = knob(

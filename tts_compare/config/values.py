@@ -135,6 +135,16 @@ def flag(value: Any) -> bool:
     raise BadValueError(f"{value!r} is neither true nor false")
 
 
+def on_or_off(value: Any) -> bool:
+    """``on`` or ``off``, in TOML also ``true`` and ``false``."""
+    if value in ("on", "off"):
+        return bool(value == "on")
+    try:
+        return flag(value)
+    except BadValueError:
+        raise BadValueError(f"{value!r} is neither on nor off") from None
+
+
 def url(value: Any) -> str:
     """An http or https URL, without a slash at its end."""
     result = text(value).rstrip("/")

@@ -11,7 +11,7 @@ from tts_compare.machine.roofline import ALL_REDUCE_S, Drafts, Layout, Step, dec
 from tts_compare.machine.share import Overhead, Reached, fixed_overhead, prefill_share, reached, share_warning
 from tts_compare.model_shape import ModelShape
 from tts_compare.pacing import Concurrent, parse_load
-from tts_compare.planning.arguments import kv_width
+from tts_compare.planning.arguments import kv_width, stored_dtype
 from tts_compare.planning.earlier import EarlierPoint
 
 
@@ -103,7 +103,7 @@ def _layout(point: EarlierPoint) -> Layout:
     return Layout(
         tensor_parallel=point.tensor_parallel,
         pipeline_parallel=point.pipeline_parallel,
-        dtype=dtype,
+        dtype=stored_dtype(dtype, point.quantization),
         kv_width=kv_width(dtype, point.kv_dtype),
     )
 

@@ -62,6 +62,9 @@ class SettingFacts(Struct, frozen=True, kw_only=True):
     data_parallel: Annotated[int, about("replicas of data parallelism")] = 1
     speculation: Annotated[Speculation, about("how draft tokens are proposed")] = Speculation()
     dtype: Annotated[str, about("the weights' type")] = "auto"
+    quantization: Annotated[str, about("quantization that the engine was told; `none`: the checkpoint's own")] = "none"
+    kv_dtype: Annotated[str, about("type of the KV cache; `auto` is the engine's choice")] = "auto"
+    expert_parallel: Annotated[bool, about("whether experts were spread over the tensor-parallel ranks")] = False
     max_model_len: Annotated[int | None, about("context length, tokens")] = None
     max_num_seqs: Annotated[int | None, about("batch limit, requests")] = None
     prefix_caching: Annotated[bool | None, about("whether the prefix cache was on")] = None
@@ -109,6 +112,7 @@ class ModelRow(Struct, frozen=True, kw_only=True):
         about("those that one token passes through; null where unknown, absent where `parameters` is meant"),
     ] = UNSET
     mtp_layers: Annotated[int | None, about("layers for multi-token prediction; format 2")] = None
+    experts: Annotated[bool | None, about("whether it is a mixture of experts; format 2")] = None
     dtype: Annotated[str | None, about("type of the stored weights")] = None
     vocab: Annotated[int | None, about("size of the vocabulary")] = None
     num_layers: Annotated[int | None, about("the same as `layers`; format 1")] = None
