@@ -217,7 +217,11 @@ def test_a_control_that_the_template_never_sees_is_found_by_equal_prompts(
     assert "the server renders the same prompt for them" in found["message"]
 
 
-@pytest.mark.parametrize("config", ['effort = ["low", "high"]\n', 'method = "thinking"\n'], ids=["effort", "switch"])
+@pytest.mark.parametrize(
+    "config",
+    ['effort = ["low", "high"]\nbudget = 16\n', 'method = "thinking"\nbudget = 16\n'],
+    ids=["effort", "switch"],
+)
 def test_a_control_that_the_template_at_hand_does_not_use_is_refused_before_anything_is_sent(
     config: str, plain: tuple[str, Server], tiny_model: Path, problems: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -230,10 +234,12 @@ def test_a_control_that_the_template_at_hand_does_not_use_is_refused_before_anyt
 def test_a_budget_on_a_server_without_its_flags_ends_the_setting_by_the_engines_refusal(
     plain: tuple[str, Server], model: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The model's files tell that budgets could be kept; they lie under the name that the server has."""
     engine, server = plain
-    run = tmp_path / "run"
+    run, here = tmp_path / "run", tmp_path / "tiny"
+    here.symlink_to(model)
     config = 'method = "thinking_budget"\nbudget = 5\n'
-    assert ran(run, model, problems, config, *attached(server, engine)) == 1
+    assert ran(run, here, problems, config, *attached(server, engine)) == 1
     field = {"vllm": "thinking_token_budget", "sglang": "custom_logit_processor"}[engine]
     assert field in capsys.readouterr().err
     assert not measured(run, "thinking_budget")

@@ -113,6 +113,7 @@ def _weights(shapes: dict[str, tuple[int, ...]], answer: list[int]) -> Iterator[
             embedding = weights
         if name == "lm_head.weight":
             assert embedding is not None
+            weights[[OPEN_ID, CLOSE_ID]] = 0.0  # it opens and ends no thinking of its own accord
             for token, follower in pairwise(answer):
                 usual = int(np.argmax(weights @ embedding[token]))
                 weights[[follower, usual]] = weights[[usual, follower]]

@@ -71,7 +71,8 @@ def plan(
     """Sample after sample: the thinking, then if it did not end within the budget, the answer."""
     if in_engine(options):
         thinking = control(budget, options, tokens)
-        most = most_generated(budget, options)
+        end = len(tokens.encode(_end(options))) if tokens else len(_end(options).encode())
+        most = budget + end + int(options["answer_tokens"])
         for sample in range(samples):
             call = opening(problem, prompt=prompt, sampling=sampling, max_tokens=most, sample=sample)
             yield (replace(call, thinking=thinking),)
