@@ -73,10 +73,10 @@ class RequestRecord:
 
     setting: Annotated[
         str,
-        about("`<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<hash>][+<replica>]`; see the manifest"),
+        about("`<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<rest>][+<replica>]`; see the manifest"),
     ]
-    method: Annotated[str, about("the method's name")]
-    budget: Annotated[int, about("the cap on generated tokens")]
+    method: Annotated[str, about("the method's name; `effort-low` of an effort level")]
+    budget: Annotated[int, about("the cap on generated tokens; of `thinking_budget` on thinking tokens")]
     load: Annotated[str, about("`c8`: closed loop, 8 problems at once; `r2.5`: open loop, 2.5 a second")]
     problem: Annotated[str, about("the problem's id")]
     sample: Annotated[int, about("which sample of the problem, from 0")]

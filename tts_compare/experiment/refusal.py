@@ -42,12 +42,22 @@ def _advice(status: int, setting: Setting) -> str:
 
 
 def check_control(error: RequestError | None, fields: Mapping[str, Any]) -> None:
-    """Raises RefusedError where a request was refused by a message that names a field of its control."""
-    if error is None or error.kind != "http_4xx" or error.status not in _NOT_TAKEN:
+    """Raises RefusedError where a request was refused by a message that names a field of its control.
+
+    vLLM says so in a stream with status 200, in an error object that holds the 400.
+    """
+    if error is None or error.kind not in ("http_4xx", "in_band") or error.status not in _NOT_TAKEN:
         return
     names = [*fields, *(name for value in fields.values() if isinstance(value, Mapping) for name in value)]
-    named = next((name for name in names if re.search(rf"\b{re.escape(name)}\b", error.message)), None)
+    named = next((name for name in names if re.search(_spelling(name), error.message, re.IGNORECASE)), None)
     if named is None:
         return
     said = f"the control {named} is refused: {error.message}"
     raise RefusedError(said, advice="docs/methods.md says who takes which control, and with which flags")
+
+
+def _spelling(name: str) -> str:
+    """How a message names a field: with signs or blanks between its words; a plain word only where it is quoted."""
+    if "_" not in name:
+        return rf"['\"`]{re.escape(name)}['\"`.]"
+    return r"\b" + "[_ -]".join(map(re.escape, name.split("_"))) + r"\b"
