@@ -21,6 +21,7 @@ WANTED = {
         "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "enable_prefix_caching",
         "generation_config", "speculative_config", "distributed_executor_backend", "enforce_eager",
         "nnodes", "node_rank", "master_addr", "master_port", "headless",
+        "quantization", "kv_cache_dtype", "enable_expert_parallel", "reasoning_parser", "reasoning_config",
     ),
     "sglang": (
         "model_path", "revision", "host", "port", "served_model_name", "dtype", "context_length", "random_seed",
@@ -28,6 +29,8 @@ WANTED = {
         "speculative_algorithm", "speculative_num_draft_tokens", "speculative_num_steps", "speculative_eagle_topk",
         "speculative_draft_model_path", "max_total_tokens", "enable_metrics", "enable_cache_report", "sleep_on_idle",
         "nnodes", "node_rank", "dist_init_addr",
+        "quantization", "kv_cache_dtype", "ep_size", "reasoning_parser", "enable_strict_thinking",
+        "enable_custom_logit_processor", "disable_overlap_schedule",
     ),
     "transformers": ("force_model", "host", "port", "dtype", "device", "default_seed"),
 }  # fmt: skip

@@ -13,13 +13,26 @@ from typing import Any
 import pytest
 
 from tts_compare.backends import BACKENDS
-from tts_compare.domain import Call, Device, Sampling, Setting, Speculation, SpeculationKind
+from tts_compare.domain import Call, Device, Reasoning, Sampling, Setting, Speculation, SpeculationKind
 from tts_compare.installer.registry import EnginePython
 
 SCRIPT = Path(__file__).with_name("parse_argv.py")
 ENGINES = ("vllm", "sglang", "transformers")
 KINDS: tuple[SpeculationKind, ...] = ("none", "ngram", "draft_model", "eagle", "eagle3", "mtp")
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
+
+
+#: How weights and caches are stored, experts spread, and thinking bounded, which transformers serve cannot be told.
+STORED: list[dict[str, Any]] = [
+    {"quantization": "fp8", "device": "cuda"},
+    {"quantization": "awq", "kv_dtype": "fp8", "device": "cuda"},
+    {"kv_dtype": "fp8"},
+    {"expert_parallel": True, "tensor_parallel": 4, "device": "cuda"},
+    {"reasoning": Reasoning(parser="qwen3", end="</think>")},
+    {"reasoning": Reasoning(parser="qwen3", end="</think>"), "device": "cuda"},
+    {"reasoning": Reasoning(end="\n</think>\n\nThe answer is"), "device": "cuda"},
+    {"reasoning": Reasoning(parser="qwen3")},
+]
 
 
 def settings(engine: str) -> list[Setting]:
@@ -49,6 +62,7 @@ def settings(engine: str) -> list[Setting]:
         {"revision": "abc123"},
         {"max_num_seqs": 256, "seed": 42},
         {"threads_per_rank": 4},
+        *([] if engine == "transformers" else STORED),
         {"speculation": Speculation(kind="ngram", num_tokens=3, lookup_min=2, lookup_max=6)},
     ]
     return grid + [replace(base, **knob) for knob in knobs]
@@ -132,6 +146,32 @@ def test_the_engine_understands_what_the_setting_says(
         assert cache_on is setting.prefix_caching, setting.id
         speculates = result["speculative_config" if engine == "vllm" else "speculative_algorithm"] is not None
         assert speculates is (setting.speculation.kind != "none"), setting.id
+
+
+def test_how_weights_caches_and_thinking_are_stated_is_what_the_engine_understands(
+    parsed: tuple[str, list[Setting], list[dict[str, Any]]],
+) -> None:
+    engine, all_settings, results = parsed
+    if engine == "transformers":
+        return
+    for setting, result in zip(all_settings, results, strict=False):
+        assert result["quantization"] == (None if setting.quantization == "none" else setting.quantization)
+        kv = {"vllm": "fp8", "sglang": "fp8_e4m3"}[engine] if setting.kv_dtype == "fp8" else "auto"
+        assert result["kv_cache_dtype"] == kv
+        spread = result["enable_expert_parallel"] if engine == "vllm" else result["ep_size"] == setting.tensor_parallel
+        if setting.tensor_parallel > 1:
+            assert spread is setting.expert_parallel
+        reasoning = setting.reasoning
+        # vLLM's own default is an empty text.
+        assert (result["reasoning_parser"] or None) == (reasoning.parser if reasoning else None)
+        bounded = reasoning is not None and bool(reasoning.end)
+        if engine == "vllm":
+            assert (reasoning is not None and repr(reasoning.end) in str(result["reasoning_config"])) is bounded
+        else:
+            strict = bounded and reasoning is not None and reasoning.parser == "qwen3" and setting.device == "cuda"
+            assert result["enable_strict_thinking"] is strict
+            assert result["enable_custom_logit_processor"] is (bounded and not strict)
+            assert result["disable_overlap_schedule"] is (bounded and not strict)
 
 
 def test_no_engine_takes_sampling_from_the_models_generation_config(

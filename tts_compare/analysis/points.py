@@ -14,6 +14,7 @@ from tts_compare.analysis.metric import Interval, Quantile
 from tts_compare.analysis.metrics import METRICS, point_schema
 from tts_compare.analysis.rows.charges import charged
 from tts_compare.analysis.rows.cost import server_figures
+from tts_compare.analysis.rows.samples import call_rows
 from tts_compare.analysis.rows.servers import server_facts
 from tts_compare.analysis.schema import POINT_KEY, Slo
 from tts_compare.analysis.statistics.accuracy import accuracy_limits
@@ -26,6 +27,7 @@ from tts_compare.analysis.statistics.intervals import (
 from tts_compare.analysis.statistics.resampling import Estimate, Term, draw_weights, log_contrasts
 from tts_compare.analysis.statistics.sums import point_sums, ratios
 from tts_compare.analysis.statistics.timed import TIMED_METRICS, timed_limits
+from tts_compare.analysis.thinking import in_order, level_of, thinking_figures
 from tts_compare.rundir.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -97,10 +99,21 @@ def points_frame(
         server_facts(manifest, measured), on=["setting", "method", "record_budget", "load"], how="full", coalesce=True
     )
     frame = _with_server_figures(frame, counters)
+    frame = _with_thinking(frame, thinking_figures(call_rows(measured)))
     schema = point_schema()
     missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
     whole = frame.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in schema.items())
-    return whole.sort("load", "policy", *POINT_KEY[:3], "samples")
+    return whole.sort("load", "policy", "setting", *in_order(), "budget", "samples")
+
+
+def _with_thinking(frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """Thinking and answer tokens of what was measured whole, and the level of an effort."""
+    names = ("thinking_tokens_mean", "answer_tokens_mean")
+    is_measured = pl.col("provenance") == "measured"
+    key = ["setting", "method", "record_budget", "load"]
+    return frame.join(found, on=key, how="left", maintain_order="left").with_columns(
+        *(pl.when(is_measured).then(name).alias(name) for name in names), level=level_of()
+    )
 
 
 def _all_points(outcomes: pl.DataFrame) -> pl.DataFrame:

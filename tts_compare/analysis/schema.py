@@ -55,6 +55,7 @@ def record_schema(*, optional: bool = False) -> dict[str, pl.DataType]:
                 "cached_tokens",
                 "completion_tokens",
                 "reasoning_tokens",
+                "thinking_tokens",
             ),
             whole,
         ),

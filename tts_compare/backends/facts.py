@@ -65,6 +65,7 @@ class ModelFacts:
     active_parameters: those that one token passes through. None where the size of the weight files does not tell them:
     for quantised weights, which take fewer bytes than their dtype says, and for mixtures of experts. mtp_layers: layers
     for multi-token prediction, 0 where the configuration names none, None where there is no configuration.
+    experts: whether it is a mixture of experts, None where there is no configuration.
     """
 
     architecture: str = ""
@@ -79,6 +80,7 @@ class ModelFacts:
     dtype: str | None = None
     vocab: int | None = None
     mtp_layers: int | None = None
+    experts: bool | None = None
 
     def kv_bytes_per_token(self, dtype: str) -> int | None:
         """Bytes of keys and values one token takes: 2 x layers x KV heads x head_dim x bytes of ``dtype``."""
@@ -120,6 +122,7 @@ def model_facts(config: Mapping[str, Any], weight_bytes: int | None = None) -> M
         dtype=dtype,
         vocab=_count(shape, "vocab_size"),
         mtp_layers=(_count(shape, *_MTP) or 0) if layers else None,
+        experts=_has_experts(shape) if layers else None,
     )
 
 
@@ -128,8 +131,11 @@ def _is_partly_used(config: Mapping[str, Any], shape: Mapping[str, Any]) -> bool
     quantised = any(
         part.get(name) for part in (config, shape) for name in ("quantization_config", "compression_config")
     )
-    experts = any(_count(shape, name) for name in ("num_experts", "num_local_experts", "n_routed_experts"))
-    return quantised or experts
+    return quantised or _has_experts(shape)
+
+
+def _has_experts(shape: Mapping[str, Any]) -> bool:
+    return any(_count(shape, name) for name in ("num_experts", "num_local_experts", "n_routed_experts"))
 
 
 def _count(shape: Mapping[str, Any], *names: str) -> int | None:

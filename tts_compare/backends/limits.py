@@ -108,6 +108,8 @@ def too_large(setting: Setting, machine: Machine, model: ModelFacts | None) -> s
     dtype = cpu_dtype(setting)
     if dtype == "auto":  # on a GPU; both engines take weights stored as float32 for 16 bits
         dtype = "float16" if model.dtype in ("float32", "float") else model.dtype or ""
+    if setting.quantization == "fp8":
+        dtype = "float8"
     weights = model.parameters * BYTES_PER_WEIGHT.get(dtype, 2)
     if setting.device == "cpu":
         needed, have = weights * setting.data_parallel // setting.nodes, machine.memory_bytes
@@ -136,6 +138,13 @@ def misfit(setting: Setting, model: ModelFacts | None) -> str | None:
     return None
 
 
+def without_experts(setting: Setting, model: ModelFacts | None) -> str | None:
+    """Experts are to be spread, and the model has none."""
+    if not setting.expert_parallel or model is None or model.experts is not False:
+        return None
+    return "expert parallelism needs a mixture of experts, and the model has no experts"
+
+
 def common_reason(setting: Setting, machine: Machine, model: ModelFacts | None) -> str | None:
     """The first reason that holds for every engine."""
     return (
@@ -143,4 +152,5 @@ def common_reason(setting: Setting, machine: Machine, model: ModelFacts | None) 
         or too_large(setting, machine, model)
         or badly_spread(setting, machine)
         or misfit(setting, model)
+        or without_experts(setting, model)
     )

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from tts_compare.backends.controls import Controls
 from tts_compare.backends.facts import Machine, ModelFacts
+from tts_compare.backends.hosted_controls import HOSTED_CONTROLS
 from tts_compare.backends.limits import out_of_range
 from tts_compare.backends.payload import CHAT_PATH, prompt_part
 from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
@@ -86,6 +88,7 @@ class OpenAI:
     launched: bool = False
     wire: Wire = FULL_WIRE
     ngram: None = None
+    controls: Controls = HOSTED_CONTROLS
     not_stated: tuple[str, ...] = ()
     health_path: None = None
     version_path: None = None
@@ -117,6 +120,8 @@ class OpenAI:
         """It needs an address; speculation and parallelism are its owner's."""
         if not setting.base_url:
             return "an openai setting needs a base URL (--base-url, or OPENAI_BASE_URL)"
+        if (setting.quantization, setting.kv_dtype, setting.expert_parallel) != ("none", "auto", False):
+            return "how a hosted endpoint stores weights and caches is not ours to set"
         if setting.speculation.kind != "none":
             return "how a hosted endpoint speculates is not ours to set"
         return out_of_range(setting)

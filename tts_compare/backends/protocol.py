@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from tts_compare.backends.controls import Controls
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.recipe import Recipe
 from tts_compare.domain import Call, Device, Setting
@@ -86,6 +87,10 @@ class Backend(Protocol):
     @property
     def ngram(self) -> str | None:
         """How its n-gram speculation works, a clause with its name; None where it has none."""
+
+    @property
+    def controls(self) -> Controls | None:
+        """How its requests control thinking; None where it takes no control, or none is known."""
 
     @property
     def not_stated(self) -> tuple[str, ...]:

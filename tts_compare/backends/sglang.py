@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from tts_compare.backends.causes import CauseRule, find_cause
+from tts_compare.backends.controls import Controls
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
 from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import COMPLETIONS_PATH, engine_request
 from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
 from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
+from tts_compare.backends.sglang_controls import SGLANG_CONTROLS
 from tts_compare.backends.spanning import Part
 from tts_compare.domain import Call, Device, Setting, model_slug
 
 ALGORITHMS = {"ngram": "NGRAM", "draft_model": "STANDALONE", "eagle": "EAGLE", "eagle3": "EAGLE3", "mtp": "NEXTN"}
+
+#: What vLLM calls fp8 is e4m3; SGLang has no name for both kinds.
+KV_DTYPES = {"fp8": "fp8_e4m3"}
 
 PINNED = "0.5.23"
 # The module whose import shows that an environment is whole.
@@ -99,6 +104,7 @@ class Sglang:
     launched: bool = True
     wire: Wire = FULL_WIRE
     ngram: str = "SGLang's NGRAM proposes from a trie of text generated so far"
+    controls: Controls = SGLANG_CONTROLS
     not_stated: tuple[str, ...] = ()
     health_path: str = "/health"
     version_path: str = "/server_info"
@@ -119,6 +125,12 @@ class Sglang:
         argv += ["--tp-size", str(setting.tensor_parallel), "--pp-size", str(setting.pipeline_parallel)]
         argv += ["--dp-size", str(setting.data_parallel)]
         argv += ["--dtype", cpu_dtype(setting), "--max-running-requests", str(setting.max_num_seqs)]
+        if setting.quantization != "none":
+            argv += ["--quantization", setting.quantization]
+        if setting.kv_dtype != "auto":
+            argv += ["--kv-cache-dtype", KV_DTYPES.get(setting.kv_dtype, setting.kv_dtype)]
+        if setting.expert_parallel:
+            argv += ["--ep-size", str(setting.tensor_parallel)]
         if setting.max_model_len is not None:
             argv += ["--context-length", str(setting.max_model_len)]
         argv += ["--random-seed", str(setting.seed), "--sampling-defaults", "openai"]
@@ -128,7 +140,7 @@ class Sglang:
         argv += speculation_flags(setting)
         if setting.device == "cpu":
             argv += ["--device", "cpu", "--max-total-tokens", str(kv_tokens(setting))]
-        return (*argv, *setting.engine_args)
+        return (*argv, *self.controls.flags(setting), *setting.engine_args)
 
     def env(self, setting: Setting, *, cores: Sequence[int] = (), model: ModelFacts | None = None) -> dict[str, str]:
         """Threads on a CPU. It binds them to cores only where the CPU has AMX, and takes their number from OpenMP."""

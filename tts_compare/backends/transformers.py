@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tts_compare.backends.causes import CauseRule, find_cause
+from tts_compare.backends.controls import Controls
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.limits import common_reason, cpu_dtype, threads_per_rank
 from tts_compare.backends.payload import prompt_part
 from tts_compare.backends.protocol import MetricNames, StartupCause, Wire
 from tts_compare.backends.recipe import TOOLS, Recipe, Step
+from tts_compare.backends.transformers_controls import TRANSFORMERS_CONTROLS
 from tts_compare.domain import Call, Device, Sampling, Setting
 
 CHECK = "transformers.cli.transformers"
@@ -47,6 +49,7 @@ class Transformers:
     launched: bool = True
     wire: Wire = WIRE
     ngram: None = None
+    controls: Controls = TRANSFORMERS_CONTROLS
     not_stated: tuple[str, ...] = ("max_model_len", "max_num_seqs", "prefix_caching")
     health_path: str = "/health"
     version_path: None = None
@@ -85,6 +88,8 @@ class Transformers:
             return reason
         if setting.devices != 1:
             return "transformers serve runs on one device: it has no tensor, pipeline or data parallelism"
+        if (setting.quantization, setting.kv_dtype, setting.expert_parallel) != ("none", "auto", False):
+            return "transformers serve is told no quantization, KV type or expert parallelism by this program"
         if setting.speculation.kind != "none":
             return "transformers serve has no speculation"
         return "transformers serve has no prefix cache" if setting.prefix_caching else None

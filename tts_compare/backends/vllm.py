@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_compare.backends.causes import CauseRule, find_cause
+from tts_compare.backends.controls import Controls
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
 from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
@@ -17,6 +18,7 @@ from tts_compare.backends.payload import engine_request
 from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
 from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
 from tts_compare.backends.spanning import Part
+from tts_compare.backends.vllm_controls import VLLM_CONTROLS
 from tts_compare.domain import Call, Device, Setting, model_slug
 
 # Head sizes its CPU attention has kernels for; with another one the engine starts, and dies on its first request.
@@ -92,6 +94,7 @@ class Vllm:
     launched: bool = True
     wire: Wire = FULL_WIRE
     ngram: str = "vLLM's ngram looks up the prompt's and answer's own last tokens"
+    controls: Controls = VLLM_CONTROLS
     not_stated: tuple[str, ...] = ()
     health_path: str = "/health"
     version_path: str = "/version"
@@ -113,6 +116,12 @@ class Vllm:
         argv += ["--pipeline-parallel-size", str(setting.pipeline_parallel)]
         argv += ["--data-parallel-size", str(setting.data_parallel)]
         argv += ["--dtype", cpu_dtype(setting), "--max-num-seqs", str(setting.max_num_seqs)]
+        if setting.quantization != "none":
+            argv += ["--quantization", setting.quantization]
+        if setting.kv_dtype != "auto":
+            argv += ["--kv-cache-dtype", setting.kv_dtype]
+        if setting.expert_parallel:
+            argv += ["--enable-expert-parallel"]
         if setting.max_model_len is not None:
             argv += ["--max-model-len", str(setting.max_model_len)]
         argv += ["--seed", str(setting.seed), "--generation-config", "vllm", "--enable-prompt-tokens-details"]
@@ -126,7 +135,7 @@ class Vllm:
         if setting.device == "cpu":
             argv += ["--enforce-eager"]  # torch.compile on two cores takes minutes
             argv += ["--distributed-executor-backend", "uni" if _in_one_process(setting) else "mp"]
-        return (*argv, *setting.engine_args)
+        return (*argv, *self.controls.flags(setting), *setting.engine_args)
 
     def env(self, setting: Setting, *, cores: Sequence[int] = (), model: ModelFacts | None = None) -> dict[str, str]:
         """No usage reports; the dev endpoints (prefix cache reset) only where the cache is on; threads on a CPU."""

@@ -10,7 +10,7 @@ import msgspec
 
 from tts_compare.client.audit import LoopFigures
 from tts_compare.client.limits import TimeLimits
-from tts_compare.domain import Endpoint, Phase, RequestRecord, RowKey
+from tts_compare.domain import Endpoint, Phase, RequestRecord, RowKey, Thinking
 
 Rows = tuple[RequestRecord, ...]
 _LENGTH = struct.Struct("!I")
@@ -35,6 +35,7 @@ class Job(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     phase: Phase
     scheduled_ns: int | None
     limits: TimeLimits | None
+    thinking: Thinking | None = None
 
 
 class Cancel(msgspec.Struct, tag=True, frozen=True):

@@ -22,8 +22,9 @@ from tts_compare.client.bursts import is_buffered
 from tts_compare.client.delta import Usage, error_of, parse_chunk
 from tts_compare.client.limits import Stamps
 from tts_compare.client.reducer import Reducer, preview
+from tts_compare.client.thinking import Thought, thought_of
 from tts_compare.client.timeline import ChoiceStream, ResolvedTimeline, first_answer_ns, resolve, shares
-from tts_compare.domain import ErrorKind, Phase, RequestError, RequestRecord, RowKey
+from tts_compare.domain import ErrorKind, Phase, RequestError, RequestRecord, RowKey, Thinking
 
 FINISHED = ("stop", "length")
 _MAX_MESSAGE_CHARS = 500
@@ -42,6 +43,7 @@ class Attempt:
     stream: bool
     max_tokens: int | None
     secrets: tuple[str, ...] = ()
+    thinking: Thinking | None = None
 
 
 def rows(
@@ -103,12 +105,15 @@ def _row(
     counted = resolved.completion_tokens or total is not None
     ids = choice.ids if choice.many_a_chunk and choice.ids and len(choice.ids) == resolved.completion_tokens else None
     over = attempt.max_tokens is not None and resolved.completion_tokens > attempt.max_tokens
+    asked = attempt.thinking
+    thought = thought_of(choice, resolved, asked=asked, reasoned=reasoned)
     silent = failure is None and choice.finish_reason == "stop" and not choice.text
     doubted = {
         "past_max_tokens": over,
         "stream_buffered": is_buffered(resolved.at, _weights(resolved), sent or 0),
         "surrogates_replaced": choice.replaced,
         "stop_without_text": silent,
+        **_ignored(asked, thought, choice),
     }
     own_doubts = (*resolved.doubts, *(name for name, holds in doubted.items() if holds), *doubts)
     return RequestRecord(
@@ -135,6 +140,8 @@ def _row(
         cached_tokens=usage.cached if usage else None,
         completion_tokens=resolved.completion_tokens if counted else None,
         reasoning_tokens=reasoned,
+        thinking_tokens=thought.tokens if counted else None,
+        thinking_source=thought.source if counted else None,
         tokens_source=resolved.source if counted else None,
         finish_reason=choice.finish_reason,
         text=choice.text,
@@ -145,6 +152,20 @@ def _row(
         doubts=own_doubts,
         error=failure,
     )
+
+
+def _ignored(asked: Thinking | None, thought: Thought, choice: ChoiceStream) -> dict[str, bool]:
+    """Marks of an answer that did not think as it was asked to."""
+    if asked is None or not choice.finish_reason:
+        return {}
+    budget, least = asked.budget, thought.least
+    is_bounded = budget is not None
+    return {
+        "thinking_over_budget": budget is not None and least is not None and least > budget + asked.slack,
+        "thinking_reopened": is_bounded and thought.closings > 1,
+        "thinking_not_seen": bool(budget) and least is None,
+        "thinking_not_off": (asked.enabled is False or asked.effort == "none") and bool(least),
+    }
 
 
 def _weights(resolved: ResolvedTimeline) -> Sequence[int]:

@@ -19,7 +19,7 @@ from tts_compare.client.transport import StampingTransport
 from tts_compare.client.unreachable import why_unreachable
 from tts_compare.client.untimed import is_proxied, tls_context
 from tts_compare.client.wire import Exchange, FirstByteTimeout, IdleTimeout, Read, TotalTimeout
-from tts_compare.domain import Endpoint, ErrorKind, Phase, RequestError, RequestRecord, RowKey
+from tts_compare.domain import Endpoint, ErrorKind, Phase, RequestError, RequestRecord, RowKey, Thinking
 
 REDUCE_BYTES = 256 * 1024
 """A stream's reads are reduced on a thread once there are so many bytes of them."""
@@ -86,6 +86,7 @@ async def send(
     limits: TimeLimits | None = None,
     on_cancel: Callable[[tuple[RequestRecord, ...]], None] | None = None,
     on_answer: Callable[[], None] | None = None,
+    thinking: Thinking | None = None,
 ) -> tuple[RequestRecord, ...]:
     """Make one attempt and return its rows, one a choice (``body["n"]``; choice i is the row of ``key.sample + i``).
 
@@ -93,8 +94,18 @@ async def send(
     What goes wrong is in the rows. Only asyncio.CancelledError is raised; before that, ``on_cancel`` is called with
     the rows of kind ``cancelled``, which hold what had arrived. A 429's or 503's ``Retry-After`` is the
     error's ``retry_after_s``. on_answer: is called once, when the first piece of the answer's body has been stamped.
+    thinking: what the body asks of it, by which thinking and answer are told apart.
     """
-    flight = _Flight(client, path=path, body=body, key=key, phase=phase, scheduled_ns=scheduled_ns, limits=limits)
+    flight = _Flight(
+        client,
+        path=path,
+        body=body,
+        key=key,
+        phase=phase,
+        scheduled_ns=scheduled_ns,
+        limits=limits,
+        thinking=thinking,
+    )
     flight.stamps.on_answer = on_answer
     try:
         await flight.run()
@@ -123,6 +134,7 @@ class _Flight:
         phase: Phase,
         scheduled_ns: int | None,
         limits: TimeLimits | None,
+        thinking: Thinking | None = None,
     ) -> None:
         self._client = client
         self._path = path
@@ -135,7 +147,9 @@ class _Flight:
         self.headers: Mapping[str, str] = {}
         self._head_timeout = asyncio.timeout(None)
         secrets = _secrets(client.headers)
-        self.attempt = attempt_of(body, key=key, phase=phase, scheduled_ns=scheduled_ns, secrets=secrets)
+        self.attempt = attempt_of(
+            body, key=key, phase=phase, scheduled_ns=scheduled_ns, secrets=secrets, thinking=thinking
+        )
 
     async def run(self) -> None:
         request = self._client.build_request(
@@ -266,7 +280,13 @@ def _error_of(error: Exception, flight: _Flight) -> RequestError:
 
 
 def attempt_of(
-    body: Mapping[str, Any], *, key: RowKey, phase: Phase, scheduled_ns: int | None, secrets: tuple[str, ...] = ()
+    body: Mapping[str, Any],
+    *,
+    key: RowKey,
+    phase: Phase,
+    scheduled_ns: int | None,
+    secrets: tuple[str, ...] = (),
+    thinking: Thinking | None = None,
 ) -> Attempt:
     """What is known of an attempt before it is made."""
     return Attempt(
@@ -278,6 +298,7 @@ def attempt_of(
         stream=body.get("stream") is True,
         max_tokens=_max_tokens(body),
         secrets=secrets,
+        thinking=thinking,
     )
 
 

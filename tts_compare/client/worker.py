@@ -34,6 +34,7 @@ async def _work() -> None:
                 phase=job.phase,
                 scheduled_ns=job.scheduled_ns,
                 limits=job.limits,
+                thinking=job.thinking,
                 on_cancel=lambda rows: post(Ended(job.id, rows)),
             )
         finally:

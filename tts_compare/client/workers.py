@@ -23,7 +23,7 @@ from tts_compare.client.limits import Stamps, TimeLimits
 from tts_compare.client.messages import AskFigures, Cancel, Figures, Hello, Job, Rows, framed, receive, to_parent
 from tts_compare.client.outcome import rows as rows_of
 from tts_compare.client.send import attempt_of
-from tts_compare.domain import Endpoint, Phase, RequestError, RowKey
+from tts_compare.domain import Endpoint, Phase, RequestError, RowKey, Thinking
 from tts_compare.errors import RunError
 
 _CANCEL_GRACE_S = 2.0
@@ -75,6 +75,7 @@ class Workers:
         limits: TimeLimits | None = None,
         on_cancel: Callable[[Rows], None] | None = None,
         on_answer: Callable[[], None] | None = None,  # noqa: ARG002 - a worker does not tell that an answer has begun
+        thinking: Thinking | None = None,
     ) -> Rows:
         """Do what ``client.send`` does, in the worker with the least to do."""
 
@@ -89,7 +90,14 @@ class Workers:
         worker = min(alive, key=lambda one: len(one.pending))
         self._ids += 1
         job = Job(
-            id=self._ids, path=path, body=dict(body), key=key, phase=phase, scheduled_ns=scheduled_ns, limits=limits
+            id=self._ids,
+            path=path,
+            body=dict(body),
+            key=key,
+            phase=phase,
+            scheduled_ns=scheduled_ns,
+            limits=limits,
+            thinking=thinking,
         )
         ended = worker.submit(job)
         try:

@@ -11,6 +11,18 @@ _PER_BUDGET = 'set curve = "per-budget" in the experiment, or pass --curve per-b
 _ROUNDS = "tts-compare run --rounds 3"
 
 FIGURE_CODES: Mapping[str, Code] = {
+    "effort_collapsed": Code(
+        severity="warning",
+        text="two effort levels give answers of the same length: the endpoint may treat them as one",
+        fix="tts-compare run --effort L,...",
+        advice="leave one of the levels out, or ask the provider which levels the model has",
+    ),
+    "effort_not_told_apart": Code(
+        severity="note",
+        text="two effort levels cannot be told apart by the lengths of their answers",
+        fix="tts-compare run --problems N",
+        advice="more problems or samples would tell",
+    ),
     "not_measured": Code(
         severity="error",
         text="some requests were not measured: they were interrupted, refused for a key or a name, or met a quota",

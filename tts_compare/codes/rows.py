@@ -88,6 +88,29 @@ ROW_CODES: Mapping[str, Code] = {
         fix="tts-compare grade RUN --explain PROBLEM",
         advice="look at the prompt template: the model may have ended at once",
     ),
+    "thinking_over_budget": Code(
+        severity="error",
+        text="an answer thought longer than its budget and the slack of its engine: the budget is not obeyed",
+        fix="grep thinking_over_budget RUN/records.jsonl",
+        advice="start the server with the flags that docs/methods.md names, or leave the setting out",
+    ),
+    "thinking_reopened": Code(
+        severity="warning",
+        text="thinking ended more than once in an answer: a model that begins again gets its budget anew",
+        fix="grep thinking_reopened RUN/records.jsonl",
+    ),
+    "thinking_not_seen": Code(
+        severity="warning",
+        text="an answer under a thinking budget shows no thinking: neither mark is in it, so the budget did nothing",
+        fix="grep thinking_not_seen RUN/records.jsonl",
+        advice="use a model whose template opens the thinking block, or that opens it itself",
+    ),
+    "thinking_not_off": Code(
+        severity="error",
+        text="an answer thought although thinking was switched off: the switch is not obeyed",
+        fix="grep thinking_not_off RUN/records.jsonl",
+        advice='use method_options.no_thinking.by = "prefill", which asks nothing of the engine',
+    ),
     "oversized": Code(
         severity="error",
         text="a response holds more bytes than any answer of its budget could: it was cut off and failed",

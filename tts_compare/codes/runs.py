@@ -12,6 +12,36 @@ _WORKERS = "tts-compare run --workers 4"
 _CLIENT = "spread the load over more client processes: --workers N"
 
 RUN_CODES: Mapping[str, Code] = {
+    # What is asked of thinking.
+    "efforts_alike": Code(
+        severity="note",
+        text="two effort levels render the same prompt: they are one point",
+        fix="tts-compare plan --effort L,...",
+        advice="leave one of the levels out",
+    ),
+    "parser_unchecked": Code(
+        severity="note",
+        text="the reasoning parser follows from the model's name alone: that it fits is not checked",
+        fix="tts-compare plan --model DIRECTORY",
+        advice="give --model a directory with the model's tokenizer and chat template",
+    ),
+    "control_ignored": Code(
+        severity="error",
+        text="a control of thinking does nothing: the server took it and did not obey",
+        fix="tts-compare run --engine-args BACKEND=FLAGS",
+        advice="start the server with the flags that docs/methods.md names, or leave the method out",
+    ),
+    "prompts_as_long": Code(
+        severity="warning",
+        text="prompts under different controls have the same number of tokens: the control may be ignored",
+        fix="tts-compare plan --model DIRECTORY",
+        advice="give --model a directory with the model's chat template, so that prompts can be compared",
+    ),
+    "control_unchecked": Code(
+        severity="note",
+        text="whether a control of thinking is obeyed cannot be seen in its prompts: only the lengths of answers tell",
+        fix="tts-compare report RUN",
+    ),
     # What the settings are.
     "device_differs": Code(
         severity="warning",

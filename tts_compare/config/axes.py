@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 
 from tts_compare.backends import BACKENDS
 from tts_compare.config.knob import group, knob, knobs_of
+from tts_compare.config.request_fields import join_request_fields, request_fields, request_fields_of_setting
 from tts_compare.config.serving import (
     EngineRef,
     by_engine,
@@ -19,7 +20,7 @@ from tts_compare.config.serving import (
     speculation,
     speculation_rule,
 )
-from tts_compare.config.values import Parse, count, many, named, path, table, tables, text, url
+from tts_compare.config.values import Parse, count, many, named, on_or_off, path, table, tables, text, url
 from tts_compare.domain import Price, Speculation, SpeculationKind
 
 T = TypeVar("T")
@@ -132,6 +133,34 @@ class Axes:
         more="`auto` is the engine's choice on a GPU and float32 on a CPU",
         default=("auto",),
     )
+    quantizations: tuple[str, ...] = _axis(
+        text,
+        "quantization of the weights, by the engines' names",
+        key="quantization",
+        metavar="Q,...",
+        offers=("none", "fp8", "awq", "gptq"),
+        more="`none` states none, and a checkpoint's own holds",
+        default=("none",),
+    )
+    kv_dtypes: tuple[str, ...] = _axis(
+        text,
+        "type of the KV cache",
+        key="kv_dtype",
+        metavar="D,...",
+        offers=("auto", "fp8"),
+        more="`fp8` is e4m3 on every engine",
+        default=("auto",),
+    )
+    expert_parallels: tuple[bool, ...] = _axis(
+        on_or_off,
+        "experts spread over the tensor-parallel ranks: off or on",
+        in_rule=lambda value: "on" if on_or_off(value) else "off",
+        key="expert_parallel",
+        metavar="E,...",
+        offers=("off", "on"),
+        shown_default="`off`",
+        default=(False,),
+    )
     #: None is the setting itself.
     replicas: tuple[str | None, ...] = knob(
         replicas,
@@ -153,6 +182,19 @@ class Axes:
         repeatable=True,
         merged=True,
         more="in TOML a list of lists is an axis of alternatives",
+        factory=dict,
+    )
+    #: By engine, ``(name, JSON)`` pairs.
+    extra_body: Mapping[str, tuple[tuple[str, str], ...]] = knob(
+        by_engine(request_fields, BACKENDS, join_request_fields),
+        "axis",
+        "further fields of every request",
+        parse_in_settings=request_fields_of_setting(BACKENDS),
+        metavar="B=JSON",
+        repeatable=True,
+        merged=True,
+        more="a field that requests state anyway is refused; in TOML a table by engine, inside `[[settings]]` the "
+        "fields themselves",
         factory=dict,
     )
     hosted: Hosted = group(Hosted)

@@ -9,11 +9,13 @@ from typing import Any, Literal, get_args
 from tts_compare.backends import BACKENDS
 from tts_compare.config.axes import Axes, SettingRule, rules, settings
 from tts_compare.config.knob import Knob, group, knob, knobs, knobs_of
+from tts_compare.config.request_fields import options_of_method
 from tts_compare.config.serving import EngineRef, by_engine
 from tts_compare.config.values import (
     OptionValue,
     ascending,
     count,
+    efforts,
     file_name,
     flag,
     fraction,
@@ -22,7 +24,6 @@ from tts_compare.config.values import (
     named,
     number,
     one_of,
-    option,
     path,
     positive,
     probability,
@@ -32,7 +33,7 @@ from tts_compare.config.values import (
     url,
     whole,
 )
-from tts_compare.domain import AnswerKind, Device, Policy, Sampling, Strictness
+from tts_compare.domain import EFFORTS, AnswerKind, Device, Policy, Sampling, Strictness
 
 Curve = Literal["single-pass", "per-budget"]
 Grader = Literal["layered", "math-verify", "both"]
@@ -58,6 +59,8 @@ class MethodSpec:
     name: str
     #: Names and values, sorted by name.
     options: tuple[tuple[str, OptionValue | tuple[OptionValue, ...]], ...] = ()
+    #: Further fields of its requests, ``(name, JSON)`` pairs.
+    extra_body: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,23 +138,34 @@ class Experiment:
         ),
         Knob(
             key="method_options",
-            parse=named(named(option)),
+            parse=named(options_of_method),
             scope="work",
             flag=False,
             merged=True,
-            help="a table for each method: its options, and for it alone `samples` and sampling",
+            help="a table for each method: its options, and for it alone `samples`, sampling and `extra_body`",
             more="for `best_of_n` also where its [scores](methods.md#a-reward-model) come from",
         ),
         factory=lambda: (MethodSpec(name="truncate"),),
     )
     #: In tokens, ascending.
     budgets: tuple[int, ...] = knob(
-        ascending(count),
+        ascending(whole),
         "work",
         "caps on generated tokens; `1k` is 1024",
         key="budget",
         metavar="N,...",
         default=(1024, 2048, 4096, 8192, 16384),
+    )
+    #: In the order of the levels, known ones first.
+    efforts: tuple[str, ...] = knob(
+        efforts,
+        "work",
+        "effort levels, the axis of the method `effort`, which it implies",
+        key="effort",
+        metavar="L,...",
+        offers=EFFORTS,
+        more="the largest `budget` then only caps the answers",
+        default=(),
     )
     #: None leaves it to the method and its sampling.
     curve: Curve | None = knob(

@@ -60,6 +60,7 @@ def load_experiment(
         key, dot, rest = error.path.partition(".")
         raise UsageError(f"--{key.replace('_', '-')}{dot}{rest}: {error.message}") from None
     _check_option_owners(stated, flags)
+    _check_zero_budget(_joined(stated, flags), flags)
     return _experiment(_joined(stated, flags), os.environ if environ is None else environ)
 
 
@@ -74,11 +75,20 @@ def _joined(stated: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, An
 
 def _check_option_owners(*sources: Mapping[str, Any]) -> None:
     """Options are for methods that are named: in the file, if a flag leaves that method out this time."""
-    named = [name for source in sources for name in source.get("method", ())] or ["truncate"]
+    named = [name for source in sources for name in source.get("method", ())] or (
+        ["effort"] if any(source.get("effort") for source in sources) else ["truncate"]
+    )
     for source in sources:
         for name in source.get("method_options", {}):
             if name not in named:
                 raise UsageError(f"method_options.{name}: no method of that name is run; {nearest(name, named)}")
+
+
+def _check_zero_budget(joined: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+    """Only thinking can have a budget of 0 tokens: a response of none is none."""
+    if 0 in joined.get("budget", ()) and "thinking_budget" not in joined.get("method", ()):
+        where = "--budget" if "budget" in flags else "budget"
+        raise UsageError(f"{where}: 0 must be at least 1; only the method thinking_budget takes 0")
 
 
 def _read(config: str | Path) -> tuple[dict[str, Any], str]:
@@ -133,6 +143,9 @@ def _axes(base: Axes, entry: Mapping[str, Any]) -> Axes:
         flags = entry["engine_args"]
         mine = own.get("backends", base.backends)
         own["engine_args"] = flags if isinstance(flags, Mapping) else {str(engine): flags for engine in mine}
+    if isinstance(fields_ := entry.get("extra_body"), tuple):
+        mine = own.get("backends", base.backends)
+        own["extra_body"] = {**base.extra_body, **{str(engine): fields_ for engine in mine}}
     hosted = _values((knob for knob in AXIS_KNOBS if knob.scope == "hosted"), entry)
     return replace(base, **own, hosted=replace(base.hosted, **hosted))
 
@@ -156,6 +169,11 @@ def _addressed(axes: Axes, address: str | None) -> Axes:
 
 
 def _methods(parsed: Mapping[str, Any]) -> tuple[MethodSpec, ...]:
-    names = parsed.get("method", ("truncate",))
+    names = parsed.get("method", ("effort",) if parsed.get("effort") else ("truncate",))
     options = parsed.get("method_options", {})
-    return tuple(MethodSpec(name=name, options=tuple(sorted(options.get(name, {}).items()))) for name in names)
+    specs = []
+    for name in names:
+        stated = dict(options.get(name, {}))
+        fields_ = stated.pop("extra_body", ())
+        specs.append(MethodSpec(name=name, options=tuple(sorted(stated.items())), extra_body=fields_))
+    return tuple(specs)

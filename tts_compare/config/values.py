@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from tts_compare.domain import Strictness
+from tts_compare.domain import EFFORTS, Strictness
 
 T = TypeVar("T")
 Parse = Callable[[Any], T]
@@ -135,6 +135,16 @@ def flag(value: Any) -> bool:
     raise BadValueError(f"{value!r} is neither true nor false")
 
 
+def on_or_off(value: Any) -> bool:
+    """``on`` or ``off``, in TOML also ``true`` and ``false``."""
+    if value in ("on", "off"):
+        return bool(value == "on")
+    try:
+        return flag(value)
+    except BadValueError:
+        raise BadValueError(f"{value!r} is neither on nor off") from None
+
+
 def url(value: Any) -> str:
     """An http or https URL, without a slash at its end."""
     result = text(value).rstrip("/")
@@ -190,6 +200,12 @@ def many(parse: Parse[T]) -> Parse[tuple[T, ...]]:
 def ascending(parse: Parse[T]) -> Parse[tuple[T, ...]]:
     """A list as ``many`` reads it, sorted."""
     return lambda value: tuple(sorted(many(parse)(value)))  # type: ignore[type-var]
+
+
+def efforts(value: Any) -> tuple[str, ...]:
+    """Effort levels in their order; a level that we do not know may be an endpoint's, and comes last."""
+    named = many(file_name)(value)
+    return tuple(sorted(named, key=lambda level: EFFORTS.index(level) if level in EFFORTS else len(EFFORTS)))
 
 
 def option(value: Any) -> OptionValue | tuple[OptionValue, ...]:

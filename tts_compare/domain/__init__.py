@@ -6,6 +6,17 @@ Units are in names (``_ns``, ``_us``, ``_s``, ``_usd``, ``_tokens``). Instants a
 
 from tts_compare.domain.rows import Grade, RequestError, RequestRecord, RowKey, Timeline
 from tts_compare.domain.setting import Price, Setting, Speculation, model_slug
+from tts_compare.domain.thinking import (
+    EFFORTS,
+    Marks,
+    Reasoning,
+    Thinking,
+    ThinkingSource,
+    base_method,
+    effort_level,
+    effort_method,
+    effort_rank,
+)
 from tts_compare.domain.warning import RunWarning
 from tts_compare.domain.words import (
     AnswerKind,
@@ -22,6 +33,7 @@ from tts_compare.domain.words import (
 from tts_compare.domain.work import Call, Endpoint, Problem, Sampling, Work
 
 __all__ = [
+    "EFFORTS",
     "AnswerKind",
     "Call",
     "Device",
@@ -29,10 +41,12 @@ __all__ = [
     "ErrorKind",
     "Grade",
     "GradeStatus",
+    "Marks",
     "Phase",
     "Policy",
     "Price",
     "Problem",
+    "Reasoning",
     "RequestError",
     "RequestRecord",
     "RowKey",
@@ -43,8 +57,14 @@ __all__ = [
     "Speculation",
     "SpeculationKind",
     "Strictness",
+    "Thinking",
+    "ThinkingSource",
     "Timeline",
     "TokensSource",
     "Work",
+    "base_method",
+    "effort_level",
+    "effort_method",
+    "effort_rank",
     "model_slug",
 ]

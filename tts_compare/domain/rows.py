@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from tts_compare.domain.about import about
+from tts_compare.domain.thinking import ThinkingSource
 from tts_compare.domain.words import ErrorKind, GradeStatus, Phase, Policy, TokensSource
 
 
@@ -72,10 +73,10 @@ class RequestRecord:
 
     setting: Annotated[
         str,
-        about("`<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<hash>][+<replica>]`; see the manifest"),
+        about("`<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<rest>][+<replica>]`; see the manifest"),
     ]
-    method: Annotated[str, about("the method's name")]
-    budget: Annotated[int, about("the cap on generated tokens")]
+    method: Annotated[str, about("the method's name; `effort-low` of an effort level")]
+    budget: Annotated[int, about("the cap on generated tokens; of `thinking_budget` on thinking tokens")]
     load: Annotated[str, about("`c8`: closed loop, 8 problems at once; `r2.5`: open loop, 2.5 a second")]
     problem: Annotated[str, about("the problem's id")]
     sample: Annotated[int, about("which sample of the problem, from 0")]
@@ -106,6 +107,13 @@ class RequestRecord:
         int | None, about("generated tokens, with reasoning; null where the count cannot be (`usage_absurd`)")
     ] = None
     reasoning_tokens: Annotated[int | None, about("of these, reasoning, where the server counts it")] = None
+    thinking_tokens: Annotated[
+        int | None, about("of these, thinking, as counted here, its marks not among them; null where nothing tells")
+    ] = None
+    thinking_source: Annotated[
+        ThinkingSource | None,
+        about("how thinking was told apart: by `token_ids`, the server's `parser`, `marks` in the text, its own count"),
+    ] = None
     tokens_source: Annotated[
         TokensSource | None,
         about("where the count comes from: the server's `usage`, `token_ids`, or `estimated` from the chunks"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from tts_compare.domain.about import about
+from tts_compare.domain.thinking import Reasoning
 from tts_compare.domain.words import Device, SpeculationKind
 
 
@@ -50,6 +51,10 @@ class Setting:
     ``base_url`` marks a server that we do not start: hosted, or attached. ``hosted``: the endpoint is its owner's, who
     alone knows its devices, dtype and limits; an attached server is not hosted. ``replica`` names a copy that
     differs in nothing else. ``nodes``: over how many nodes of a cluster one server's ranks are dealt.
+    ``extra_body``: further fields of every request, ``(name, JSON)`` pairs sorted by name.
+    ``quantization`` and ``kv_dtype`` (of the KV cache) are the engines' names, ``none`` and ``auto`` leave them out.
+    ``expert_parallel``: experts are spread over the tensor-parallel ranks. ``reasoning``: what the server is told where
+    methods control thinking; they decide it for all settings of a run, so it is not in the id.
     """
 
     backend: str
@@ -62,12 +67,17 @@ class Setting:
     data_parallel: int = 1
     speculation: Speculation = field(default_factory=Speculation)
     dtype: str = "auto"
+    quantization: str = "none"
+    kv_dtype: str = "auto"
+    expert_parallel: bool = False
     max_model_len: int | None = None
     max_num_seqs: int = 16
     prefix_caching: bool = False
     threads_per_rank: int | None = None
     seed: int = 0
     engine_args: tuple[str, ...] = ()
+    extra_body: tuple[tuple[str, str], ...] = ()
+    reasoning: Reasoning | None = None
     base_url: str | None = None
     api_key_env: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -88,7 +98,10 @@ class Setting:
 
     @property
     def id(self) -> str:
-        """``<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<hash of the rest>][+<replica>]``."""
+        """``<backend>[==version]/<model>/tp1-pp1-dp1/<speculation>[/<the rest>][+<replica>]``.
+
+        The rest: ``fp8`` or another quantization, ``kv_fp8``, ``ep``, and a hash of what has no name, joined by ``-``.
+        """
         engine = self.backend + (f"=={self.version}" if self.version else "")
         shape = f"tp{self.tensor_parallel}-pp{self.pipeline_parallel}-dp{self.data_parallel}"
         base = f"{engine}/{model_slug(self.model)}/{shape}/{self.speculation.id}"
@@ -96,15 +109,20 @@ class Setting:
             "revision": self.revision,
             "dtype": None if self.dtype == "auto" else self.dtype,
             "engine_args": self.engine_args or None,
+            "extra_body": self.extra_body or None,
             "base_url": self.base_url if self.hosted else None,
             "nodes": self.nodes if self.nodes > 1 else None,
         }
         stated = {k: v for k, v in rest.items() if v is not None}
         copy = f"+{self.replica}" if self.replica else ""
-        if not stated:
-            return base + copy
-        digest = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:6]
-        return f"{base}/{digest}{copy}"
+        names = [
+            *([self.quantization] if self.quantization != "none" else []),
+            *([f"kv_{self.kv_dtype}"] if self.kv_dtype != "auto" else []),
+            *(["ep"] if self.expert_parallel else []),
+        ]
+        if stated:
+            names.append(hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:6])
+        return "/".join([base, *(["-".join(names)] if names else [])]) + copy
 
 
 def model_slug(model: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from tts_compare.domain.about import about
+from tts_compare.domain.thinking import Thinking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,8 @@ class Call:
     """One request a method asks for. Exactly one of ``messages``, ``prompt`` and ``prompt_token_ids`` is set.
 
     messages: ``(role, content)`` pairs for ``/chat/completions``; prompt and prompt_token_ids go to
-    ``/completions``. max_tokens: the cap on generated tokens. n: choices of one request.
+    ``/completions``. max_tokens: the cap on generated tokens. n: choices of one request. extra_body: further fields of
+    the request that the user asked for, ``(name, JSON)`` pairs. thinking: what it asks of the model's thinking.
     """
 
     max_tokens: int
@@ -58,6 +60,8 @@ class Call:
     n: int = 1
     sample: int = 0
     call: int = 0
+    extra_body: tuple[tuple[str, str], ...] = ()
+    thinking: Thinking | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,9 @@ class Work:
     options: Annotated[
         tuple[tuple[str, str | int | float | bool], ...],
         about("names and values of the method's options, defaults filled in"),
+    ] = ()
+    extra_body: Annotated[
+        tuple[tuple[str, str], ...], about("further fields of the method's requests: names, and values as JSON")
     ] = ()
     derived_budgets: Annotated[tuple[int, ...], about("smaller budgets that are read off its timelines")] = ()
     problem_limit: Annotated[int | None, about("only the first so many problems; null is all")] = None

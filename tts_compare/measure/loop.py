@@ -13,6 +13,7 @@ from tts_compare.errors import LostError, StartError
 from tts_compare.launchers import launcher_named
 from tts_compare.limits.admission import BudgetReachedError, RateLimiter, Rates, SpendingLimit, request_usd
 from tts_compare.measure.point import run_point, warm_up, warm_up_calls
+from tts_compare.measure.probe import probe, probe_calls
 from tts_compare.measure.refusal import RefusedError
 from tts_compare.measure.remaining import Remaining, never_sent, remaining
 from tts_compare.measure.replay import ServerGoneError
@@ -91,7 +92,7 @@ class Run:
         """What of its points still needs a request; nothing of those that are done."""
         points = [
             Point(setting=block.setting.id, work=item, repeat=block.repeat, round=block.round)
-            for item in self.prepared.work
+            for item in self.prepared.work_of(block.setting)
         ]
         return [left for point in points if (left := self._remaining(point, block.setting)).tasks]
 
@@ -154,6 +155,7 @@ class Run:
             tell(events.ServerReady(setting=setting.id, at_s=monotonic()))
             warm = warm_up_calls(points, prompting)
             session = await warm_up(session, warm, self.writer)  # noqa: PLW2901 - as negotiated
+            await probe(session, probe_calls(points, prompting), self.writer)
             prompts = [call for call, _ in warm]
             for point in points:
                 session.require_alive()

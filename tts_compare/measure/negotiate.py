@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 
 from tts_compare.backends import Dialect, OpenAI, dialect_for
 from tts_compare.codes import warn
-from tts_compare.domain import Call, RequestError, RequestRecord, RowKey, RunWarning
+from tts_compare.domain import Call, RequestError, RequestRecord, RowKey, RunWarning, Setting
 from tts_compare.limits.retry import with_retries
-from tts_compare.measure.refusal import check_access
+from tts_compare.measure.refusal import check_access, check_control
 from tts_compare.measure.session import ServerSession
 from tts_compare.measure.writer import RunWriter
 
@@ -22,7 +22,8 @@ async def negotiated(session: ServerSession, call: Call, key: RowKey, writer: Ru
 
     A refusal that names no field we can do without is left for the requests themselves to show. An endpoint that
     streams an uncounted answer in one piece is asked for a whole one: where that has usage, nothing is lost and the
-    counts are won. Raises BudgetReachedError, and RefusedError where the key or the model is refused.
+    counts are won. Raises BudgetReachedError, and RefusedError where the key, the model or a control of thinking is
+    refused.
     """
     backend = session.backend
     if not isinstance(backend, OpenAI):
@@ -32,6 +33,8 @@ async def negotiated(session: ServerSession, call: Call, key: RowKey, writer: Ru
         row = await _tried(_speaking(session, backend, dialect), call, key, writer)
         key = replace(key, attempt=row.attempt + 1)
         error = row.error
+        if call.thinking is not None:
+            check_control(error, backend.controls.fields(call.thinking, session.setting))
         other = dialect.after_refusal(error.message) if error is not None and error.kind == "http_4xx" else None
         if other is None:
             check_access(error, session.setting)
@@ -43,7 +46,7 @@ async def negotiated(session: ServerSession, call: Call, key: RowKey, writer: Ru
         dialect = whole if again.ok and again.tokens_source == "usage" else dialect
     session = _speaking(session, backend, dialect)
     writer.set_setting(session.setting.id, dialect=asdict(dialect))
-    writer.doubt(_unstated(dialect, session.setting.id))
+    writer.doubt(_unstated(dialect, session.setting))
     return session
 
 
@@ -72,19 +75,21 @@ def _in_one_piece(row: RequestRecord) -> bool:
     return row.ok and row.tokens_source == "estimated" and len(chars) == 1 and chars[0] > _ONE_TOKEN_CHARS
 
 
-def _unstated(dialect: Dialect, setting: str) -> tuple[RunWarning, ...]:
+def _unstated(dialect: Dialect, setting: Setting) -> tuple[RunWarning, ...]:
+    added = dict(setting.extra_body)
+    left_out = [name for name in dialect.left_out() if name not in added]
     doubts = [
         warn(
             "sampling_not_stated",
-            f"requests do not state {', '.join(dialect.left_out())}: the endpoint's own values hold",
-            setting=setting,
+            f"requests do not state {', '.join(left_out)}: the endpoint's own values hold",
+            setting=setting.id,
         )
     ]
     if not dialect.stream_options:
         doubts.append(
             warn(
                 "usage_not_asked",
-                setting=setting,
+                setting=setting.id,
             )
         )
     return tuple(doubts)

@@ -28,7 +28,7 @@ from tts_compare.measure.replay import Replay, Send, replay
 from tts_compare.measure.session import ServerSession
 from tts_compare.measure.tasks import Point, tasks_of, warm_up_problems
 from tts_compare.measure.writer import RunWriter, light
-from tts_compare.methods import METHODS
+from tts_compare.methods import method_named
 from tts_compare.methods.prompting import Prompting
 from tts_compare.rundir.metrics import ClientFigures, PointMetrics, PrefixFigures, ServerFigures
 
@@ -42,10 +42,16 @@ def warm_up_calls(points: Sequence[Point], prompting: Prompting) -> tuple[tuple[
     """
     works = [point.work for point in points]
     width = max((load.n for work in works if isinstance(load := parse_load(work.load), Concurrent)), default=1)
-    budget = min(WARM_UP_TOKENS, *(work.budget for work in works))
-    short = replace(works[0], budget=budget, samples=METHODS[works[0].method].least_samples, spot_check=False)
+    budget = max(1, min(WARM_UP_TOKENS, *(work.budget for work in works)))
+    short = replace(works[0], budget=budget, samples=method_named(works[0].method).least_samples, spot_check=False)
     point = replace(points[0], work=short)
-    return tuple((next(task.start())[0], task.key) for task in tasks_of(point, warm_up_problems(width + 2), prompting))
+    tasks = [(next(task.start())[0], task.key) for task in tasks_of(point, warm_up_problems(width + 2), prompting)]
+    return tuple((replace(call, max_tokens=min(call.max_tokens, _most(call))), key) for call, key in tasks)
+
+
+def _most(call: Call) -> int:
+    """Tokens of a warm-up request: a method that adds an answer to its budget warms up no longer than others."""
+    return WARM_UP_TOKENS + (len(call.thinking.end.encode()) if call.thinking else 0)
 
 
 async def warm_up(session: ServerSession, calls: Sequence[tuple[Call, RowKey]], writer: RunWriter) -> ServerSession:

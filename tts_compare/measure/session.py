@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare import client as timed
 from tts_compare.backends import Backend
+from tts_compare.backends.controls import bounded
+from tts_compare.backends.extra import with_extra
 from tts_compare.domain import Call, Phase, RequestRecord, RowKey, Setting
 from tts_compare.domain.events import AnswerBegun, RequestEnded, RequestSent
 from tts_compare.errors import LostError
@@ -82,7 +84,8 @@ class ServerSession:
             return tuple(replace(row, round=self.round, session=writer.session) for row in rows)
 
         async def send(call: Call, key: RowKey, *, scheduled_ns: int | None) -> tuple[RequestRecord, ...]:
-            path, body = self.backend.request(call, self.server.endpoint.model)
+            path, body = self.request(call)
+            thinking = call.thinking and bounded(call.thinking, self.setting, self.backend.controls)
             told: dict[str, Any] = {"setting": self.setting.id, "request": next(_NUMBERS)}
             writer.tell(RequestSent(**told, at_s=monotonic(), followed=self.workers is None))
             try:
@@ -92,6 +95,7 @@ class ServerSession:
                     key=key,
                     phase=phase,
                     scheduled_ns=scheduled_ns,
+                    thinking=thinking,
                     on_cancel=lambda rows: writer.append(of_here(rows)),
                     on_answer=lambda: writer.tell(AnswerBegun(**told, at_s=monotonic())),
                 )
@@ -100,6 +104,13 @@ class ServerSession:
             return of_here(rows)
 
         return send
+
+    def request(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Path and body of a call: what the engine is told, what controls thinking, and what the user added."""
+        path, body = self.backend.request(call, self.server.endpoint.model)
+        if call.thinking is not None and self.backend.controls is not None:
+            body = {**body, **self.backend.controls.fields(call.thinking, self.setting)}
+        return path, with_extra(body, self.setting.extra_body, call.extra_body)
 
     def root(self, path: str) -> str:
         """A URL of the server above ``/v1``."""

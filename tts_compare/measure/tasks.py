@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tts_compare.domain import Phase, Problem, RequestRecord, RowKey, Work
 from tts_compare.measure.replay import Batches, Known, Task, choice_keys
-from tts_compare.methods import METHODS
+from tts_compare.methods import method_named
 from tts_compare.methods.prompting import Prompting
 
 WARM_UP = (
@@ -75,7 +75,7 @@ def _task(point: Point, problem: Problem, prompting: Prompting) -> Task:
     work = point.work
 
     def start() -> Batches:
-        return METHODS[work.method].plan(
+        batches = method_named(work.method).plan(
             problem,
             budget=work.budget,
             samples=work.samples,
@@ -85,8 +85,22 @@ def _task(point: Point, problem: Problem, prompting: Prompting) -> Task:
             render=prompting.render,
             tokens=prompting.tokens,
         )
+        return _with_fields(batches, work.extra_body) if work.extra_body else batches
 
     return Task(key=point.key(problem.id), start=start)
+
+
+def _with_fields(batches: Batches, fields: tuple[tuple[str, str], ...]) -> Batches:
+    """A plan whose calls carry further fields of the request."""
+    try:
+        batch = next(batches)
+        while True:
+            rows = yield tuple(replace(call, extra_body=fields) for call in batch)
+            batch = batches.send(rows)
+    except StopIteration:
+        return
+    finally:
+        batches.close()
 
 
 def unfinished(tasks: Sequence[Task], known: Known) -> tuple[Task, ...]:

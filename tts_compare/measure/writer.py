@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec import structs
 
-from tts_compare.domain import RequestRecord, RunWarning, Timeline
+from tts_compare.domain import RequestRecord, RunWarning, Timeline, base_method
 from tts_compare.domain.events import Emit, Warned
-from tts_compare.methods import METHODS
+from tts_compare.methods import METHODS, method_named
 from tts_compare.rundir import store
 from tts_compare.rundir.facts import Death, FailedSetting
 from tts_compare.rundir.manifest import Manifest, State
@@ -83,6 +83,6 @@ class RunWriter:
 
 def light(row: RequestRecord) -> RequestRecord:
     """A row as a run needs it to go on, about 1 KB: with its text only where later calls of its method depend on it."""
-    if row.method in METHODS and not METHODS[row.method].reads_text:
+    if base_method(row.method) in METHODS and not method_named(row.method).reads_text:
         return replace(row, timeline=Timeline(), text="", reasoning="", token_ids=None)
     return replace(row, timeline=Timeline())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -54,10 +55,13 @@ class ChatTemplate:
         """Of the source."""
         return hashlib.sha256(self.source.encode()).hexdigest()
 
-    def render(self, messages: Messages, *, generation_prompt: bool = True) -> str:
+    def render(
+        self, messages: Messages, *, generation_prompt: bool = True, variables: Mapping[str, Any] | None = None
+    ) -> str:
         """The prompt that ends where the model's turn begins, or without ``generation_prompt`` after the last message.
 
-        Raises UsageError where the template refuses.
+        variables: what the template is given besides, such as ``enable_thinking``. Raises UsageError where the
+        template refuses.
         """
         import jinja2
 
@@ -72,6 +76,7 @@ class ChatTemplate:
                     add_generation_prompt=generation_prompt,
                     tools=None,
                     documents=None,
+                    **(variables or {}),
                 )
             )
         except jinja2.TemplateError as error:

@@ -4,16 +4,21 @@ At the budget the thinking is closed and an answer asked for in a second, short 
 thinking that ends by itself before the budget is lengthened: its end is replaced by "Wait", so many times. s1 stops
 the engine at the end of thinking; here nothing stops it, since a stop string would change the timing, and what was
 generated past that end counts against the budget and into the cost.
+
+With ``force_in = "engine"`` an engine that can write the end itself does so at the budget, in one timed request.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tts_compare.domain import Call, Problem, RequestRecord, Sampling
+from tts_compare.domain import Call, Problem, RequestRecord, Sampling, Thinking
 from tts_compare.errors import UsageError
-from tts_compare.methods.method import Method, Options, Plan, Render, Tokens, rendered, seeded
+from tts_compare.methods.method import Method, Options, Plan, Render, Tokens, least, opening, rendered, seeded
 from tts_compare.methods.prompts import PromptTemplate
+from tts_compare.methods.thinking_budget import marks_of
+
+WAYS = ("client", "engine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,14 @@ def plan(
     tokens: Tokens | None = None,
 ) -> Plan:
     """Sample after sample: the thinking, then if it did not end within the budget, the answer."""
+    if in_engine(options):
+        thinking = control(budget, options, tokens)
+        end = len(tokens.encode(_end(options))) if tokens else len(_end(options).encode())
+        most = budget + end + int(options["answer_tokens"])
+        for sample in range(samples):
+            call = opening(problem, prompt=prompt, sampling=sampling, max_tokens=most, sample=sample)
+            yield (replace(call, thinking=thinking),)
+        return
     start = rendered(problem, prompt=prompt, render=render, method="force", options=options)
     turn = _Turn(start=start, ids=tokens.encode_prompt(start) if tokens else None)
     for sample in range(samples):
@@ -124,22 +137,44 @@ def _closing(written: str, prompt: PromptTemplate, options: Options) -> str:
     """What asks for the answer; nothing where the answer was being written when the budget ended."""
     if prompt.kind == "completion":
         return str(options["completion_answer"])
-    return "" if str(options["close"]) in written else f"\n{options['close']}\n\n{options['answer']}"
+    return "" if str(options["close"]) in written else _end(options)
+
+
+def _end(options: Options) -> str:
+    """What is written at the end of thinking in a chat."""
+    return f"\n{options['close']}\n\n{options['answer']}"
+
+
+def in_engine(options: Options) -> bool:
+    """Whether the engine writes the end of thinking."""
+    return options["force_in"] == "engine"
+
+
+def control(budget: int, options: Options, tokens: Tokens | None = None) -> Thinking | None:
+    """The budget and the end, where the engine writes it."""
+    if not in_engine(options):
+        return None
+    marks = marks_of({"open": "<think>", "close": options["close"]}, tokens)
+    return Thinking(budget=budget, marks=marks, end=_end(options))
 
 
 def check(options: Options) -> None:
     """Raises UsageError for counts that are none."""
-    for name, least in (("waits", 0), ("answer_tokens", 1)):
-        value = options[name]
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UsageError(f"{name}: {value!r} must be a whole number of at least {least}")
+    least(waits=0, answer_tokens=1)(options)
+    if options["force_in"] not in WAYS:
+        raise UsageError(f"force_in: {options['force_in']!r} is neither {' nor '.join(WAYS)}")
+    if in_engine(options) and options["waits"]:
+        raise UsageError('force_in: an engine ends thinking and does not lengthen it; waits needs force_in = "client"')
+    if in_engine(options) and options["close"] != "</think>":
+        raise UsageError('force_in: an engine\'s end of thinking is </think>; another close needs force_in = "client"')
     if not options["close"]:
         raise UsageError("close: it is empty; give the text that ends the model's thinking, such as </think>")
 
 
 def most_generated(budget: int, options: Options) -> int:
-    """The budget and the forced answer."""
-    return budget + int(options["answer_tokens"])
+    """The budget and the forced answer; of an engine that writes the end, also that, at most a token a byte."""
+    end = len(_end(options).encode()) if in_engine(options) else 0
+    return budget + end + int(options["answer_tokens"])
 
 
 def most_context(budget: int, options: Options) -> int:
@@ -154,6 +189,7 @@ METHOD = Method(
     summary="thinking is closed at the budget and the answer asked for; with waits, thinking is lengthened",
     plan=plan,
     options={
+        "force_in": "client",
         "answer_tokens": 64,
         "waits": 0,
         "wait": "\nWait",
@@ -167,4 +203,6 @@ METHOD = Method(
     most_generated=most_generated,
     most_context=most_context,
     check=check,
+    control=control,
+    asks_in_chat=in_engine,
 )

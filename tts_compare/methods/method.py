@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from tts_compare.domain import Call, Problem, RequestRecord, Sampling
+from tts_compare.domain import Call, Problem, RequestRecord, Sampling, Thinking
 from tts_compare.errors import UsageError
 from tts_compare.methods.prompts import Messages, PromptTemplate
 
@@ -57,6 +57,26 @@ def _no_check(_options: Options) -> None:
     return None
 
 
+def _no_control(_budget: int, _options: Options, _tokens: Tokens | None = None) -> Thinking | None:
+    return None
+
+
+def _never(_options: Options) -> bool:
+    return False
+
+
+def least(**counts: int) -> Callable[[Options], None]:
+    """A check of options that are whole numbers of at least so much; it raises UsageError."""
+
+    def check(options: Options) -> None:
+        for name, lowest in counts.items():
+            value = options[name]
+            if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+                raise UsageError(f"{name}: {value!r} must be a whole number of at least {lowest}")
+
+    return check
+
+
 def _budget_alone(budget: int, _options: Options) -> int:
     return budget
 
@@ -71,7 +91,10 @@ class Method:
     chat template are needed. needs_chat: it makes sense for a chat prompt alone. single_pass: a response at a large
     budget holds those at smaller ones. least_samples: below that it is not the method. most_generated(budget,
     options): tokens one sample may generate in all. most_context(budget, options): tokens that may come after the
-    prompt in one sequence. check: raises UsageError for options that do not fit together.
+    prompt in one sequence. check: raises UsageError for options that do not fit together. control(budget, options,
+    tokens): what its requests ask of the model's thinking, None where nothing. asks_in_chat(options): with these it
+    needs no completions after all. zero_budget: a budget of 0 tokens means something. by_level: its axis is
+    ``--effort``, and each level is a point named ``<name>-<level>``.
     """
 
     name: str
@@ -87,6 +110,14 @@ class Method:
     most_generated: Callable[[int, Options], int] = _budget_alone
     most_context: Callable[[int, Options], int] = _budget_alone
     check: Callable[[Options], None] = _no_check
+    control: Callable[[int, Options, Tokens | None], Thinking | None] = _no_control
+    asks_in_chat: Callable[[Options], bool] = _never
+    zero_budget: bool = False
+    by_level: bool = False
+
+    def writes_turn(self, options: Options) -> bool:
+        """Whether with these options it writes into the model's turn."""
+        return self.needs_completions and not self.asks_in_chat(options)
 
 
 def seeded(sampling: Sampling, sample: int) -> Sampling:

@@ -19,12 +19,13 @@ _OWN: dict[str, Parse[Any]] = {**SAMPLING, "samples": count}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """A method ready to plan: its options with defaults filled in, its samples and sampling."""
+    """A method ready to plan: its options with defaults filled in, its samples, sampling and further fields."""
 
     method: Method
     options: Options
     samples: int
     sampling: Sampling
+    extra_body: tuple[tuple[str, str], ...] = ()
 
 
 def resolve(spec: MethodSpec, *, samples: int, sampling: Sampling) -> Resolved:
@@ -58,6 +59,7 @@ def resolve(spec: MethodSpec, *, samples: int, sampling: Sampling) -> Resolved:
         options=options,
         samples=own.pop("samples", samples),
         sampling=replace(sampling, **own),
+        extra_body=spec.extra_body,
     )
     _check_samples(resolved)
     return resolved

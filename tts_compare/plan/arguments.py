@@ -10,6 +10,11 @@ def kv_width(dtype: str, kv_dtype: str | None) -> float:
     return 1.0 if kv_dtype and kv_dtype.startswith("fp8") else BYTES_PER_WEIGHT.get(dtype, 2.0)
 
 
+def stored_dtype(dtype: str, quantization: str) -> str:
+    """The type in which the engine keeps weights; other quantizations than fp8 are the checkpoint's, which tells it."""
+    return "float8" if quantization == "fp8" else dtype
+
+
 def stated(arguments: tuple[str, ...], flag: str) -> str | None:
     """The value of a flag in an engine's arguments, as ``--flag value`` or ``--flag=value``; the last one counts."""
     found = None

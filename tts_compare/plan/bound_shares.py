@@ -11,7 +11,7 @@ from tts_compare.limits.pacing import Concurrent, parse_load
 from tts_compare.machine.catalogue import Accelerator
 from tts_compare.machine.roofline import ALL_REDUCE_S, DecodeStep, Drafts, Layout, decode_step, prefill_s
 from tts_compare.machine.share import Overhead, Reached, fixed_overhead, prefill_share, reached, share_warning
-from tts_compare.plan.arguments import kv_width
+from tts_compare.plan.arguments import kv_width, stored_dtype
 from tts_compare.plan.earlier import EarlierPoint
 
 
@@ -103,7 +103,7 @@ def _layout(point: EarlierPoint) -> Layout:
     return Layout(
         tensor_parallel=point.tensor_parallel,
         pipeline_parallel=point.pipeline_parallel,
-        dtype=dtype,
+        dtype=stored_dtype(dtype, point.quantization),
         kv_width=kv_width(dtype, point.kv_dtype),
     )
 

@@ -12,7 +12,7 @@ from tts_compare.machine.catalogue import Accelerator
 from tts_compare.machine.memory import Share
 from tts_compare.machine.roofline import Layout
 from tts_compare.machine.spec import PlannedMachine
-from tts_compare.plan.arguments import kv_width, stated
+from tts_compare.plan.arguments import kv_width, stated, stored_dtype
 from tts_compare.plan.earlier import EarlierPoint
 
 #: Tokens of a prompt where the problems are not at hand to be counted: MATH-500's are about that long with ours.
@@ -100,7 +100,8 @@ def threads_of(setting: Setting) -> int:
 def layout_of(setting: Setting, machine: PlannedMachine | None) -> Layout:
     """How the setting spreads and stores its model."""
     dtype = cpu_dtype(setting)
-    kv = kv_width(dtype, stated(setting.engine_args, "--kv-cache-dtype"))
+    kv = kv_width(dtype, stated(setting.engine_args, "--kv-cache-dtype") or setting.kv_dtype)
+    dtype = stored_dtype(dtype, setting.quantization)
     measured = machine.all_reduce_s if machine else None
     every = {"tensor_parallel": setting.tensor_parallel, "pipeline_parallel": setting.pipeline_parallel}
     layout = Layout(**every, dtype=dtype, kv_width=kv)

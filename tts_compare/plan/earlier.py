@@ -56,7 +56,8 @@ class EarlierPoint:
     data_parallel: int = 1
     """Replicas."""
     kv_dtype: str | None = None
-    """``--kv-cache-dtype`` of its engine arguments."""
+    """``--kv-cache-dtype`` of its engine arguments, or the setting's."""
+    quantization: str = "none"
     samples: int = 1
     """Samples a vote is of."""
     side_by_side: int = 1
@@ -119,7 +120,8 @@ def points_in(manifest: Manifest, points: Iterable[Mapping[str, Any]]) -> list[E
                 threads=facts.threads_per_rank or 1,
                 setting=point["setting"],
                 data_parallel=facts.data_parallel,
-                kv_dtype=stated(facts.engine_args, "--kv-cache-dtype"),
+                kv_dtype=stated(facts.engine_args, "--kv-cache-dtype") or facts.kv_dtype,
+                quantization=facts.quantization,
                 samples=point.get("samples") or 1,
                 side_by_side=_samples_sent(manifest, point),
                 tokens=point.get("tokens_mean"),

@@ -10,7 +10,7 @@ from tts_compare.domain.model_shape import ModelShape
 from tts_compare.machine.catalogue import Accelerator
 from tts_compare.machine.memory import Demand, Fit, Share, fit
 from tts_compare.machine.roofline import Layout
-from tts_compare.methods import METHODS
+from tts_compare.methods import method_named
 from tts_compare.plan.design import Design, layout_of, share_of
 from tts_compare.plan.pace import batch_of
 
@@ -46,5 +46,5 @@ def _fitted(
 
 def longest_of(design: Design) -> int:
     """Tokens of the longest sequence where no length is stated: a long prompt and what may follow it."""
-    after = max((METHODS[w.method].most_context(w.budget, dict(w.options)) for w in design.work), default=0)
+    after = max((method_named(w.method).most_context(w.budget, dict(w.options)) for w in design.work), default=0)
     return after + LONG_PROMPT_TOKENS

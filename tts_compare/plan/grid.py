@@ -8,9 +8,9 @@ from itertools import product
 
 from tts_compare.backends import BACKENDS
 from tts_compare.config import Axes, EngineRef, Experiment, SettingRule, for_engine
-from tts_compare.domain import Device, Setting, Work, model_slug
+from tts_compare.domain import Device, Setting, Work, effort_method, model_slug
 from tts_compare.errors import UsageError
-from tts_compare.methods import METHODS, PromptTemplate
+from tts_compare.methods import PromptTemplate, method_named
 from tts_compare.methods.lengths import PromptTokens
 from tts_compare.methods.resolve import Resolved, resolve
 
@@ -52,6 +52,11 @@ def work(experiment: Experiment) -> tuple[Work, ...]:
     In a single pass the largest budget is sent, and the smaller ones are derived from it; a spot check sends the
     smallest for real. Raises UsageError for methods and options that cannot be used.
     """
+    named = [spec.name for spec in experiment.methods]
+    if "effort" in named and not experiment.efforts:
+        raise UsageError("the method effort needs its levels: give --effort low,medium,high")
+    if experiment.efforts and "effort" not in named:
+        raise UsageError("--effort is the axis of the method effort: add it to --method, or leave --method out")
     return tuple(
         item
         for resolved in _resolved(experiment)
@@ -76,13 +81,12 @@ def refused(setting: Setting, works: Sequence[Work]) -> str | None:
 def check_prompt(works: Sequence[Work], prompt: PromptTemplate, *, can_render: bool) -> None:
     """Raises UsageError where a method cannot put this prompt; can_render: the model's chat template is at hand."""
     for item in works:
-        method = METHODS[item.method]
-        if method.needs_chat and prompt.kind != "chat":
-            raise UsageError(
-                f"{method.name} writes into a chat's thinking block, and the prompt {prompt.name} is a completion; "
-                "give --prompt math"
-            )
-        if method.needs_completions and prompt.kind == "chat" and not can_render:
+        method = method_named(item.method)
+        options = dict(item.options)
+        if (method.needs_chat or method.asks_in_chat(options)) and prompt.kind != "chat":
+            what = "writes into a chat's thinking block" if method.writes_turn(options) else "asks by a chat"
+            raise UsageError(f"{method.name} {what}, and the prompt {prompt.name} is a completion; give --prompt math")
+        if method.writes_turn(options) and prompt.kind == "chat" and not can_render:
             raise UsageError(
                 f"{method.name} needs the model's chat template, which was not found; "
                 "give --model a directory that has one, or a completion prompt (--prompt fewshot)"
@@ -136,7 +140,7 @@ def fit_lengths(settings: Sequence[Setting], works: Sequence[Work], prompt: Prom
 
 
 def _context(item: Work) -> int:
-    return METHODS[item.method].most_context(item.budget, dict(item.options))
+    return method_named(item.method).most_context(item.budget, dict(item.options))
 
 
 def _resolved(experiment: Experiment) -> tuple[Resolved, ...]:
@@ -150,7 +154,10 @@ def _counted(experiment: Experiment) -> bool:
 
 
 def _budgets(resolved: Resolved, load: str, experiment: Experiment) -> Iterator[Work]:
-    method, budgets = resolved.method, sorted(experiment.budgets)
+    method = resolved.method
+    budgets = [budget for budget in sorted(experiment.budgets) if budget or method.zero_budget]
+    if not budgets:
+        raise UsageError(f"--budget 0: {method.name} generates nothing at 0 tokens; only thinking_budget can take it")
     greedy = resolved.sampling.temperature == 0
     curve = experiment.curve or ("single-pass" if greedy and _counted(experiment) else "per-budget")
     one = Work(
@@ -160,7 +167,13 @@ def _budgets(resolved: Resolved, load: str, experiment: Experiment) -> Iterator[
         samples=resolved.samples,
         sampling=resolved.sampling,
         options=tuple(sorted(resolved.options.items())),
+        extra_body=resolved.extra_body,
     )
+    if method.by_level:
+        for level in experiment.efforts:
+            stated = {**resolved.options, "level": level}
+            yield replace(one, method=effort_method(level), options=tuple(sorted(stated.items())))
+        return
     if curve == "per-budget" or not method.single_pass:
         yield from (replace(one, budget=budget) for budget in budgets)
         return
@@ -176,8 +189,9 @@ def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) 
             continue
         alternatives = for_engine(axes.engine_args, engine) or ((),)
         shapes = product(axes.tensor_parallel, axes.pipeline_parallel, axes.data_parallel)
-        for (tp, pp, dp), spec, dtype, args, replica in product(
-            shapes, axes.speculations, axes.dtypes, alternatives, axes.replicas
+        types = product(axes.dtypes, axes.quantizations, axes.kv_dtypes, axes.expert_parallels)
+        for (tp, pp, dp), spec, (dtype, quantization, kv_dtype, experts), args, replica in product(
+            shapes, axes.speculations, types, alternatives, axes.replicas
         ):
             yield Setting(
                 backend=engine.backend,
@@ -190,12 +204,16 @@ def _product(axes: Axes, experiment: Experiment, device: Device, caching: bool) 
                 data_parallel=dp,
                 speculation=spec,
                 dtype=dtype,
+                quantization=quantization,
+                kv_dtype=kv_dtype,
+                expert_parallel=experts,
                 max_model_len=experiment.max_model_len,
                 max_num_seqs=experiment.max_num_seqs,
                 prefix_caching=caching and "prefix_caching" not in BACKENDS[engine.backend].not_stated,
                 threads_per_rank=experiment.threads_per_rank,
                 seed=experiment.sampling.seed,
                 engine_args=args,
+                extra_body=for_engine(axes.extra_body, engine) or (),
                 base_url=for_engine(experiment.attach, engine),
                 # No default here: a key of the user's goes to an attached server only where that is asked for.
                 api_key_env=axes.hosted.api_key_env,
@@ -213,6 +231,7 @@ def _hosted(axes: Axes, engine: EngineRef, model: str, experiment: Experiment) -
         base_url=hosted.base_url,
         api_key_env=hosted.api_key_env or DEFAULT_KEY_ENV,
         headers=hosted.headers,
+        extra_body=for_engine(axes.extra_body, engine) or (),
         price=hosted.price,
         requests_per_minute=hosted.requests_per_minute,
         tokens_per_minute=hosted.tokens_per_minute,
@@ -237,6 +256,9 @@ def _matches(setting: Setting, rule: SettingRule) -> bool:
         "dp": {str(setting.data_parallel)},
         "spec": {spec.kind, spec.id, f"{spec.kind}-{spec.num_tokens}-{spec.lookup_min}-{spec.lookup_max}"},
         "dtype": {setting.dtype},
+        "quantization": {setting.quantization},
+        "kv_dtype": {setting.kv_dtype},
+        "expert_parallel": {"on" if setting.expert_parallel else "off"},
     }
     return all(names[axis] & set(values) for axis, values in rule.axes)
 

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from tts_compare.domain import Speculation, Work
 from tts_compare.domain.model_shape import ModelShape
-from tts_compare.methods import METHODS
+from tts_compare.methods import method_named
 from tts_compare.models.known import hub_name, known_shapes, published_length
 from tts_compare.plan.earlier import EarlierPoint
 
@@ -42,7 +42,7 @@ def answer_tokens(
     What earlier runs measured for the same model, data set, method and budget goes before what was published of the
     model on this data set, and that before a guess. None exceeds what the method may generate at the budget.
     """
-    most = METHODS[work.method].most_generated(work.budget, dict(work.options))
+    most = method_named(work.method).most_generated(work.budget, dict(work.options))
     same = [
         point.tokens / point.samples
         for point in earlier

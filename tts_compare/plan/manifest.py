@@ -114,6 +114,7 @@ def setting_facts(setting: Setting) -> SettingFacts:
     stated: dict[str, Any] = {field.name: getattr(setting, field.name) for field in fields(setting)}
     own: dict[str, Any] = {
         "headers": tuple(name for name, _ in setting.headers),
+        "extra_body": {name: json.loads(text) for name, text in setting.extra_body},
         "devices": setting.devices,
         "device": None if setting.hosted else setting.device,
         "revision": None if setting.hosted else revision_of(setting.model, setting.revision),
@@ -213,11 +214,12 @@ def _same(old: Manifest, new: Manifest) -> dict[str, tuple[object, object]]:
     }
 
 
-def _asking(manifest: Manifest) -> dict[str, tuple[object, object]]:
-    """By method its sampling and its options, but for those by which an answer is chosen afterwards."""
+def _asking(manifest: Manifest) -> dict[str, tuple[object, ...]]:
+    """By method what its requests are made of; options by which an answer is chosen afterwards are not."""
     return {
         item.method: (
             item.sampling,
+            item.extra_body,
             {name: value for name, value in item.options if not name.startswith(_CHOOSING)},
         )
         for item in manifest.experiment.work
@@ -236,12 +238,17 @@ _DETERMINING = (
     "revision",
     "device",
     "dtype",
+    "quantization",
+    "kv_dtype",
+    "expert_parallel",
     "max_model_len",
     "max_num_seqs",
     "prefix_caching",
     "threads_per_rank",
     "nodes",
     "engine_args",
+    "extra_body",
+    "reasoning",
     "base_url",
 )
 #: Options of ``best_of_n`` that change no request.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 
 from tts_compare.backends import BACKENDS, Machine, ModelFacts, differences
+from tts_compare.backends.extra import refused_field
 from tts_compare.codes import warn
 from tts_compare.config import Experiment
 from tts_compare.dataset import Dataset, load_problems
@@ -13,7 +15,7 @@ from tts_compare.domain import RunWarning, Setting, Work
 from tts_compare.errors import UsageError
 from tts_compare.launchers import launcher_named
 from tts_compare.machine.catalogue import catalogue, recognise, user_catalogue
-from tts_compare.methods import METHODS, PromptTemplate, Tokens, load_prompt
+from tts_compare.methods import PromptTemplate, Tokens, load_prompt, method_named
 from tts_compare.methods.lengths import longest_prompt
 from tts_compare.methods.model_files import chat_template, model_dir, tokens_of
 from tts_compare.methods.prompting import Prompting
@@ -23,6 +25,15 @@ from tts_compare.plan.grid import Block, check_prompt, equal_sizes, expand, fit_
 from tts_compare.plan.model_facts import check_model, facts_of
 from tts_compare.plan.round_shares import check_shares, shares_of
 from tts_compare.plan.spread import cannot_span, spread, unlike_nodes
+from tts_compare.plan.thinking import (
+    ModelFiles,
+    alike_levels,
+    control_of,
+    model_files,
+    refused_control,
+    told,
+    warnings_of,
+)
 
 #: Problems in published sets, for a plan made where they cannot be read.
 PUBLISHED_SIZE = {"math500": 500}
@@ -40,7 +51,8 @@ class SkippedSetting:
 class Prepared:
     """What a run is going to do. facts, prompting: by model; shares: the round of each problem.
 
-    only_round: the one round that this process measures; None for all.
+    only_round: the one round that this process measures; None for all. alike: by model, methods of effort levels whose
+    prompts are those of another level, and that level's method.
     """
 
     experiment: Experiment
@@ -54,6 +66,7 @@ class Prepared:
     prompting: Mapping[str, Prompting]
     shares: Mapping[str, int]
     only_round: int | None = None
+    alike: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def problem_count(self) -> int:
@@ -80,6 +93,11 @@ class Prepared:
         packs = self.only_round is not None and self.experiment.parallel_servers > 1
         return equal_sizes(self.blocks) if packs else (self.blocks,)
 
+    def work_of(self, setting: Setting) -> tuple[Work, ...]:
+        """The work of one setting: effort levels that render the same prompt are one."""
+        alike = self.alike.get(setting.model, {})
+        return tuple(item for item in self.work if item.method not in alike)
+
     def require_settings(self) -> None:
         """Raises UsageError, with every reason, where no setting is left."""
         if not self.settings:
@@ -93,7 +111,12 @@ class Prepared:
         known = {recognise(name, machine.gpu_memory_bytes, catalogue(*user_catalogue())) for name in machine.gpu_names}
         device = known.pop() if len(known) == 1 else None
         on_gpus = differences_on_gpus(self.settings, machine.gpu_names, device)
-        return (*differences(self.settings), *on_gpus, *_of_the_plan(self))
+        return (
+            *differences(self.settings),
+            *on_gpus,
+            *_of_the_plan(self),
+            *warnings_of(self.settings, self.alike),
+        )
 
 
 def prepare(
@@ -114,17 +137,25 @@ def prepare(
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
     _weak_rounds(dataset, experiment)
+    files = {s.model: model_files(s, fetch=fetch) if any(map(control_of, works)) else ModelFiles() for s in asked}
     prompt = load_prompt(experiment.prompt or dataset.prompt_hint)
     check_prompt(works, prompt, can_render=True)
     fitted = tuple(_fitted(asked, works, dataset, prompt, fetch=fetch))
     # A hosted setting may have the name of a model of ours, and knows nothing of it.
     facts: dict[str, ModelFacts | None] = {s.model: None for s in fitted}
     facts |= {s.model: facts_of(s.model, s.revision, fetch=fetch) for s in fitted if not s.hosted}
+    fitted = tuple(told(fitted, works, facts))
+    for setting, item in product(fitted, works):
+        thinking = control_of(item, files[setting.model].tokens)
+        if reason := refused_field(BACKENDS[setting.backend], setting, item, thinking):
+            raise UsageError(reason)
+    alike = {model: alike_levels(works, found) for model, found in files.items()}
     reasons = {
         s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model])
         or _draft_misfit(s, fetch=fetch)
         or cannot_span(s)
         or refused(s, works)
+        or refused_control(s, works, files[s.model])
         for s in fitted
     }
     settings = tuple(s for s in fitted if reasons[s] is None)
@@ -140,6 +171,7 @@ def prepare(
         work=works,
         facts=facts,
         prompting={model: _prompting(s, works, prompt, fetch=fetch) for model, s in speakers.items()},
+        alike={model: levels for model, levels in alike.items() if levels},
         shares=shares_of(dataset.problems, experiment.rounds, seed=experiment.sampling.seed),
     )
 
@@ -199,8 +231,8 @@ def _fitted(
 
 def _prompting(setting: Setting, works: Sequence[Work], prompt: PromptTemplate, *, fetch: bool) -> Prompting:
     """With the model's own chat template and tokenizer where a method writes into the model's turn."""
-    writes = any(METHODS[item.method].needs_completions for item in works)
-    if not fetch or not (writes or setting.prefix_caching):
+    writes = any(method_named(item.method).writes_turn(dict(item.options)) for item in works)
+    if not fetch or not (writes or any(map(control_of, works)) or setting.prefix_caching):
         return Prompting(prompt=prompt)
     directory = model_dir(setting.model, revision=setting.revision)
     tokens = tokens_of(directory) if directory else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare.analysis.metric import Axis, Kind
 from tts_compare.analysis.metrics import AXES, METRICS
+from tts_compare.domain import base_method, effort_rank
 from tts_compare.reports.bounds import bound_sign
 from tts_compare.reports.labels import Labels, split_setting
 from tts_compare.reports.numbers import Scale, budget, scale
@@ -93,7 +94,7 @@ def rows_to_draw(analysis: Analysis, group: Group, labels: Labels, *, on_cpu: bo
     here = {"load": group.load, "policy": group.policy}
     on_frontier = list(_of_group(analysis.frontiers, here))
     return Drawn(
-        points=[_point(row, shown, scales, name_point(row, labels, varied)) for row in group.rows],
+        points=[_point(row, shown, scales, name_point(_of_curve(row), labels, varied)) for row in group.rows],
         frontiers=[step for axis in shown for step in _steps(on_frontier, axis, group, scales)],
         bands=[
             {"axis": row["axis"], "x": row["x"] * scales[row["axis"]].factor}
@@ -104,6 +105,11 @@ def rows_to_draw(analysis: Analysis, group: Group, labels: Labels, *, on_cpu: bo
         scales=scales,
         log={axis.id: _spread([row[axis.column] for row in group.rows]) >= 20 for axis in shown},
     )
+
+
+def _of_curve(row: Mapping[str, Any]) -> Row:
+    """The row under the name of its curve: the levels of ``effort`` are points of one."""
+    return {**row, "method": base_method(row["method"])}
 
 
 def _steps(frontier: list[Row], axis: AxisShown, group: Group, scales: Mapping[str, Scale]) -> Iterator[Row]:
@@ -141,11 +147,14 @@ def place(row: Mapping[str, Any], axis: AxisShown) -> tuple[float | None, float 
 def _point(row: Mapping[str, Any], axes: list[AxisShown], scales: Mapping[str, Scale], series: str) -> Row:
     parts = split_setting(row["setting"])
     accuracy = _or(row["compared_accuracy"], row["accuracy"])
+    derived = " (derived)" if row["provenance"] == "derived" else ""
     drawn: Row = {
         "series": series,
         "model": parts["model"] if parts else "",
         "budget": row["budget"],
-        "budget_said": budget(row["budget"]) + (" (derived)" if row["provenance"] == "derived" else ""),
+        "level": row["level"],
+        "order": row["budget"] if row["level"] is None else effort_rank(row["method"]),
+        "budget_said": (row["level"] or budget(row["budget"])) + derived,
         "accuracy": None if accuracy is None else 100 * accuracy,
         "accuracy_said": _said(row, "accuracy", "accuracy_lo", "accuracy_hi", Scale(factor=100, unit="%")),
         "failed_said": f"{row['failed'] or 0} of {row['outcomes']}",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_compare.analysis.metric import Kind, Metric, Table, When
 from tts_compare.analysis.metrics import AXES, METRICS, shown_in
+from tts_compare.analysis.thinking import in_order
 from tts_compare.reports.bounds import NOT_REACHED, bound_sign, not_reached
 from tts_compare.reports.labels import Labels, label_settings, shorten
 from tts_compare.reports.loads import say_load
@@ -102,7 +103,7 @@ class Group:
 
 def group_points(analysis: Analysis) -> tuple[Group, ...]:
     """Points by load and policy; within a group by setting, method, samples and budget."""
-    points = analysis.points.sort("setting", "method", "samples", "budget")
+    points = analysis.points.sort("setting", *in_order(), "samples", "budget")
     keys = points.select("load", "policy").unique(maintain_order=True).sort("load", "policy").rows()
     return tuple(
         Group(

@@ -90,7 +90,7 @@ def frontier(axis: AxisShown, unit: Scale, *, log: bool, order: list[str], has: 
         *(layer for name, layer in optional.items() if name in has),
         {
             "mark": {"type": "line", "strokeWidth": 1.2},
-            "encoding": {"x": x, "y": y, "color": colour, "order": {"field": "budget"}, "opacity": _picked(0.5)},
+            "encoding": {"x": x, "y": y, "color": colour, "order": {"field": "order"}, "opacity": _picked(0.5)},
         },
         {
             "transform": [{"filter": f"datum['on_{axis.id}']"}],
@@ -120,7 +120,8 @@ def budget_curve(
         "field": "budget",
         "type": "quantitative",
         "title": "Budget (generated tokens)",
-        "scale": {"type": "log", "base": 2, "nice": False},
+        # A thinking budget of 0 has no place on a scale of logarithms.
+        "scale": {"type": "log", "base": 2, "nice": False} if min(budgets, default=1) else {"type": "symlog"},
         "axis": {
             "values": budgets,
             "labelOverlap": "greedy",
@@ -137,6 +138,7 @@ def budget_curve(
         bars = [{"mark": {"type": "rule"}, "encoding": {"x": x, **ends, "color": colour, "opacity": {"value": 0.3}}}]
     return {
         "data": {"name": "points"},
+        "transform": [{"filter": "!isValid(datum.level)"}],  # of an effort the budget is a cap
         "height": 260,
         "width": "container",
         "layer": [

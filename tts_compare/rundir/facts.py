@@ -5,11 +5,11 @@ Every field has a default that means "unknown", because imports of other tools' 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from tts_compare.domain import Device, ErrorKind, Policy, Price, Problem, Speculation, Work
+from tts_compare.domain import Device, ErrorKind, Policy, Price, Problem, Reasoning, Speculation, Work
 from tts_compare.domain.about import about
 from tts_compare.domain.model_shape import ModelShape
 
@@ -62,12 +62,17 @@ class SettingFacts(Struct, frozen=True, kw_only=True):
     data_parallel: Annotated[int, about("replicas of data parallelism")] = 1
     speculation: Annotated[Speculation, about("how draft tokens are proposed")] = Speculation()
     dtype: Annotated[str, about("the weights' type")] = "auto"
+    quantization: Annotated[str, about("quantization that the engine was told; `none`: the checkpoint's own")] = "none"
+    kv_dtype: Annotated[str, about("type of the KV cache; `auto` is the engine's choice")] = "auto"
+    expert_parallel: Annotated[bool, about("whether experts were spread over the tensor-parallel ranks")] = False
     max_model_len: Annotated[int | None, about("context length, tokens")] = None
     max_num_seqs: Annotated[int | None, about("batch limit, requests")] = None
     prefix_caching: Annotated[bool | None, about("whether the prefix cache was on")] = None
     threads_per_rank: Annotated[int | None, about("threads of each rank on a CPU")] = None
     seed: Annotated[int, about("the engine's seed")] = 0
     engine_args: Annotated[tuple[str, ...], about("flags passed to the engine verbatim")] = ()
+    extra_body: Annotated[dict[str, Any], about("further fields of every request, as the user stated them")] = {}
+    reasoning: Annotated[Reasoning | None, about("what the server was told of thinking, where methods bound it")] = None
     base_url: Annotated[str | None, about("address of a server that was not started here")] = None
     api_key_env: Annotated[str | None, about("the variable that held the endpoint's key")] = None
     headers: Annotated[tuple[str, ...], about("names of the headers that were sent; values are not kept")] = ()
@@ -112,6 +117,7 @@ class ModelRow(Struct, frozen=True, kw_only=True):
         about("those that one token passes through; null where unknown, absent where `parameters` is meant"),
     ] = UNSET
     mtp_layers: Annotated[int | None, about("layers for multi-token prediction; format 2")] = None
+    experts: Annotated[bool | None, about("whether it is a mixture of experts; format 2")] = None
     dtype: Annotated[str | None, about("type of the stored weights")] = None
     vocab: Annotated[int | None, about("size of the vocabulary")] = None
     num_layers: Annotated[int | None, about("the same as `layers`; format 1")] = None

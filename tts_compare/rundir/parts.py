@@ -48,9 +48,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     created: Annotated[str, about("when it was submitted, ISO 8601")] = ""
     asked: Annotated[Asked, about("the configuration and the flags")] = Asked()
     tasks: Annotated[tuple[Task, ...], about("every task, in the order in which one process would do them")] = ()
-    left_out: Annotated[
-        tuple[SkippedFacts, ...], about("settings that cannot run on that machine")
-    ] = ()
+    left_out: Annotated[tuple[SkippedFacts, ...], about("settings that cannot run on that machine")] = ()
 
 
 class Submission(Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ class Abacus:
     launched: bool = True
     wire: Wire = Wire()  # noqa: RUF009 - frozen
     ngram: None = None
+    controls: None = None
     not_stated: tuple[str, ...] = ("max_num_seqs", "prefix_caching")
     health_path: str = "/health"
     version_path: str = "/version"

@@ -15,6 +15,12 @@ IDENTITY: tuple[Metric, ...] = (
     Metric(name="samples", kind="count", formula="answers that a vote is of; 1 without votes", population="point"),
     Metric(name="policy", kind="text", formula="which box of a response is its answer", population="point"),
     Metric(
+        name="level",
+        kind="text",
+        formula="the effort level that requests state; the budget is then a cap",
+        population="point",
+    ),
+    Metric(
         name="provenance",
         kind="text",
         formula="measured, or derived by cutting the longer responses of the same setting",

@@ -20,6 +20,18 @@ TOKENS: tuple[Metric, ...] = (
         tables=("speed", "speed_wide"),
     ),
     Metric(
+        name="thinking_tokens_mean",
+        kind="tokens",
+        formula="mean thinking tokens of a request, its marks not among them; measured points where every answer tells",
+        population="answered",
+    ),
+    Metric(
+        name="answer_tokens_mean",
+        kind="tokens",
+        formula="mean completion tokens of a request - mean thinking tokens; marks count here",
+        population="answered",
+    ),
+    Metric(
         name="prompt_tokens_mean",
         kind="tokens",
         formula="mean prompt tokens, one request's prompt charged once among its choices",

@@ -64,6 +64,8 @@ def cost_varies_more(evidence: Evidence) -> Tested | Untestable:
 def _curves(evidence: Evidence, pairs: list[Pair]) -> list[list[Pair]]:
     found: dict[tuple[str, str, str, int], list[Pair]] = {}
     for pair in pairs:
+        if evidence.budget(pair.a) == 0:  # of thinking; it has no logarithm
+            continue
         a, b = evidence.cube.keys[pair.a], evidence.cube.keys[pair.b]
         found.setdefault((a["setting"], b["setting"], a["method"], a["samples"]), []).append(pair)
     return [sorted(curve, key=lambda p: evidence.budget(p.a)) for curve in found.values()]

@@ -26,7 +26,8 @@ from tts_compare.rundir.manifest import Manifest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Axes along which two settings may differ, and whether they should give the same greedy text (losslessness).
+#: Axes along which two settings may differ, and whether their greedy texts are compared (losslessness): because they
+#: should be the same, or, of quantised weights and caches, because how far they are is the question.
 SETTING_AXES: Mapping[str, bool] = {
     "backend": True,
     "version": True,
@@ -37,6 +38,9 @@ SETTING_AXES: Mapping[str, bool] = {
     "data_parallel": True,
     "speculation": True,
     "dtype": False,
+    "quantization": True,
+    "kv_dtype": True,
+    "expert_parallel": True,
     "prefix_caching": True,
     "max_num_seqs": True,
     "engine_args": True,
@@ -90,7 +94,8 @@ def _facet(facts: SettingFacts, axis: str) -> object:
 
 def _plainness(facts: SettingFacts) -> tuple[Any, ...]:
     """Sorts no speculation before speculation, fewer devices before more."""
-    return (facts.speculation.kind != "none", facts.devices or 0, facts.backend, str(_facet(facts, "version")))
+    stored = (facts.quantization != "none", facts.kv_dtype != "auto", facts.expert_parallel)
+    return (facts.speculation.kind != "none", *stored, facts.devices or 0, facts.backend, str(_facet(facts, "version")))
 
 
 def setting_pairs(settings: Mapping[str, SettingFacts]) -> Iterator[tuple[str, str, str]]:

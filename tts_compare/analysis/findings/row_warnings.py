@@ -18,6 +18,7 @@ from tts_compare.analysis.rows.attempts import hosted_settings
 from tts_compare.analysis.rows.samples import call_rows, measured_rows, walls
 from tts_compare.analysis.rows.scoring import scoring_doubts
 from tts_compare.analysis.schema import POINT_KEY
+from tts_compare.analysis.thinking import effort_warnings
 from tts_compare.codes import warn
 from tts_compare.domain import RunWarning
 from tts_compare.rundir.manifest import Manifest
@@ -58,6 +59,7 @@ def find_doubts(
         *_late_client(calls),
         *mark_warnings(records),
         *_estimated(calls),
+        *effort_warnings(calls, points),
         *cache_hits(calls, manifest),
         *_interrupted(measured),
         *_spread(calls),
