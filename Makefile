@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINES ?= vllm sglang transformers
 
-.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow clean
+.PHONY: help setup quickstart engines lint docs fast unit wheel checks test audit sbom lock lowest test-engines test-slow cluster-packages test-cluster test-cluster-full test-extras clean
 
 help:
 	@echo 'make quickstart    install, start both engines and print a frontier'
 	@echo 'make test          lint, types, all tests, real engines included'
 	@echo 'make docs          write the tables of the documentation that come from the code'
 	@echo 'make test-engines  the tests that need many starts, and the soak'
+	@echo 'make test-cluster  the short tests on a private Slurm cluster; test-cluster-full adds those that take minutes'
 	@echo 'make test-slow     the rest of the matrices of deaths and starts, half an hour; see docs/development.md'
+	@echo 'make test-extras   the notebooks of the documentation, executed in an environment of their own'
 	@echo 'make audit         known weaknesses of what we depend on; also: make sbom, make lock'
 	@echo 'make lowest        the fast tests over the lowest versions that are allowed'
 
@@ -61,10 +63,36 @@ test: setup
 	$(BIN)/pytest -m 'not many_starts and not slow' tests/integration tests/engines
 
 test-engines: engines
-	$(BIN)/pytest -m 'many_starts and not slow'
+	$(BIN)/pytest -m 'many_starts and not slow' --ignore=tests/cluster
+
+# In an environment of its own: a notebook's kernel brings packages that nothing else here needs.
+EXTRAS := $(VENV)/extras
+
+$(EXTRAS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(EXTRAS)/bin/python -m pip install --quiet --editable . --group extras
+	@touch $@
+
+test-extras: $(EXTRAS)/.ready
+	$(EXTRAS)/bin/pytest -m extras tests/extras
 
 test-slow: engines
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --ignore=tests/cluster
+
+# Nothing is configured or started: the tests run a cluster of their own.
+cluster-packages:
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || \
+	{ command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	  slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libmunge2 >/dev/null; } || \
+	echo 'Slurm could not be installed: the tests on a cluster will be skipped with that reason' >&2
+
+test-cluster: engines cluster-packages
+	$(BIN)/pytest -m 'not many_starts and not slow' tests/cluster
+
+test-cluster-full: engines cluster-packages
+	$(BIN)/pytest tests/cluster
 
 # In an environment of their own: in ours they would be part of what they look at.
 TOOLS := $(VENV)/tools

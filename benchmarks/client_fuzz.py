@@ -12,7 +12,7 @@ import sys
 import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 with atheris.instrument_imports(include=["tts_compare.client"]):
-    from tts_compare.client.limits import Limits, Stamps
+    from tts_compare.client.limits import Stamps, TimeLimits
     from tts_compare.client.outcome import Attempt, rows
     from tts_compare.client.reducer import Reducer
     from tts_compare.client.wire import Exchange
@@ -25,7 +25,7 @@ runner = asyncio.Runner()
 async def play(data: bytes, size: int, choices: int, stream: bool) -> None:  # noqa: FBT001 - fuzzed
     """One answer through framing, parsing and judging."""
     stamps = Stamps(sent_ns=0, on_arrival=True)
-    exchange = Exchange(limits=Limits(), stamps=stamps, released=lambda _: None, bodiless=False)
+    exchange = Exchange(limits=TimeLimits(), stamps=stamps, released=lambda _: None, bodiless=False)
     for i in range(0, len(data), size):
         exchange.reads.append((i, data[i : i + size]))
         exchange.frame()

@@ -33,13 +33,13 @@ import psutil
 import uvloop
 
 from tts_compare.backends import BACKENDS
-from tts_compare.client import Limits, open_client, send
+from tts_compare.client import TimeLimits, open_client, send
 from tts_compare.domain import Call, Endpoint, RequestRecord, RowKey, Sampling
 from tts_compare.limits.pacing import Concurrent
-from tts_compare.run.replay import Batches, Replay, Task, replay
+from tts_compare.measure.replay import Batches, Replay, Task, replay
 from tts_compare.rundir import store
 from tts_compare.selftest.faults import parse_shares
-from tts_compare.selftest.http import Request, ServerConnection
+from tts_compare.selftest.http import HttpRequest, ServerConnection
 from tts_compare.selftest.play import Pace, Step
 from tts_compare.selftest.service import Options, Service
 
@@ -61,7 +61,7 @@ FAULTS = (
     *("cut", "cut_hard", "in_band", "empty", "no_finish", "no_done", "two_responses", "duplicate", "endless"),
     *("bad_json", "bad_utf8", "huge_line=200000", "early_hints", "gzip"),
 )
-LIMITS = Limits(connect_s=10.0, first_byte_s=4.0, idle_s=4.0, total_s=12.0)
+LIMITS = TimeLimits(connect_s=10.0, first_byte_s=4.0, idle_s=4.0, total_s=12.0)
 MODEL = "selftest"
 MAX_GROWTH = 0.05
 TOKENS = 32
@@ -256,7 +256,7 @@ def serve(book: Path, *, share: float) -> None:
     async def listen() -> None:
         with book.open("w", encoding="utf-8") as out:
 
-            def answer(request: Request) -> Iterator[Step]:
+            def answer(request: HttpRequest) -> Iterator[Step]:
                 out.write(request.headers.get("x-request-id", "none") + "\n")
                 return service.answer(request)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tts_compare.analysis.metric import Metric
 from tts_compare.analysis.metrics import AXES, GROUPS, METRICS, PAIRS
 from tts_compare.cli.knob_names import meaning_of
-from tts_compare.config.experiment import Experiment, Limits
+from tts_compare.config.experiment import Experiment, WaitLimits
 from tts_compare.config.knob import Knob, Scope, knobs_of
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -78,7 +78,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "work": _of("work"),
     "judging": _of("judging"),
     "run": _of("run", "invocation"),
-    "limit": lambda: knob_table(knobs_of(Limits)),
+    "limit": lambda: knob_table(knobs_of(WaitLimits)),
 }
 #: The same of the metrics, in docs/metrics.md.
 METRIC_TABLES: dict[str, Callable[[], str]] = {

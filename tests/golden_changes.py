@@ -12,6 +12,7 @@ _NEW_CLAIM = "claim (h), larger models gain more, was not tested before"
 _CLAIM_A = "claim (a) is tested as the curvature of accuracy against latency, in percentage points a second"
 _CLAIM_F = "claim (f) is tested over all points whose tokens are tied, and one start confirms no claim"
 _CLAIM_G = "claim (g) needs five rounds: one server start is said to be too few"
+_HOSTED_PAIR = "a hosted setting is paired with every setting of ours at equal budget, a row that was not there"
 _ONE_START = "with one server start no latency and no cost is called different, so there is no corrected p-value"
 _FAMILY = "Holm's correction begins at the largest budget; smaller ones step down from it"
 _TYPE_7 = "all quantiles are of type 7"
@@ -157,5 +158,6 @@ EXPECTED_CHANGES: Mapping[str, Mapping[str, str]] = {
         "pairs[*].accuracy_p_holm": _FAMILY,
         **_because(_CLAIM_F, _columns("claims[f]", f"verdict {_TESTED} evidence[*]")),
         "claims[h]": _NEW_CLAIM,
+        "pairs[hosted *]": _HOSTED_PAIR,
     },
 }

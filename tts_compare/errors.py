@@ -3,7 +3,8 @@
 TTSCompareError
 ├── UsageError      bad input; exit status 2
 └── RunError        a run or a stage of it failed; exit status 1
-    └── StartError  a server did not start: its cause, its log and what to try
+    ├── StartError  a server did not start: its cause, its log and what to try
+    └── LostError   a cluster took a server away: what it was sent is not measured
 """
 
 
@@ -30,3 +31,14 @@ class StartError(RunError):
         self.cause = cause
         self.log = log
         self.advice = advice
+
+
+class LostError(RunError):
+    """A cluster took a server, or the whole allocation, away: cancelled, preempted, out of time, a node lost.
+
+    cause: what the cluster says. Nothing that was under way is a result; the run ends and can be resumed.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"the cluster took the server away: {cause}")
+        self.cause = cause

@@ -29,6 +29,14 @@ os.execv(sys.executable, [sys.executable, {stub!r}, "--port", said["--port"], "-
 """
 
 
+@pytest.fixture(autouse=True)
+def where_it_works(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm's launcher works inside an allocation."""
+    if "launcher" in request.fixturenames and request.getfixturevalue("launcher").name == "slurm":
+        for name, value in request.getfixturevalue("allocation").items():
+            monkeypatch.setenv(name, value)
+
+
 @pytest.fixture
 def running(launcher: Launcher, tmp_path: Path) -> Iterator[tuple[Setting, Place]]:
     """A setting that the launcher can start, and where: for ``attach``, of a stub that already runs."""

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests import builders
 from tts_compare.config import MethodSpec
 from tts_compare.domain import Call, Problem, RequestRecord, Sampling
+from tts_compare.measure.replay import Batches, Task
+from tts_compare.measure.writer import light
 from tts_compare.methods import METHODS, PROMPTS, Method, PromptTemplate, Tokens
 from tts_compare.methods.resolve import Resolved, resolve
-from tts_compare.run.replay import Batches, Task
-from tts_compare.run.writer import light
 
 PROBLEM = Problem(id="p", problem="What is $\\frac{1}{2} + {x}$?", answer="5")
 SAMPLING = Sampling(temperature=0.7, top_p=0.9, top_k=40, min_p=0.1, repetition_penalty=1.1, seed=11)

@@ -20,12 +20,14 @@ WANTED = {
         "model", "revision", "host", "port", "served_model_name", "dtype", "max_model_len", "max_num_seqs", "seed",
         "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "enable_prefix_caching",
         "generation_config", "speculative_config", "distributed_executor_backend", "enforce_eager",
+        "nnodes", "node_rank", "master_addr", "master_port", "headless",
     ),
     "sglang": (
         "model_path", "revision", "host", "port", "served_model_name", "dtype", "context_length", "random_seed",
         "max_running_requests", "tp_size", "pp_size", "dp_size", "disable_radix_cache", "sampling_defaults", "device",
         "speculative_algorithm", "speculative_num_draft_tokens", "speculative_num_steps", "speculative_eagle_topk",
         "speculative_draft_model_path", "max_total_tokens", "enable_metrics", "enable_cache_report", "sleep_on_idle",
+        "nnodes", "node_rank", "dist_init_addr",
     ),
     "transformers": ("force_model", "host", "port", "dtype", "device", "default_seed"),
 }  # fmt: skip

@@ -16,7 +16,7 @@ import pytest
 from tests.engines import toy
 from tts_compare.errors import RunError, UsageError
 from tts_compare.installer.doctor import doctor
-from tts_compare.installer.install import Progress, Request, install, install_all
+from tts_compare.installer.install import InstallRequest, InstallStep, install, install_all
 from tts_compare.installer.recipes import PINNED, Recipe
 from tts_compare.installer.registry import EnginePython, find_python, list_installed
 
@@ -40,7 +40,7 @@ def use(monkeypatch: pytest.MonkeyPatch, own_data: Path) -> Callable[[Recipe], N
 
 def test_a_whole_environment_is_found_again_and_not_built_twice(use: Callable[[Recipe], None], tmp_path: Path) -> None:
     use(toy.recipe(tmp_path))
-    told: list[Progress] = []
+    told: list[InstallStep] = []
     first = install("vllm", device="cpu", progress=told.append)
     assert subprocess.run([first.path, "-c", "import toy_engine"], check=False).returncode == 0
     assert [p.step for p in told] == sorted(p.step for p in told)
@@ -70,7 +70,7 @@ def test_a_failed_step_leaves_no_whole_environment_and_is_taken_up_where_it_stop
     assert not row.healthy
     assert "go on with it" in row.advice[0]
     hidden.rename(engine_wheel)
-    told: list[Progress] = []
+    told: list[InstallStep] = []
     install("vllm", device="cpu", progress=told.append)
     assert [p.detail for p in told if p.title == "its part"] == ["done before"]
     assert len(list_installed()) == 1
@@ -98,7 +98,7 @@ def test_a_package_whose_unpacking_was_cut_off_is_unpacked_again(use: Callable[[
 
 def test_naming_an_engine_twice_is_bad_usage(own_data: Path) -> None:
     with pytest.raises(UsageError, match="named twice"):
-        install_all([Request(engine="vllm", device="cpu"), Request(engine="vllm", device="cpu")])
+        install_all([InstallRequest(engine="vllm", device="cpu"), InstallRequest(engine="vllm", device="cpu")])
     assert not own_data.exists()
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.engines.conftest import running
 from tests.integration.launching import alive, all_gone
 from tts_compare.backends import BACKENDS
-from tts_compare.client import Limits, open_client, send
+from tts_compare.client import TimeLimits, open_client, send
 from tts_compare.domain import Call, RequestRecord, RowKey, Sampling, Setting
 from tts_compare.launchers import Server, ServerPlan
 from tts_compare.launchers.local import LocalLauncher
@@ -35,7 +35,7 @@ def answer(server: Server, call: Call) -> RequestRecord:
     path, body = BACKEND.request(call, server.endpoint.model)
 
     async def ask() -> RequestRecord:
-        limits = Limits(connect_s=10, first_byte_s=60, idle_s=60, total_s=120)
+        limits = TimeLimits(connect_s=10, first_byte_s=60, idle_s=60, total_s=120)
         async with open_client(server.endpoint, limits=limits) as client:
             (row,) = await send(client, path=path, body=body, key=KEY, phase="measured", limits=limits)
             return row
@@ -70,7 +70,7 @@ def test_another_model_name_is_refused(server: Server) -> None:
     path, body = BACKEND.request(Call(max_tokens=4, sampling=GREEDY, prompt="x"), "another")
 
     async def ask() -> RequestRecord:
-        limits = Limits(connect_s=10, first_byte_s=60, idle_s=60, total_s=120)
+        limits = TimeLimits(connect_s=10, first_byte_s=60, idle_s=60, total_s=120)
         async with open_client(server.endpoint, limits=limits) as client:
             (row,) = await send(client, path=path, body=body, key=KEY, phase="measured", limits=limits)
             return row

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tts_compare.client import Limits, open_client, send
+from tts_compare.client import TimeLimits, open_client, send
 from tts_compare.domain import Endpoint, RequestRecord, RowKey
 
 KEY = RowKey(setting="s", method="m", budget=0, load="c1", problem="p")
-LIMITS = Limits(connect_s=5.0, first_byte_s=5.0, idle_s=5.0, total_s=10.0)
+LIMITS = TimeLimits(connect_s=5.0, first_byte_s=5.0, idle_s=5.0, total_s=10.0)
 BODY: dict[str, Any] = {
     "model": "selftest",
     "messages": [{"role": "user", "content": "hello"}],

@@ -27,7 +27,7 @@ from tests.integration.client_kit import (
     saying,
     serving,
 )
-from tts_compare.client import Limits, StampingTransport, open_client
+from tts_compare.client import StampingTransport, TimeLimits, open_client
 from tts_compare.domain import Endpoint, RequestRecord
 from tts_compare.selftest import embedded_server
 
@@ -148,12 +148,18 @@ def test_nobody_listening_is_a_failure_to_connect(transport: Transport) -> None:
 @pytest.mark.parametrize(
     ("parts", "limits", "kind"),
     [
-        ((), Limits(first_byte_s=0.2), "timeout_first_byte"),
-        ((OK + b"Transfer-Encoding: chunked\r\n\r\n",), Limits(idle_s=0.2), "timeout_idle"),
-        ((OK + b"Transfer-Encoding: chunked\r\n\r\n", *[b"3\r\n: x\r\n"] * 100), Limits(total_s=0.4), "timeout_total"),
+        ((), TimeLimits(first_byte_s=0.2), "timeout_first_byte"),
+        ((OK + b"Transfer-Encoding: chunked\r\n\r\n",), TimeLimits(idle_s=0.2), "timeout_idle"),
+        (
+            (OK + b"Transfer-Encoding: chunked\r\n\r\n", *[b"3\r\n: x\r\n"] * 100),
+            TimeLimits(total_s=0.4),
+            "timeout_total",
+        ),
     ],
 )
-def test_each_limit_has_its_own_kind(transport: Transport, parts: tuple[bytes, ...], limits: Limits, kind: str) -> None:
+def test_each_limit_has_its_own_kind(
+    transport: Transport, parts: tuple[bytes, ...], limits: TimeLimits, kind: str
+) -> None:
     async def main() -> RequestRecord:
         async with serving(saying(*parts, pause_s=0.02, close=False)) as url:
             return await one(url, limits=limits, transport=transport)
@@ -165,7 +171,7 @@ def test_each_limit_has_its_own_kind(transport: Transport, parts: tuple[bytes, .
 
 def test_connecting_has_its_limit_too() -> None:
     # TEST-NET-1 (RFC 5737) is routed nowhere: either nothing answers, or the machine says at once that it cannot.
-    row = asyncio.run(one("http://192.0.2.1:81/v1", limits=Limits(connect_s=0.2)))
+    row = asyncio.run(one("http://192.0.2.1:81/v1", limits=TimeLimits(connect_s=0.2)))
     assert row.error is not None
     assert row.error.kind in ("timeout_connect", "connect")
     assert row.end_ns is not None

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.client_kit import ANSWER, BODY, CHUNK, OK, attempt, chunked, read_request, serving
-from tts_compare.client import Limits, open_client
+from tts_compare.client import TimeLimits, open_client
 from tts_compare.domain import Endpoint, RequestRecord
 
-LIMITS = Limits(connect_s=2.0, first_byte_s=0.1, idle_s=0.1, total_s=0.5)
+LIMITS = TimeLimits(connect_s=2.0, first_byte_s=0.1, idle_s=0.1, total_s=0.5)
 heads = st.sampled_from(
     [
         OK + b"Transfer-Encoding: chunked\r\n\r\n",

@@ -13,17 +13,17 @@ import pytest
 import uvloop
 
 from tests.integration.client_kit import BODY, KEY, attempt
-from tts_compare.client import Limits, open_client
+from tts_compare.client import TimeLimits, open_client
 from tts_compare.domain import Call, Endpoint, ErrorKind, RequestRecord, RowKey, Sampling
 from tts_compare.limits.pacing import Concurrent
 from tts_compare.limits.retry import RetryPolicy
-from tts_compare.run.replay import Batches, Replay, Task, replay
+from tts_compare.measure.replay import Batches, Replay, Task, replay
 from tts_compare.selftest import embedded_server
 
-LIMITS = Limits(connect_s=30.0, first_byte_s=30.0, idle_s=30.0, total_s=60.0)
+LIMITS = TimeLimits(connect_s=30.0, first_byte_s=30.0, idle_s=30.0, total_s=60.0)
 REQUESTS = 10
 #: A fault of the embedded server, the kind of error it becomes, and the limits under which it does.
-FAULTS: tuple[tuple[str, ErrorKind | None, Limits], ...] = (
+FAULTS: tuple[tuple[str, ErrorKind | None, TimeLimits], ...] = (
     ("", None, LIMITS),
     ("close_delimited", None, LIMITS),
     ("two_responses", None, LIMITS),
@@ -86,7 +86,7 @@ def test_every_kind_of_error_is_among_them() -> None:
 
 
 @pytest.mark.parametrize(("fault", "kind", "limits"), FAULTS, ids=[f"{fault}-{kind}" for fault, kind, _ in FAULTS])
-def test_a_request_leaves_no_cycle_to_the_collector(fault: str, kind: ErrorKind | None, limits: Limits) -> None:
+def test_a_request_leaves_no_cycle_to_the_collector(fault: str, kind: ErrorKind | None, limits: TimeLimits) -> None:
     kinds: set[ErrorKind | None] = set()
 
     async def play(client: Any) -> None:

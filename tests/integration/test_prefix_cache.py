@@ -12,8 +12,8 @@ from tests.integration.running import Bench, bench, rows_of
 from tests.standin import tokenizer_file
 from tts_compare.cli import main
 from tts_compare.dataset import load_problems
+from tts_compare.measure.tasks import warm_up_problems
 from tts_compare.methods import PROMPTS
-from tts_compare.run.tasks import warm_up_problems
 
 PROBLEMS = 4
 SAMPLES = 3

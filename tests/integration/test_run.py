@@ -19,8 +19,8 @@ from tts_compare.cli import main
 from tts_compare.config import load_experiment
 from tts_compare.domain import RequestRecord, RowKey
 from tts_compare.domain.events import Event, Planned
+from tts_compare.measure.execute import execute
 from tts_compare.plan.prepare import prepare
-from tts_compare.run.execute import execute
 from tts_compare.rundir import store
 
 GRID = ("--backend=vllm,sglang", "--spec=none,ngram", "--problems=6", "--budget=4,8,24", "--seed=1")

@@ -13,12 +13,12 @@ from tts_compare.client import outcome, timeline
 from tts_compare.client.delta import ChunkChoice
 from tts_compare.client.limits import Stamps
 from tts_compare.client.outcome import Attempt
-from tts_compare.client.timeline import Choice
+from tts_compare.client.timeline import ChoiceStream
 from tts_compare.domain import RequestError, RowKey
 from tts_compare.selftest import run_cases
 from tts_compare.selftest.cases import CASES, Seen
 
-original_add = Choice.add
+original_add = ChoiceStream.add
 original_judge_choice = outcome.judge_choice
 
 
@@ -34,12 +34,12 @@ def test_every_case_passes() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 40
 
 
-def count_chunks_as_tokens(self: Choice, now: int, chunk: ChunkChoice, running_count: int | None) -> None:
+def count_chunks_as_tokens(self: ChoiceStream, now: int, chunk: ChunkChoice, running_count: int | None) -> None:
     chunk.token_ids = None
     original_add(self, now, chunk, self.count + 1 if chunk.texts() != ("", "") else None)
 
 
-def take_the_role_chunk_as_a_token(self: Choice, now: int, chunk: ChunkChoice, running_count: int | None) -> None:
+def take_the_role_chunk_as_a_token(self: ChoiceStream, now: int, chunk: ChunkChoice, running_count: int | None) -> None:
     if not self.at:
         self.at.append(now)
         self.counts.append(1)
@@ -48,7 +48,7 @@ def take_the_role_chunk_as_a_token(self: Choice, now: int, chunk: ChunkChoice, r
     original_add(self, now, chunk, running_count)
 
 
-def accept_no_finish_reason(attempt: Attempt, choice: Choice) -> RequestError | None:
+def accept_no_finish_reason(attempt: Attempt, choice: ChoiceStream) -> RequestError | None:
     return None if choice.finish_reason is None and choice.at else original_judge_choice(attempt, choice)
 
 
@@ -57,18 +57,18 @@ def ignore_reasoning(self: ChunkChoice) -> tuple[str, str]:
     return (body.content if body else self.text) or "", ""
 
 
-def every_token_when_the_answer_ended(self: timeline.Resolved) -> int | None:
+def every_token_when_the_answer_ended(self: timeline.ResolvedTimeline) -> int | None:
     return self.at[-1] if self.at else None
 
 
 @pytest.mark.parametrize(
     ("where", "name", "fault", "caught_by"),
     [
-        (Choice, "add", count_chunks_as_tokens, "5 tokens a chunk, usage on each"),
-        (Choice, "add", take_the_role_chunk_as_a_token, "role chunk early, first token late"),
+        (ChoiceStream, "add", count_chunks_as_tokens, "5 tokens a chunk, usage on each"),
+        (ChoiceStream, "add", take_the_role_chunk_as_a_token, "role chunk early, first token late"),
         (outcome, "judge_choice", accept_no_finish_reason, "every token, and no finish_reason"),
         (ChunkChoice, "texts", ignore_reasoning, "reasoning, then answer"),
-        (timeline.Resolved, "first_token_ns", property(every_token_when_the_answer_ended), "slow first token"),
+        (timeline.ResolvedTimeline, "first_token_ns", property(every_token_when_the_answer_ended), "slow first token"),
     ],
     ids=["chunks as tokens", "role chunk as token", "no finish_reason", "no reasoning", "late first token"],
 )

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_compare.domain import Call, Price, RequestError, RequestRecord, Sampling
+from tests import builders
+from tts_compare.domain import Call, Price, RequestError, Sampling
 from tts_compare.limits.admission import (
     BudgetReachedError,
     RateLimiter,
@@ -156,16 +157,7 @@ def test_all_choices_of_a_request_count_towards_its_worst_case() -> None:
     ],
 )
 def test_what_nobody_counted_is_charged_at_its_most(changes: dict[str, object], charged: int) -> None:
-    base: dict[str, object] = {
-        "setting": "s",
-        "method": "m",
-        "budget": 64,
-        "load": "c1",
-        "problem": "p",
-        "phase": "measured",
-    }
-    base |= dict.fromkeys(("sample", "call", "repeat", "attempt"), 0) | {"request_id": "r"}
-    row = RequestRecord(**base | changes)  # type: ignore[arg-type]
+    row = builders.record(budget=64, **{"finish_reason": None} | changes)
     price = Price(input=1e6, output=1e6)
     assert request_usd(price, [row], prompt_most=100) == pytest.approx(charged)
 

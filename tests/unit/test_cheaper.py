@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from tts_compare.analysis.statistics.detectable import Assumptions, Design, smallest_drop, smallest_ratio
+from tts_compare.analysis.statistics.detectable import Assumptions, Measured, smallest_drop, smallest_ratio
 from tts_compare.plan.cheaper import cheaper, cheaper_lines
 from tts_compare.plan.foresight import CORRELATIONS, DISCORDANT, Foresight
 
 
 def seen(**design: int) -> Foresight:
-    made, given = Design(**design), Assumptions()
+    made, given = Measured(**design), Assumptions()
     return Foresight(
         design=made,
         given=given,
@@ -21,7 +21,7 @@ def seen(**design: int) -> Foresight:
     )
 
 
-def hours(design: Design) -> float:
+def hours(design: Measured) -> float:
     """A tenth of an hour a start, and a thousandth a problem."""
     return 0.1 * design.rounds * design.repeats + 0.001 * design.problems * design.repeats
 
@@ -38,7 +38,7 @@ def test_what_is_cheaper_finds_every_effect_that_the_planned_design_finds(planne
     before = seen(**planned)
     for one in cheaper(before, hours):
         assert one.gpu_hours == hours(one.design) < one.planned_gpu_hours == hours(before.design)
-        after = seen(**{name: getattr(one.design, name) for name in Design.__slots__})
+        after = seen(**{name: getattr(one.design, name) for name in Measured.__slots__})
         for (_, ratio), (_, now) in zip(before.ratios, after.ratios, strict=True):
             assert ratio is None or (now is not None and now <= ratio * (1 + 1e-4))
         if one.accuracy_too:

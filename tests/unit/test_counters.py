@@ -10,7 +10,7 @@ from tests.unit.test_store import record
 from tts_compare.backends import BACKENDS
 from tts_compare.backends.protocol import MetricNames
 from tts_compare.client.scrape import parse
-from tts_compare.run.counters import contradictions, figures
+from tts_compare.measure.counters import contradictions, figures
 from tts_compare.rundir.metrics import ServerFigures
 
 NAMES = MetricNames(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tts_compare.analysis.statistics.detectable import (
     Assumptions,
-    Design,
+    Measured,
     drop_power,
     ratio_power,
     smallest_drop,
@@ -23,7 +23,7 @@ from tts_compare.analysis.statistics.intervals import mcnemar
 RUNS = 3000
 
 
-def found_over_rounds(ratio: float, design: Design, given: Assumptions, *, seed: int) -> float:
+def found_over_rounds(ratio: float, design: Measured, given: Assumptions, *, seed: int) -> float:
     """The share of simulated runs in which the delete-one-round jackknife of the ratio of means finds a ratio."""
     rng = np.random.default_rng(seed)
     m, r = design.problems // design.rounds, design.rounds
@@ -48,14 +48,14 @@ def found_over_rounds(ratio: float, design: Design, given: Assumptions, *, seed:
 @pytest.mark.parametrize(
     "design",
     [
-        Design(problems=500, rounds=10),
-        Design(problems=500, rounds=5),
-        Design(problems=501, rounds=3),
-        Design(problems=200, rounds=4, repeats=2, comparisons=6),
+        Measured(problems=500, rounds=10),
+        Measured(problems=500, rounds=5),
+        Measured(problems=501, rounds=3),
+        Measured(problems=200, rounds=4, repeats=2, comparisons=6),
     ],
     ids=lambda d: f"{d.rounds}x{d.problems // d.rounds}",
 )
-def test_the_smallest_ratio_of_equal_texts_is_found_four_times_in_five(design: Design) -> None:
+def test_the_smallest_ratio_of_equal_texts_is_found_four_times_in_five(design: Measured) -> None:
     given = Assumptions()
     ratio = smallest_ratio(design, given)
     assert ratio is not None
@@ -64,7 +64,7 @@ def test_the_smallest_ratio_of_equal_texts_is_found_four_times_in_five(design: D
 
 
 def test_the_smallest_ratio_of_correlated_lengths_is_found_about_as_often() -> None:
-    design, given = Design(problems=1000, rounds=10), Assumptions(length_correlation=0.9)
+    design, given = Measured(problems=1000, rounds=10), Assumptions(length_correlation=0.9)
     ratio = smallest_ratio(design, given)
     assert ratio is not None
     assert found_over_rounds(ratio, design, given, seed=2) == pytest.approx(0.8, abs=0.07)
@@ -74,13 +74,13 @@ def test_the_smallest_ratio_of_correlated_lengths_is_found_about_as_often() -> N
 def test_a_true_ratio_of_five_percent_is_found_as_often_as_simulation_says(
     problems: int, rounds: int, power: float
 ) -> None:
-    design = Design(problems=problems, rounds=rounds)
+    design = Measured(problems=problems, rounds=rounds)
     assert ratio_power(1.05, design, Assumptions()) == pytest.approx(power, abs=0.04)
     assert found_over_rounds(1.05, design, Assumptions(), seed=3) == pytest.approx(power, abs=0.05)
 
 
-@pytest.mark.parametrize("design", [Design(problems=500), Design(problems=500, rounds=2, repeats=3)])
-def test_one_start_and_two_rounds_find_no_ratio(design: Design) -> None:
+@pytest.mark.parametrize("design", [Measured(problems=500), Measured(problems=500, rounds=2, repeats=3)])
+def test_one_start_and_two_rounds_find_no_ratio(design: Measured) -> None:
     assert smallest_ratio(design, Assumptions()) is None
     assert ratio_power(10.0, design, Assumptions()) == 0.0
 
@@ -89,7 +89,7 @@ def test_one_start_and_two_rounds_find_no_ratio(design: Design) -> None:
 def test_the_smallest_drop_is_found_four_times_in_five_by_the_test_that_reports_use(
     problems: int, discordant: float
 ) -> None:
-    design, given = Design(problems=problems), Assumptions(discordant=discordant)
+    design, given = Measured(problems=problems), Assumptions(discordant=discordant)
     drop = smallest_drop(design, given)
     assert drop is not None
     assert drop_power(drop, design, given) == pytest.approx(0.8, abs=1e-6)
@@ -100,8 +100,8 @@ def test_the_smallest_drop_is_found_four_times_in_five_by_the_test_that_reports_
 
 
 def test_too_few_problems_find_no_drop_at_all() -> None:
-    assert smallest_drop(Design(problems=5), Assumptions()) is None
-    assert smallest_drop(Design(problems=6), Assumptions()) is not None
+    assert smallest_drop(Measured(problems=5), Assumptions()) is None
+    assert smallest_drop(Measured(problems=6), Assumptions()) is not None
 
 
 @settings(max_examples=20, deadline=None)
@@ -115,9 +115,9 @@ def test_more_problems_find_no_less_and_more_comparisons_no_more(
     problems: int, rounds: int, comparisons: int, discordant: float
 ) -> None:
     given = Assumptions(discordant=discordant, length_correlation=0.9)
-    one = Design(problems=problems, rounds=rounds, comparisons=comparisons)
-    more = Design(problems=4 * problems, rounds=rounds, comparisons=comparisons)
-    asked = Design(problems=problems, rounds=rounds, comparisons=comparisons + 1)
+    one = Measured(problems=problems, rounds=rounds, comparisons=comparisons)
+    more = Measured(problems=4 * problems, rounds=rounds, comparisons=comparisons)
+    asked = Measured(problems=problems, rounds=rounds, comparisons=comparisons + 1)
     for smallest in (smallest_ratio, smallest_drop):
         here, better, worse = (smallest(design, given) for design in (one, more, asked))
         assert here is not None

@@ -193,7 +193,7 @@ def test_a_python_of_the_users_is_looked_at_once_and_never_deleted(tmp_path: Pat
     mine.chmod(0o755)
     row = next(r for r in doctor({"vllm": str(mine)}, only=("vllm",)) if r.path == mine)
     assert (row.version, row.imports, row.error) == ("0.30.0", False, "ImportError: no")
-    assert row.advice[0].startswith(f"mend vllm in {mine}")
+    assert row.advice[0].startswith(f"fix vllm in {mine}")
 
 
 def test_free_disk_is_asked_of_a_directory_that_is_yet_to_be_made(tmp_path: Path) -> None:

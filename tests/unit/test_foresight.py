@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.standin import model_directory
-from tts_compare.analysis.statistics.detectable import Assumptions, Design, smallest_drop, smallest_ratio
+from tts_compare.analysis.statistics.detectable import Assumptions, Measured, smallest_drop, smallest_ratio
 from tts_compare.cli import main
 from tts_compare.config import load_experiment
 from tts_compare.plan.foresight import comparisons_of, foresee, foresight_lines
@@ -56,7 +56,7 @@ def test_a_plan_prints_its_power_with_its_assumptions_in_words_and_as_json(
     plan = json.loads(capsys.readouterr().out)
     assert (plan["rounds"], plan["repeats"], plan["total"]["starts"]) == (4, 2, 2 * 4 * 2)
     assert plan["total"]["requests"] == 2 * 2 * 49
-    design = Design(problems=49, rounds=4, repeats=2, comparisons=1)
+    design = Measured(problems=49, rounds=4, repeats=2, comparisons=1)
     told = {row["length_correlation"]: row["ratio"] for row in plan["power"]["smallest_ratio"]}
     assert told[1.0] == smallest_ratio(design, Assumptions())
     drops = {row["discordant_share"]: row["drop"] for row in plan["power"]["smallest_accuracy_drop"]}

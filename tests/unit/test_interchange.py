@@ -151,7 +151,7 @@ def test_what_nothing_is_known_to_grade_against_is_ungraded_and_not_wrong(
 ) -> None:
     """No problem was matched, or the file has no texts."""
     problems = load_problems(dataset) if dataset else None
-    run, imported = import_file(FOREIGN / name, tmp_path / "run", dataset=problems, budget=None, command=[])
+    run, imported, _ = import_file(FOREIGN / name, tmp_path / "run", dataset=problems, budget=None, command=[])
     (point,) = json.loads(run.points.read_text())
     sent = sum(record.ok for record in imported.records)
     assert (point["accuracy"], point["ungraded"]) == (None, sent)

@@ -17,7 +17,7 @@ from tests.docs_tables import DOCS, TABLES, current, knob_table
 from tts_compare.cli import main
 from tts_compare.cli.knob_flags import add_knobs
 from tts_compare.cli.parser import COMMANDS, build_parser
-from tts_compare.config import Axes, Experiment, Hosted, Limits, load_experiment
+from tts_compare.config import Axes, Experiment, Hosted, WaitLimits, load_experiment
 from tts_compare.config.keys import KNOBS, SYNONYMS, TOP
 from tts_compare.config.knob import knob, knobs_of
 from tts_compare.config.values import count, flag, nearest
@@ -59,7 +59,7 @@ def test_a_flag_with_levels_takes_no_word_after_it() -> None:
         parsed("--level", "low")
 
 
-@pytest.mark.parametrize("cls", [Experiment, Axes, Hosted, Limits])
+@pytest.mark.parametrize("cls", [Experiment, Axes, Hosted, WaitLimits])
 def test_every_field_that_can_be_asked_for_has_a_knob(cls: type) -> None:
     bare = {one.name for one in fields(cls) if not one.metadata.keys() & {"knobs", "part"}}
     assert bare <= MADE

@@ -14,7 +14,7 @@ from tts_compare.domain import Setting, Speculation
 from tts_compare.errors import UsageError
 from tts_compare.launchers import Place, ServerPlan, free_port, launcher_for, plan_server
 from tts_compare.launchers.attach import base_url_of, doubts_of, root_of
-from tts_compare.launchers.local import describe_status, read_tail
+from tts_compare.launchers.logs import describe_status, read_tail
 from tts_compare.launchers.ports import can_bind, listening_inodes, listens
 from tts_compare.launchers.supervisor import present, unlink_left
 

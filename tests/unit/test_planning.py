@@ -245,7 +245,7 @@ def test_a_model_that_nobody_knows_is_planned_without_figures_and_counted_as_unk
     assert unknown.tokens_low is not None
     assert made.total.unknown == 1
     assert made.total.hours_low == known.hours_low
-    assert "without 1 of which nothing can be said" in "\n".join(summary(made))
+    assert "without 1 that cannot be estimated" in "\n".join(summary(made))
 
 
 def test_gpus_that_no_catalogue_knows_are_planned_without_hours() -> None:

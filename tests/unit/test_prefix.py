@@ -14,9 +14,9 @@ from tests.unit.test_store import record
 from tts_compare.backends import BACKENDS
 from tts_compare.client.scrape import parse
 from tts_compare.domain import Call, RequestRecord, Sampling
+from tts_compare.measure.prefix import Sent, block_told, expected_tokens, prefix_figures
 from tts_compare.methods import Tokens
 from tts_compare.methods.tokenization import Tokenization
-from tts_compare.run.prefix import Sent, block_told, expected_tokens, prefix_figures
 from tts_compare.rundir.metrics import PrefixFigures
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from tests.standin import model_directory
 from tts_compare.config import load_experiment
 from tts_compare.domain import RequestRecord
+from tts_compare.measure.remaining import Remaining, never_sent, remaining
+from tts_compare.measure.tasks import Point
 from tts_compare.plan.prepare import Prepared, prepare
-from tts_compare.run.remaining import Remaining, never_sent, remaining
-from tts_compare.run.tasks import Point
 
 
 def prepared(home: Path, **given: object) -> Prepared:

@@ -18,7 +18,7 @@ from tts_compare.domain import Call, ErrorKind, RequestError, RequestRecord, Row
 from tts_compare.errors import RunError
 from tts_compare.limits.pacing import Concurrent, Poisson
 from tts_compare.limits.retry import RetryPolicy
-from tts_compare.run.replay import Batches, Known, Replay, ServerGoneError, Task, known_rows, replay
+from tts_compare.measure.replay import Batches, Known, Replay, ServerGoneError, Task, known_rows, replay
 
 NO_WAIT = RetryPolicy(first_s=0.0)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from tests import builders
 from tests.builders import manifest
 from tts_compare.analysis import metrics, schema
 from tts_compare.analysis.metrics import PAIR_COLUMNS, POINT_COLUMNS, point_schema
@@ -293,17 +294,10 @@ def records(*, problems: int = 12, hostile: bool = True) -> Iterator[RequestReco
             first, last = sent + 210_000_000, sent + 210_000_000 + tokens * 15_000_000
             failed = p == problems - 1
             text = HOSTILE if hostile and p == 0 else f"Adding up gives \\boxed{{{p + s}}}."
-            yield RequestRecord(
+            yield builders.record(
                 setting=setting,
-                method="truncate",
                 budget=BUDGETS[-1],
-                load="c1",
                 problem=f"p{p}",
-                sample=0,
-                call=0,
-                repeat=0,
-                attempt=0,
-                phase="measured",
                 request_id=f"{s}-{p}",
                 sent_ns=sent,
                 first_byte_ns=first,

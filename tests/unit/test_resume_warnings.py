@@ -8,7 +8,7 @@ from tests import builders
 from tests.builders import manifest
 from tts_compare.domain import RequestError, RequestRecord, Setting
 from tts_compare.judge.judge import Judge
-from tts_compare.run.again import resume_doubts, retried_doubts
+from tts_compare.measure.again import resume_doubts, retried_doubts
 from tts_compare.rundir import store
 
 SETTING = "vllm/m/tp1-pp1-dp1/none"

@@ -16,7 +16,7 @@ from tts_compare.errors import RunError, UsageError
 from tts_compare.limits.retry import RetryPolicy
 from tts_compare.methods import METHODS
 from tts_compare.methods.best_of_n import APIS, REDUCTIONS
-from tts_compare.reward import FORMS, Question, ask_all, discover, open_client, root_of
+from tts_compare.reward import FORMS, ResponseToScore, ask_all, discover, open_client, root_of
 from tts_compare.reward.forms import REDUCE, prompt_tokens, score_of, with_steps
 from tts_compare.reward.http import request
 from tts_compare.rundir.scores import Score, Scorer
@@ -50,9 +50,9 @@ def pooling(data: Any) -> dict[str, Any]:
 SCORER = Scorer(model="rm", api="pooling", reduce="last", step="", activation=True)
 
 
-def question(response: str = "so 4", sample: int = 0) -> Question:
+def question(response: str = "so 4", sample: int = 0) -> ResponseToScore:
     key = RowKey(setting="s", method="best_of_n", budget=8, load="c1", problem="p", sample=sample)
-    return Question(key=key, problem="2 + 2?", response=response)
+    return ResponseToScore(key=key, problem="2 + 2?", response=response)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_forms_stand_beside_v1(address: str) -> None:
 
 def asked(
     handler: Callable[[httpx.Request], httpx.Response],
-    questions: Sequence[Question],
+    questions: Sequence[ResponseToScore],
     *,
     known: int = 0,
     concurrency: int = 1,

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from tts_compare.analysis.findings.barren import barren, without_barren
+from tts_compare.analysis.findings.choice import rival_frame
 from tts_compare.analysis.findings.claims import judge_claims
 from tts_compare.analysis.findings.compare import pair_frame
 from tts_compare.analysis.findings.failed_lengths import failed_lengths
@@ -38,7 +39,7 @@ ToLimit: TypeAlias = "Callable[[pl.DataFrame], tuple[pl.DataFrame, tuple[RunWarn
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class AnalysisRows:
     """Outcomes with their prices (those not measured too), the rows they come of, and the cubes of them."""
 
     outcomes: pl.DataFrame
@@ -49,19 +50,19 @@ class Prepared:
 
 def prepare(
     records: pl.DataFrame, grades: pl.DataFrame, manifest: Manifest, cuts: pl.DataFrame | None = None
-) -> Prepared:
+) -> AnalysisRows:
     """Join records and grades into outcomes. Raises RunError where no measured request was sent.
 
     cuts: ``cuts.cut_frame`` of the records, made here from the timeline columns where it is not given.
     """
     measured = measured_rows(records, hosted_settings(manifest))
     if measured.height == 0:
-        raise RunError("the run holds no measured request: run it, or take it up with --resume")
+        raise RunError("the run holds no measured request: run it, or resume it with --resume")
     if cuts is None:
         cuts = _cuts(measured, grades)
     found = outcomes(measured, grades, policy=manifest.experiment.policy, cuts=cuts)
     paid = priced(found, measured, manifest)
-    return Prepared(outcomes=paid, measured=measured, cubes=cubes(paid), cuts=cuts)
+    return AnalysisRows(outcomes=paid, measured=measured, cubes=cubes(paid), cuts=cuts)
 
 
 def _cuts(measured: pl.DataFrame, grades: pl.DataFrame) -> pl.DataFrame:
@@ -113,15 +114,17 @@ def analyse(
     resamples: int = 10_000,
     seed: int = 0,
     slo: Sequence[Slo] = (),
+    rows: AnalysisRows | None = None,
     to_limit: ToLimit | None = None,
 ) -> Analysis:
     """Points, frontiers with bands, comparisons, the paper's claims, objectives, losslessness and doubts of a run.
 
     records, grades: ``schema.record_schema`` and ``schema.grade_schema``; the optional columns where derived points,
-    token gaps and losslessness are wanted. to_limit: adds what the machine could have done; without it those columns
-    are null. Deterministic in ``seed``. Raises RunError where nothing was measured.
+    token gaps and losslessness are wanted. rows: what ``prepare`` made of the same frames, made here where it is not
+    given. to_limit: adds what the machine could have done; without it those columns are null. Deterministic in
+    ``seed``. Raises RunError where nothing was measured.
     """
-    ready = prepare(records, grades, manifest, cuts)
+    ready = rows or prepare(records, grades, manifest, cuts)
     weights = Weights(resamples, seed)
     frame = points_frame(ready.outcomes, ready.measured, ready.cubes, manifest, weights, slo=slo)
     frame, warnings = to_limit(frame) if to_limit else (frame, ())
@@ -154,7 +157,12 @@ def analyse(
         doubts=doubts,
         formulas=FORMULAS,
         failed_lengths=failed_lengths(ready.cubes),
+        rivals=rival_frame([cube for cube in ready.cubes if not _is_barren(cube, frame)], frame, manifest, weights),
     )
+
+
+def _is_barren(cube: Cube, frame: pl.DataFrame) -> bool:
+    return (cube.load, cube.policy) in barren(frame)
 
 
 def _compared(cube: Cube) -> int:

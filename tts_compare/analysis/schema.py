@@ -151,7 +151,8 @@ class SloChoice:
 class Analysis:
     """All that reports show. Frames hold the columns of ``metrics``; doubts name what they touch.
 
-    failed_lengths: a value for each point that failed an answer.
+    failed_lengths: a value for each point that failed an answer. rivals: PAIR_COLUMNS, the system-optimal point (b) of
+    each load and policy against one point of every other setting (a); None where it was not worked out.
     """
 
     points: pl.DataFrame
@@ -166,3 +167,4 @@ class Analysis:
     doubts: tuple[RunWarning, ...] = ()
     formulas: Mapping[str, str] = field(default_factory=dict)
     failed_lengths: tuple[FailedLengths, ...] = ()
+    rivals: pl.DataFrame | None = None

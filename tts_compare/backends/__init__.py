@@ -4,20 +4,25 @@ A new engine is one module here and one line in ``registry``; the contract tests
 """
 
 from tts_compare.backends.alike import differences
-from tts_compare.backends.facts import Machine, ModelFacts, model_facts
+from tts_compare.backends.facts import Machine, ModelFacts, Node, model_facts
 from tts_compare.backends.openai import Dialect, OpenAI, dialect_for
 from tts_compare.backends.protocol import Backend, MetricNames, StartupCause, Wire
 from tts_compare.backends.registry import BACKENDS, HOSTED
+from tts_compare.backends.spanning import KeyByFile, Part, Spanning
 
 __all__ = [
     "BACKENDS",
     "HOSTED",
     "Backend",
     "Dialect",
+    "KeyByFile",
     "Machine",
     "MetricNames",
     "ModelFacts",
+    "Node",
     "OpenAI",
+    "Part",
+    "Spanning",
     "StartupCause",
     "Wire",
     "dialect_for",

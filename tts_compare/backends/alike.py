@@ -1,4 +1,4 @@
-"""What differs among compared settings besides what is being compared, as doubts."""
+"""What differs among compared settings besides what is being compared, as warnings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tts_compare.domain import RunWarning, Setting
 
 
 def differences(settings: Sequence[Setting]) -> tuple[RunWarning, ...]:
-    """A doubt for each quantity that should be equal across the settings and is not.
+    """A warning for each quantity that should be equal across the settings and is not.
 
-    Hosted endpoints are left out: of their dtype, threads and limits nothing is known.
+    Hosted endpoints are omitted: of their dtype, threads and limits nothing is known.
     """
     ours = [setting for setting in settings if not setting.hosted]
     found = [_unequal(ours, code=code, what=what, of=of) for code, what, of in _QUANTITIES]

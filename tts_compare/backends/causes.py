@@ -27,7 +27,7 @@ _SPEAKER = re.compile(
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Za-z_]\w*(?:Error|Exception|Interrupt|NotFound)(?::\s.*|$)")
 
 
-class Rule(NamedTuple):
+class CauseRule(NamedTuple):
     """A line that, where it stands in a log, is the cause. The first rule that matches wins, and its first match."""
 
     pattern: str
@@ -35,75 +35,77 @@ class Rule(NamedTuple):
 
 
 COMMON_RULES = (
-    Rule(
+    CauseRule(
         r"error: (?P<cause>unrecognized arguments: .*)", "check --engine-args: this engine version has no such argument"
     ),
-    Rule(r"error: (?P<cause>(?:argument|the following arguments) .*)", "check --engine-args against the engine's help"),
-    Rule(
+    CauseRule(
+        r"error: (?P<cause>(?:argument|the following arguments) .*)", "check --engine-args against the engine's help"
+    ),
+    CauseRule(
         r"(?P<cause>.*gated repo.*)",
         "ask for access on the model's page on the hub, and set HF_TOKEN to a token of an account that has it",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:LocalEntryNotFoundError|We couldn't connect to '|outgoing traffic has been disabled).*)",
         "the hub cannot be reached, or HF_HUB_OFFLINE is set, and its cache (HF_HOME) has no such model: "
         "check --model, or name a directory that holds it",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:Repo id must be in the form|is not a local folder and is not a valid model).*)",
         "there is no such directory, and no such model on the hub: check --model; a private one needs HF_TOKEN",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*contains custom code which must be executed.*)",
         "the model brings code of its own: once you trust it, give --engine-args BACKEND=--trust-remote-code",
     ),
-    Rule(r"(?P<cause>.*Bfloat16 is only supported on GPUs.*)", "give --dtype float16: this GPU has no bfloat16"),
-    Rule(
+    CauseRule(r"(?P<cause>.*Bfloat16 is only supported on GPUs.*)", "give --dtype float16: this GPU has no bfloat16"),
+    CauseRule(
         r"(?P<cause>.*(?:CUDA (?:error: )?out of memory|OutOfMemoryError|DefaultCPUAllocator: can't allocate).*)",
         "end what else uses the device, or take a smaller model, a lower max_model_len, a larger tensor parallel size",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:NCCL error|ncclSystemError|ncclInternalError|[Bb]us error).*)",
         "set NCCL_DEBUG=INFO and read the log; a container needs a larger /dev/shm (--shm-size 16g, or --ipc=host)",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:driver on your system is too old|driver version is insufficient|no kernel image is available"
         r"|unsupported display driver).*)",
         "this build of CUDA does not fit the GPU or its driver: update the driver, or take another engine version",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:Could not find nvcc|nvcc: not found|Ninja is required"
         r"|No such file or directory: '(?:\S*/)?(?:nvcc|ninja)').*)",
         "kernels are compiled at the first start: install CUDA's compiler (nvcc on PATH, or CUDA_HOME) and ninja",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:Failed to find C compiler|Python\.h: No such file).*)",
         "kernels are compiled at the first start: install gcc and Python's headers (python3-dev)",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:No CUDA GPUs are available|No accelerator \(CUDA|\bError 80[23]:).*)",
         "see what nvidia-smi and `tts-compare engines doctor` say of the GPU",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:\[Errno 98\]|[Aa]ddress already in use).*)",
         "another program listens on that port; start again, another port is then chosen",
     ),
-    Rule(r"(?P<cause>.*No space left on device.*)", "make room on the disk or in /dev/shm"),
-    Rule(
+    CauseRule(r"(?P<cause>.*No space left on device.*)", "make room on the disk or in /dev/shm"),
+    CauseRule(
         r"(?P<cause>(?:PermissionError: |OSError: \[Errno 30\]).*)",
         "set HF_HOME and XDG_CACHE_HOME, or HOME, to directories that can be written",
     ),
-    Rule(
+    CauseRule(
         r"(?:ModuleNotFoundError: |/python[\d.]*: )(?P<cause>No module named .*)",
         "run `tts-compare engines doctor`: the engine's environment is not whole",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>(?:Value error|Assertion failed), .*|Input should be .*)",  # pydantic's
         "change the setting that it names",
     ),
 )
 
 
-def find_cause(log_text: str, rules: Sequence[Rule]) -> StartupCause:
+def find_cause(log_text: str, rules: Sequence[CauseRule]) -> StartupCause:
     """The cause by ``rules``, then by the common ones; else the earliest exception shown, else the last line.
 
     The line comes without colours, without who spoke and when, and cut at 300 characters.

@@ -13,12 +13,32 @@ BYTES_PER_WEIGHT = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node of a cluster's allocation.
+
+    name: the cluster's. cores: how many servers may use. devices: its GPUs, 0 on a CPU. The rest as in ``Machine``.
+    """
+
+    name: str
+    cores: int
+    devices: int = 0
+    memory_bytes: int
+    cpu_model: str = ""
+    features: tuple[str, ...] = ()
+    gpu_names: tuple[str, ...] = ()
+    gpu_memory_bytes: int | None = None
+    driver: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """Where servers would run.
 
     devices: GPUs that may be used, on a CPU the usable cores. cores: ids of the usable cores (affinity, capped by
     the container's quota). memory_bytes: main memory, capped by the container. gpu_memory_bytes: of the smallest GPU.
     features: CPU instruction sets that decide how fast a dtype is: ``avx2``, ``avx512_bf16``, ``amx_bf16``.
+    nodes: of an allocation, whose devices and cores are counted together; empty for one machine. partition, job: of
+    the allocation, by the cluster's names.
     """
 
     device: Device
@@ -30,6 +50,9 @@ class Machine:
     gpu_names: tuple[str, ...] = ()
     gpu_memory_bytes: int | None = None
     driver: str | None = None
+    nodes: tuple[Node, ...] = ()
+    partition: str | None = None
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

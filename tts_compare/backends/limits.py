@@ -25,11 +25,11 @@ def cpu_dtype(setting: Setting) -> str:
 
 
 def rank_cores(setting: Setting, cores: Sequence[int] = ()) -> str:
-    """Cores of each rank, ``0,1|2,3`` for two ranks of two threads: both engines read this form.
+    """Cores of each rank on one node, ``0,1|2,3`` for two ranks of two threads: both engines read this form.
 
     ``cores`` are taken in order; beyond them, or without any, cores are counted on from the last.
     """
-    ranks, threads = setting.devices or 1, threads_per_rank(setting)
+    ranks, threads = (setting.devices or 1) // setting.nodes, threads_per_rank(setting)
     known = list(cores)
     known += range(known[-1] + 1 if known else 0, ranks * threads + (known[-1] + 1 if known else 0))
     groups = (known[rank * threads : (rank + 1) * threads] for rank in range(ranks))
@@ -49,6 +49,7 @@ def out_of_range(setting: Setting) -> str | None:
         "tensor_parallel": setting.tensor_parallel,
         "pipeline_parallel": setting.pipeline_parallel,
         "data_parallel": setting.data_parallel,
+        "nodes": setting.nodes,
         "max_num_seqs": setting.max_num_seqs,
         "max_model_len": setting.max_model_len,
         "threads_per_rank": setting.threads_per_rank,
@@ -64,6 +65,28 @@ def out_of_range(setting: Setting) -> str | None:
         return f"n-gram lookup {speculation.lookup_min}..{speculation.lookup_max} is not a range from 1 upwards"
     if speculation.kind in ("draft_model", "eagle", "eagle3") and not speculation.model:
         return f"speculation by {speculation.kind} needs the path or name of a draft model"
+    return None
+
+
+def badly_spread(setting: Setting, machine: Machine) -> str | None:
+    """The setting's ranks cannot be dealt over its nodes, or the machine has no such nodes."""
+    count, ranks = setting.nodes, setting.devices or 1
+    if count == 1 and len(machine.nodes) < 2:
+        return None
+    if count > max(1, len(machine.nodes)):
+        held = f"the allocation has {len(machine.nodes)}" if machine.nodes else "this machine is one"
+        return f"it needs {count} nodes and {held}"
+    if ranks % count:
+        return f"{ranks} ranks cannot be dealt evenly over {count} nodes"
+    if count > 1 and setting.data_parallel > 1:
+        return "data parallelism over several nodes is not launched"
+    each = ranks // count
+    needed = each if setting.device == "cuda" else each * threads_per_rank(setting)
+    what = "GPUs" if setting.device == "cuda" else "cores"
+    room = [node.devices if setting.device == "cuda" else node.cores for node in machine.nodes]
+    if sum(one >= needed for one in room) < count:
+        nodes = "a node" if count == 1 else f"each of {count} nodes"
+        return f"it needs {needed} {what} on {nodes}, and the allocation's have {', '.join(map(str, room))}"
     return None
 
 
@@ -87,7 +110,8 @@ def too_large(setting: Setting, machine: Machine, model: ModelFacts | None) -> s
         dtype = "float16" if model.dtype in ("float32", "float") else model.dtype or ""
     weights = model.parameters * BYTES_PER_WEIGHT.get(dtype, 2)
     if setting.device == "cpu":
-        needed, have, where = weights * setting.data_parallel, machine.memory_bytes, "this machine"
+        needed, have = weights * setting.data_parallel // setting.nodes, machine.memory_bytes
+        where = "a node" if machine.nodes else "this machine"
     else:
         needed = weights // (setting.tensor_parallel * setting.pipeline_parallel)
         have, where = machine.gpu_memory_bytes or 0, "a GPU"
@@ -114,4 +138,9 @@ def misfit(setting: Setting, model: ModelFacts | None) -> str | None:
 
 def common_reason(setting: Setting, machine: Machine, model: ModelFacts | None) -> str | None:
     """The first reason that holds for every engine."""
-    return out_of_range(setting) or too_large(setting, machine, model) or misfit(setting, model)
+    return (
+        out_of_range(setting)
+        or too_large(setting, machine, model)
+        or badly_spread(setting, machine)
+        or misfit(setting, model)
+    )

@@ -16,9 +16,10 @@ class MetricNames:
     """Sample names in the engine's Prometheus text, as they stand there (counters with ``_total``); None: it has none.
 
     A name that is absent from a scrape is unknown, not zero. ``accept_length`` and ``accept_rate`` are gauges over
-    recent batches, which read 0 when speculation is off. ``queue_time`` and ``ttft`` name histograms of
-    seconds (``_sum``, ``_count``). ``requests`` may carry labels: sum them. ``block`` is a gauge of the tokens in a KV
-    block; with ``block_labels`` it is a sample whose first label of these that is a number says so.
+    recent batches, which read 0 when speculation is off. ``kv_cache_share`` is a gauge from 0 to 1. ``queue_time`` and
+    ``ttft`` name histograms of seconds (``_sum``, ``_count``). ``requests`` may carry labels: sum them. ``block`` is a
+    gauge of the tokens in a KV block; with ``block_labels`` it is a sample whose first label of these that is a number
+    says so.
     """
 
     accepted_tokens: str | None = None
@@ -32,6 +33,7 @@ class MetricNames:
     running: str | None = None
     waiting: str | None = None
     preemptions: str | None = None
+    kv_cache_share: str | None = None
     prompt_tokens: str | None = None
     generation_tokens: str | None = None
     requests: str | None = None

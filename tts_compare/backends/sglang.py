@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts_compare.backends.causes import Rule, find_cause
+from tts_compare.backends.causes import CauseRule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
 from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import COMPLETIONS_PATH, engine_request
 from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
 from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
+from tts_compare.backends.spanning import Part
 from tts_compare.domain import Call, Device, Setting, model_slug
 
 ALGORITHMS = {"ngram": "NGRAM", "draft_model": "STANDALONE", "eagle": "EAGLE", "eagle3": "EAGLE3", "mtp": "NEXTN"}
@@ -25,6 +26,7 @@ CHECK = "sglang.srt.entrypoints.http_server"
 PLATFORM_SOURCE = Path(__file__).with_name("sglang_cpu_platform")
 """Source of the distribution that makes SGLang run on a CPU without sgl_kernel."""
 
+_BIND = "SGLANG_CPU_OMP_THREADS_BIND"
 _TORCH = "torch==2.13.0+cpu"
 
 # What SGLang 0.5.23's text path imports, with its own pins where it has them.
@@ -47,17 +49,19 @@ _TORCHVISION = (
 )
 
 RULES = (
-    Rule(r"(?P<cause>.*greater than the derived context_length.*)", "lower --max-model-len"),
-    Rule(
+    CauseRule(r"(?P<cause>.*greater than the derived context_length.*)", "lower --max-model-len"),
+    CauseRule(
         r"(?P<cause>.*SGLANG_CPU_OMP_THREADS_BIND is not set, in this case.*)",
         "set SGLANG_CPU_OMP_THREADS_BIND, one core list a rank",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*(?:(?:is not|must be) divisible by|The size of tensor|exceeds dimension size|be multiplied).*)",
         "choose a tensor parallel size that divides the model's heads and widths",
     ),
-    Rule(r"(?P<cause>.*(?:No module named 'sgl_kernel'|sgl_kernel.*not found).*)", "run `tts-compare engines doctor`"),
-    Rule(
+    CauseRule(
+        r"(?P<cause>.*(?:No module named 'sgl_kernel'|sgl_kernel.*not found).*)", "run `tts-compare engines doctor`"
+    ),
+    CauseRule(
         r"(?P<cause>.*Not enough memory.*)",
         "take a smaller model or a larger tensor parallel size, or raise --mem-fraction-static by --engine-args",
     ),
@@ -73,6 +77,7 @@ METRICS = MetricNames(
     running="sglang:num_running_reqs",
     waiting="sglang:num_queue_reqs",
     preemptions="sglang:num_retracted_requests_total",
+    kv_cache_share="sglang:token_usage",
     prompt_tokens="sglang:prompt_tokens_total",
     generation_tokens="sglang:generation_tokens_total",
     requests="sglang:num_requests_total",
@@ -131,8 +136,26 @@ class Sglang:
             return {}
         env = {"OMP_NUM_THREADS": str(threads_per_rank(setting))}
         if (setting.devices or 1) > 1:
-            env["SGLANG_CPU_OMP_THREADS_BIND"] = rank_cores(setting, cores)
+            env[_BIND] = rank_cores(setting, cores)
         return env
+
+    def part_argv(self, setting: Setting, argv: Sequence[str], part: Part) -> tuple[str, ...]:
+        """Nodes but the head answer /health on a port of their own, and nothing under /v1."""
+        meeting = ["--dist-init-addr", f"{part.head}:{part.port}"]
+        return (*argv, "--nnodes", str(part.count), "--node-rank", str(part.rank), *meeting)
+
+    def part_env(
+        self, setting: Setting, part: Part, *, cores: Sequence[int] = (), model: ModelFacts | None = None
+    ) -> dict[str, str]:
+        """Each rank looks its cores up by its number among all: this node's stand at every node's place."""
+        env = self.env(setting, cores=cores, model=model)
+        if bound := env.get(_BIND):
+            env[_BIND] = "|".join([bound] * part.count)
+        return env
+
+    def key_file(self) -> tuple[str, str]:
+        """Its configuration file; it writes all of its arguments, the key too, to its log."""
+        return "--config", "api-key: {key}\n"
 
     def key_env(self, api_key: str) -> dict[str, str] | None:
         """None: it takes a key by flag or config file, and writes all of its arguments, the key too, to its log."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tts_compare.backends.causes import Rule, find_cause
+from tts_compare.backends.causes import CauseRule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.limits import common_reason, cpu_dtype, threads_per_rank
 from tts_compare.backends.payload import prompt_part
@@ -29,9 +29,9 @@ NO_METRICS = MetricNames()
 WIRE = Wire(counts_chunks=False, choices=False, token_prompts=False, lists_models=False)
 
 RULES = (
-    Rule(r"(?P<cause>No such option.*)", "check --engine-args: this engine version has no such argument"),
-    Rule(r"(?P<cause>.*Missing dependencies for serving.*)", "run `tts-compare engines doctor`"),
-    Rule(r"(?P<cause>.*Unsupported dtype: .*)", "give --dtype a name that torch has: float32, bfloat16, float16"),
+    CauseRule(r"(?P<cause>No such option.*)", "check --engine-args: this engine version has no such argument"),
+    CauseRule(r"(?P<cause>.*Missing dependencies for serving.*)", "run `tts-compare engines doctor`"),
+    CauseRule(r"(?P<cause>.*Unsupported dtype: .*)", "give --dtype a name that torch has: float32, bfloat16, float16"),
 )
 
 

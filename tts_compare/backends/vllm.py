@@ -6,15 +6,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tts_compare.backends.causes import Rule, find_cause
+from tts_compare.backends.causes import CauseRule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.flags import stated_count
 from tts_compare.backends.limits import MTP_MISSING, common_reason, cpu_dtype, kv_tokens, rank_cores, threads_per_rank
 from tts_compare.backends.payload import engine_request
 from tts_compare.backends.protocol import FULL_WIRE, MetricNames, StartupCause, Wire
 from tts_compare.backends.recipe import TOOLS, Recipe, Step, published
+from tts_compare.backends.spanning import Part
 from tts_compare.domain import Call, Device, Setting, model_slug
 
 # Head sizes its CPU attention has kernels for; with another one the engine starts, and dies on its first request.
@@ -23,6 +25,8 @@ CPU_HEAD_DIMS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 BLOCK_TOKENS = {"cpu": 128, "cuda": 16}
 # The release from which the server's module of before is deprecated and this one stands in its place.
 ENTRY_SINCE = (0, 32)
+# Run by vLLM's Python where one server spans several nodes; alone in its directory, which is then looked for modules.
+SERVE = Path(__file__).parent / "vllm_program" / "vllm_serve.py"
 # What its pinned version pins, and its compiled kernels, under the names of 0.32 and of before.
 PINNED_TORCH = "2.13.0"
 KERNELS = ("vllm._C_stable_libtorch", "vllm._C")
@@ -30,25 +34,27 @@ KERNELS = ("vllm._C_stable_libtorch", "vllm._C")
 REQUEST_METRICS_SINCE = (0, 32)
 
 RULES = (
-    Rule(
+    CauseRule(
         r"(?P<cause>.*attention heads .*must be divisible by tensor parallel size.*)",
         "choose a tensor parallel size that divides the model's heads",
     ),
-    Rule(r"(?P<cause>.*max_model_len .*is greater than the derived max_model_len.*)", "lower --max-model-len"),
-    Rule(
+    CauseRule(r"(?P<cause>.*max_model_len .*is greater than the derived max_model_len.*)", "lower --max-model-len"),
+    CauseRule(
         r"(?P<cause>To serve at least one request .*)",
         "lower --max-model-len, or set VLLM_CPU_KVCACHE_SPACE (GiB) on a CPU",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*No available memory for the cache blocks.*)",
         "take a smaller model or a larger tensor parallel size, or raise --gpu-memory-utilization by --engine-args",
     ),
-    Rule(
+    CauseRule(
         r"(?P<cause>.*Free memory on device .*is less than desired.*)",
         "end what else uses the GPU, or lower --gpu-memory-utilization by --engine-args",
     ),
-    Rule(r"(?P<cause>.*Not enough allowed NUMA nodes.*)", "set VLLM_CPU_OMP_THREADS_BIND, one core list a rank"),
-    Rule(r"(?P<cause>.*Unsupported CPU attention configuration.*)", "this model's head size has no CPU kernel in vLLM"),
+    CauseRule(r"(?P<cause>.*Not enough allowed NUMA nodes.*)", "set VLLM_CPU_OMP_THREADS_BIND, one core list a rank"),
+    CauseRule(
+        r"(?P<cause>.*Unsupported CPU attention configuration.*)", "this model's head size has no CPU kernel in vLLM"
+    ),
 )
 
 
@@ -62,6 +68,7 @@ METRICS = MetricNames(
     running="vllm:num_requests_running",
     waiting="vllm:num_requests_waiting",
     preemptions="vllm:num_preemptions_total",
+    kv_cache_share="vllm:kv_cache_usage_perc",
     prompt_tokens="vllm:prompt_tokens_total",
     generation_tokens="vllm:generation_tokens_total",
     requests="vllm:request_success_total",
@@ -133,6 +140,21 @@ class Vllm:
             return env | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
         return env | {"VLLM_CPU_OMP_THREADS_BIND": rank_cores(setting, cores)}
 
+    def part_argv(self, setting: Setting, argv: Sequence[str], part: Part) -> tuple[str, ...]:
+        """By ``vllm serve``, which alone knows ``--headless``: the part of a node that answers nobody."""
+        spread = ["--nnodes", str(part.count), "--node-rank", str(part.rank)]
+        spread += ["--master-addr", part.head, "--master-port", str(part.port)]
+        if setting.device != "cpu":  # on a CPU it is said already
+            spread += ["--distributed-executor-backend", "mp"]
+        served = argv[3:] if part.rank == 0 else _without_address(argv[3:])
+        return (argv[0], str(SERVE), "serve", *served, *spread, *(("--headless",) if part.rank else ()))
+
+    def part_env(
+        self, setting: Setting, part: Part, *, cores: Sequence[int] = (), model: ModelFacts | None = None
+    ) -> dict[str, str]:
+        """The cores of this node's ranks alone, and which of the node's addresses the others reach."""
+        return {**self.env(setting, cores=cores, model=model), "VLLM_HOST_IP": part.address}
+
     def key_env(self, api_key: str) -> dict[str, str] | None:
         """``VLLM_API_KEY``; it guards the paths under /v1."""
         return {"VLLM_API_KEY": api_key}
@@ -182,6 +204,12 @@ class Vllm:
             return _cpu_recipe(version)
         torch = PINNED_TORCH if version == self.pinned else None
         return published("vllm", version, check=server_module(version), kernels=KERNELS, torch=torch)
+
+
+def _without_address(argv: Sequence[str]) -> tuple[str, ...]:
+    """Without ``--host`` and ``--port`` and their values."""
+    said = {"--host", "--port"}
+    return tuple(word for before, word in zip(("", *argv), argv, strict=False) if not said & {before, word})
 
 
 def server_module(version: str | None) -> str:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_compare.cli.report import analysed
 from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 from tts_compare.errors import RunError
 from tts_compare.reports.plain import one_line
-from tts_compare.rundir import store
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,16 +33,16 @@ _WORDS = {
 
 def diff_command(arguments: Namespace) -> int:
     """Print what changed and by how much; the exit status is the gate's (``analysis.gate.gate_status``)."""
-    from tts_compare.analysis.findings.diff import compare_runs
     from tts_compare.analysis.findings.partners import parse_map
     from tts_compare.analysis.findings.tolerance import parse_tolerance
-    from tts_compare.judge.join import run_frames
+    from tts_compare.api import diff, load
 
-    tolerances = [parse_tolerance(text) for text in arguments.fail_on]
+    for text in arguments.fail_on:
+        parse_tolerance(text)  # a mistyped one is told before runs are read
     mapped = dict(parse_map(text) for text in arguments.map)
-    runs = [store.open_run(Path(path)) for path in (arguments.a, arguments.b)]
     try:
-        found = compare_runs(run_frames(runs[0]), run_frames(runs[1]), fail_on=tolerances, match=mapped)
+        runs = [load(path) for path in (arguments.a, arguments.b)]
+        found = diff(*runs, fail_on=arguments.fail_on, match=mapped)
     except RunError as error:
         talk(f"nothing to compare: {error}")
         return CANNOT_TELL
@@ -55,9 +52,9 @@ def diff_command(arguments: Namespace) -> int:
     for side, labels in ((arguments.a, found.only_a), (arguments.b, found.only_b)):
         for label in labels:
             print(f"only in {side}: {one_line(label)}")
-    status = _judged(found, arguments) if tolerances else _compared(found)
+    status = _judged(found, arguments) if arguments.fail_on else _compared(found)
     strict = arguments.strict and refuse(
-        (warning for path in (arguments.a, arguments.b) for warning in analysed([Path(path)])[0].doubts),
+        (warning for run in runs for warning in run.warnings),
         arguments.strict,
     )
     return 1 if strict else status

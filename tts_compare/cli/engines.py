@@ -12,7 +12,7 @@ from tts_compare.errors import UsageError
 
 if TYPE_CHECKING:
     from tts_compare.installer.doctor import Diagnosis
-    from tts_compare.installer.install import Progress, Request
+    from tts_compare.installer.install import InstallRequest, InstallStep
 
 
 def engines_command(arguments: Namespace) -> int:
@@ -22,15 +22,17 @@ def engines_command(arguments: Namespace) -> int:
 
 
 def _install(arguments: Namespace) -> int:
-    from tts_compare.installer.install import Request
+    from tts_compare.installer.install import InstallRequest
 
     if arguments.version and len(arguments.engines) > 1:
         raise UsageError("--version names the version of one engine: install the engines one by one")
-    install_engines([Request(engine=e, version=arguments.version, device=arguments.device) for e in arguments.engines])
+    install_engines(
+        [InstallRequest(engine=name, version=arguments.version, device=arguments.device) for name in arguments.engines]
+    )
     return 0
 
 
-def install_engines(requests: list[Request]) -> None:
+def install_engines(requests: list[InstallRequest]) -> None:
     """Build the environments, telling what happens line by line."""
     from tts_compare.installer.install import install_all
 
@@ -38,7 +40,7 @@ def install_engines(requests: list[Request]) -> None:
         talk(f"{python.engine} {python.version or ''} is ready: {python.path}")
 
 
-def _tell(event: Progress) -> None:
+def _tell(event: InstallStep) -> None:
     detail = f": {event.detail}" if event.detail else ""
     talk(f"[{event.elapsed_s:5.0f} s] {event.engine} {event.step}/{event.steps} {event.title}{detail}")
 

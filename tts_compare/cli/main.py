@@ -21,6 +21,7 @@ _HOMES = {
     "report": "report",
     "grade": "grade",
     "diff": "diff",
+    "runs": "runs",
     "export": "interchange",
     "import": "interchange",
     "engines": "engines",
@@ -29,7 +30,7 @@ _HOMES = {
 }
 
 #: Commands that read run directories alone.
-_READERS = ("report", "grade", "diff", "export")
+_READERS = ("report", "grade", "diff", "runs", "export")
 _LONGEST_ERROR = 2000
 
 
@@ -64,10 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def with_command(argv: Sequence[str]) -> list[str]:
-    """``run`` is meant where the first word is a flag of it."""
+    """``run`` is meant where the first word is a flag of it, and ``list`` where ``runs`` has no action."""
     words = list(argv)
     if words and words[0].startswith("-") and words[0] not in ("-h", "--help", "--version"):
         return ["run", *words]
+    if words[:1] == ["runs"] and words[1:2] not in (["list"], ["prune"], ["-h"], ["--help"]):
+        return ["runs", "list", *words[1:]]
     return words or ["--help"]
 
 

@@ -16,7 +16,7 @@ _NOT_KEPT = frozenset(key for key, knob in KNOBS.items() if knob.scope == "invoc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class CommandLine:
     """A configuration's name and the flags over it, as they were typed; kept in the manifest for ``--resume``."""
 
     config: str | None = None
@@ -31,12 +31,12 @@ class Asked:
         return {"config": self.config, "flags": {k: v for k, v in self.flags.items() if k not in _NOT_KEPT}}
 
 
-def asked_by(arguments: Namespace) -> Asked:
+def asked_by(arguments: Namespace) -> CommandLine:
     """What a command line asks for; ``--resume DIR`` alone asks for what the run in DIR did."""
     flags = {key: value for key, value in vars(arguments).items() if key in KNOBS and value is not None}
-    asked = Asked(config=arguments.config, flags=flags)
+    asked = CommandLine(config=arguments.config, flags=flags)
     run = store.RunDir(Path(arguments.resume)) if arguments.resume else None
     if run is None or not run.manifest.is_file():
         return asked
     before = store.read_manifest(run).asked
-    return Asked(config=asked.config or before.config, flags={**before.flags, **flags})
+    return CommandLine(config=asked.config or before.config, flags={**before.flags, **flags})

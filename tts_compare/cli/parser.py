@@ -186,6 +186,30 @@ def _diff(parser: argparse.ArgumentParser) -> None:
     repeat_knob(parser, "no_color")
 
 
+def _runs(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listed = _add_command(actions, "list", "each run with its state, date, settings and best point", "")
+    prune = _add_command(
+        actions,
+        "prune",
+        "remove runs that were not finished, after a question; never one that is under way",
+        "examples:\n  tts-compare runs prune\n  tts-compare runs prune runs --state finished --older-than 90 --yes",
+    )
+    for one in (listed, prune):
+        one.add_argument("directory", nargs="?", default="runs", metavar="DIR", help="where the runs are (runs)")
+    listed.add_argument("--format", choices=("text", "json"), default="text", help="text (the default), or json")
+    prune.add_argument("--yes", action="store_true", help="do not ask")
+    prune.add_argument(
+        "--state",
+        default="interrupted,stopped",
+        metavar="S,...",
+        help="which: finished, interrupted, stopped, imported, unreadable (interrupted,stopped)",
+    )
+    prune.add_argument(
+        "--older-than", type=float, default=0.0, metavar="DAYS", help="only those that were last written before then"
+    )
+
+
 def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--format", choices=("vllm",), default="vllm")
@@ -206,7 +230,7 @@ def _engines(parser: argparse.ArgumentParser) -> None:
     install.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where a GPU is seen")
     install.add_argument("--version", metavar="X", help="the engine's version")
     _add_command(actions, "list", "what is installed", "")
-    _add_command(actions, "doctor", "what works, what does not, and what to run to mend it", "")
+    _add_command(actions, "doctor", "what works, what does not, and what to run to fix it", "")
 
 
 def _quickstart(parser: argparse.ArgumentParser) -> None:
@@ -249,6 +273,13 @@ _COMMANDS = (
         "exit status: 0 no tolerance is exceeded; 1 one is; 2 one cannot be judged, or is not shown to be kept with "
         "--require-proof",
         add=_diff,
+    ),
+    _Command(
+        name="runs",
+        what="list the runs of a directory, or remove those that were not finished",
+        epilog="examples:\n  tts-compare runs\n  tts-compare runs results/ --format json\n  tts-compare runs prune\n\n"
+        "Without an action, `list` is meant.",
+        add=_runs,
     ),
     _Command(
         name="export",

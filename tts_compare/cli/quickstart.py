@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from tts_compare.cli.engines import install_engines
-from tts_compare.cli.overrides import Asked
+from tts_compare.cli.overrides import CommandLine
 from tts_compare.cli.run import run_asked
 from tts_compare.cli.terminal import talk
 
@@ -20,7 +20,7 @@ ENGINES = ("vllm", "sglang")
 def quickstart_command(arguments: Namespace) -> int:
     """Install what is missing, run the experiment that suits this machine, print its report."""
     from tts_compare.installer.hardware import detect_device
-    from tts_compare.installer.install import Request
+    from tts_compare.installer.install import InstallRequest
 
     device = detect_device()
     if device == "cuda":
@@ -28,7 +28,7 @@ def quickstart_command(arguments: Namespace) -> int:
     else:
         talk("no GPU is seen: both engines on the CPU, SmolLM2-135M-Instruct (135 million parameters, the smallest")
         talk("model that solves some problems), 16 easy problems, budgets of 8 to 32 tokens cut from one pass")
-    install_engines([Request(engine=engine, device=device) for engine in ENGINES])
+    install_engines([InstallRequest(engine=engine, device=device) for engine in ENGINES])
     asked = _asked(device, arguments.out)
     status = run_asked(asked)
     talk("each setting was started once, so none is called faster; with three starts each:")
@@ -41,18 +41,18 @@ def quickstart_command(arguments: Namespace) -> int:
     return status
 
 
-def _in_rounds(asked: Asked) -> str:
+def _in_rounds(asked: CommandLine) -> str:
     """The command of the same experiment in three rounds, of as many problems as these need."""
     named = ["--model", str(asked.flags["model"])] if "model" in asked.flags else ["--problems", "75"]
     return shlex.join(["tts-compare", "--config", str(asked.config), *named, "--rounds", "3"])
 
 
-def _asked(device: Device, out: str | None) -> Asked:
+def _asked(device: Device, out: str | None) -> CommandLine:
     from tts_compare.installer.models import prepare_quickstart_model
     from tts_compare.installer.registry import find_python
 
     if device == "cuda":
-        return Asked(config="quickstart-gpu", flags={"out": out})
+        return CommandLine(config="quickstart-gpu", flags={"out": out})
     python = find_python("vllm", None, overrides={}, device=device)
     model = prepare_quickstart_model(python.path, tell=talk)
-    return Asked(config="quickstart", flags={"model": str(model), "out": out})
+    return CommandLine(config="quickstart", flags={"model": str(model), "out": out})

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 from tts_compare.errors import UsageError
-from tts_compare.rundir import store
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
-    from tts_compare.domain import RequestRecord, RunWarning
+    from tts_compare.api import Run
+    from tts_compare.domain import RunWarning
     from tts_compare.reports import Look, RunView
 
 FIGURE_FORMATS = ("png", "svg", "pdf")
@@ -23,6 +23,7 @@ FIGURE_FORMATS = ("png", "svg", "pdf")
 
 def report_command(arguments: Namespace) -> int:
     """Write what was asked for: the console's report, another format, a page, figures; 1 where ``--strict`` fails."""
+    from tts_compare.api import load
     from tts_compare.reports import REPORTS
 
     form = arguments.format or ("png" if arguments.figures else "console")
@@ -31,7 +32,8 @@ def report_command(arguments: Namespace) -> int:
         raise UsageError(f"--format {form} is not one of {', '.join(known)}")
     if arguments.claims and arguments.format in REPORTS:
         raise UsageError(f"--claims is text of its own, and --format {form} the whole report: give one of them")
-    analysis, view = analysed([Path(run) for run in arguments.runs], slo=arguments.slo)
+    run = load(*arguments.runs, slo=arguments.slo)
+    analysis, view = run.analysis, run.view
     if arguments.html:
         _write(Path(arguments.html), REPORTS["html"].render(analysis, view, look=_look()))
     if arguments.figures:
@@ -44,39 +46,12 @@ def report_command(arguments: Namespace) -> int:
     return 1 if refuse(analysis.doubts, arguments.strict) else 0
 
 
-def print_report(paths: Sequence[Path], *, no_color: bool = False) -> tuple[RunWarning, ...]:
-    """Print the console's report of runs; returns its warnings."""
+def print_report(run: Run, *, no_color: bool = False) -> tuple[RunWarning, ...]:
+    """Print the console's report of a run; returns its warnings."""
     from tts_compare.reports import REPORTS
 
-    analysis, view = analysed(paths)
-    _emit(REPORTS["console"].render(analysis, view, look=_look(no_color=no_color)), None)
-    return analysis.doubts
-
-
-def analysed(paths: Sequence[Path], *, slo: Sequence[str] = ()) -> tuple[Analysis, RunView]:
-    """The analysis of runs put together, and what reports look at besides. Raises UsageError, RunError."""
-    from tts_compare.judge.join import analyse_runs, run_names
-    from tts_compare.judge.judge import problems_of
-    from tts_compare.reports import RunView
-
-    runs = [store.open_run(path) for path in paths]
-    joined = analyse_runs(runs, slo=slo)
-
-    def responses() -> Iterator[RequestRecord]:
-        from tts_compare.domain import RequestRecord
-
-        for run in runs:
-            yield from store.read_rows(run.records, RequestRecord)
-
-    view = RunView(
-        manifest=joined.manifest,
-        name=", ".join(run_names(paths)),
-        records=joined.records,
-        grades=joined.grades,
-        problems=tuple(problems_of(joined.manifest).values()),
-        read_responses=responses,
-    )
-    return joined.analysis, view
+    _emit(REPORTS["console"].render(run.analysis, run.view, look=_look(no_color=no_color)), None)
+    return run.warnings
 
 
 def _look(*, no_color: bool = False) -> Look:

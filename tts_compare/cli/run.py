@@ -5,16 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import Namespace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts_compare.cli.overrides import Asked, asked_by
+from tts_compare.cli.overrides import CommandLine, asked_by
 from tts_compare.cli.strict import refuse
 from tts_compare.cli.terminal import console, talk
 
 if TYPE_CHECKING:
-    from tts_compare.run.execute import Outcome
+    from tts_compare.measure.execute import Outcome
 
 
 def run_command(arguments: Namespace) -> int:
@@ -22,37 +21,27 @@ def run_command(arguments: Namespace) -> int:
     return run_asked(asked_by(arguments))
 
 
-def run_asked(asked: Asked) -> int:
+def run_asked(asked: CommandLine) -> int:
     """Run, report, and say by the exit status whether all of it was done."""
+    from tts_compare.api import Experiment, NothingMeasuredError, run
+    from tts_compare.api.measuring import default_path
     from tts_compare.cli.report import print_report
-    from tts_compare.plan.hardware import that_fit
-    from tts_compare.plan.inputs import design_of
-    from tts_compare.plan.manifest import additions, is_resumable
-    from tts_compare.plan.prepare import prepare
     from tts_compare.reports.live import watch
-    from tts_compare.run.execute import execute
 
-    experiment = asked.experiment()
-    prepared = prepare(experiment)
-    prepared = that_fit(prepared, design_of(prepared, None))
-    prepared.require_settings()
-    path = Path(experiment.resume or experiment.out or _default_path(experiment.name))
-    if experiment.resume and is_resumable(path) and (added := additions(path, prepared)):
-        talk(f"--resume adds to {path}: {', '.join(added)}")
+    experiment = Experiment.from_flags(asked.config, asked.flags)
+    checked, path = experiment.checked, default_path(experiment)
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     try:
-        with watch(console(no_color=experiment.no_color, stderr=True), quiet=experiment.quiet) as tell:
-            outcome = execute(prepared, path, command=command, asked=asked.to_keep(), tell=tell)
+        with watch(console(no_color=checked.no_color, stderr=True), quiet=checked.quiet) as tell:
+            measured = run(experiment, path, tell=tell, command=command)
     except KeyboardInterrupt:
         talk(f"interrupted; what was done is kept: tts-compare run --resume {shlex.quote(str(path))}")
         raise
-    warnings = print_report([outcome.run.path], no_color=experiment.no_color) if outcome.measured else ()
-    status = _status(outcome)
-    return 1 if refuse(warnings, experiment.strict) else status
-
-
-def _default_path(name: str) -> Path:
-    return Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
+    except NothingMeasuredError as error:
+        return _status(error.outcome)
+    warnings = print_report(measured, no_color=checked.no_color)
+    status = _status(measured.outcome) if measured.outcome else 0
+    return 1 if refuse(warnings, checked.strict) else status
 
 
 def _status(outcome: Outcome) -> int:

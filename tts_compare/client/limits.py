@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class TimeLimits:
     """The four time limits of an attempt, in seconds; each has its own error kind.
 
     connect_s: until the connection (TLS included) stands. first_byte_s: from sending to the first byte of the
@@ -33,3 +34,11 @@ class Stamps:
     first_byte_ns: int | None = None
     end_ns: int | None = None
     on_arrival: bool = False
+    on_answer: Callable[[], None] | None = None
+    """Is called once, after the first piece of the answer's body was stamped."""
+
+    def begun(self) -> None:
+        """Tell that the answer has begun, the first time."""
+        tell, self.on_answer = self.on_answer, None
+        if tell is not None:
+            tell()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from tts_compare.client.audit import LoopFigures
-from tts_compare.client.limits import Limits
+from tts_compare.client.limits import TimeLimits
 from tts_compare.domain import Endpoint, Phase, RequestRecord, RowKey
 
 Rows = tuple[RequestRecord, ...]
@@ -20,7 +20,7 @@ class Hello(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The first thing a worker hears: whom to send to."""
 
     endpoint: Endpoint
-    limits: Limits
+    limits: TimeLimits
     transport: Literal["own", "httpx"]
     insecure: bool
 
@@ -34,7 +34,7 @@ class Job(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     key: RowKey
     phase: Phase
     scheduled_ns: int | None
-    limits: Limits | None
+    limits: TimeLimits | None
 
 
 class Cancel(msgspec.Struct, tag=True, frozen=True):
@@ -43,7 +43,7 @@ class Cancel(msgspec.Struct, tag=True, frozen=True):
     id: int
 
 
-class Ask(msgspec.Struct, tag=True, frozen=True):
+class AskFigures(msgspec.Struct, tag=True, frozen=True):
     """Asks for the figures since the last time."""
 
 
@@ -61,7 +61,7 @@ class Figures(msgspec.Struct, tag=True, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-to_worker = msgspec.msgpack.Decoder(Hello | Job | Cancel | Ask)
+to_worker = msgspec.msgpack.Decoder(Hello | Job | Cancel | AskFigures)
 to_parent = msgspec.msgpack.Decoder(Ended | Figures)
 
 

@@ -22,7 +22,7 @@ from tts_compare.client.bursts import is_buffered
 from tts_compare.client.delta import Usage, error_of, parse_chunk
 from tts_compare.client.limits import Stamps
 from tts_compare.client.reducer import Reducer, preview
-from tts_compare.client.timeline import Choice, Resolved, first_answer_ns, resolve, shares
+from tts_compare.client.timeline import ChoiceStream, ResolvedTimeline, first_answer_ns, resolve, shares
 from tts_compare.domain import ErrorKind, Phase, RequestError, RequestRecord, RowKey
 
 FINISHED = ("stop", "length")
@@ -77,7 +77,7 @@ def rows(
     )
 
 
-_NOTHING = Choice()
+_NOTHING = ChoiceStream()
 _CHARS_A_TOKEN = 4
 """What a chunk that nobody counted holds, to tell a whole answer in one chunk from a token; English text has 4."""
 
@@ -85,7 +85,7 @@ _CHARS_A_TOKEN = 4
 def _row(
     attempt: Attempt,
     stamps: Stamps,
-    choice: Choice,
+    choice: ChoiceStream,
     index: int,
     *,
     total: int | None,
@@ -147,7 +147,7 @@ def _row(
     )
 
 
-def _weights(resolved: Resolved) -> Sequence[int]:
+def _weights(resolved: ResolvedTimeline) -> Sequence[int]:
     """Tokens of each entry; of those that nobody counted, as many as their characters make likely."""
     if resolved.source != "estimated":
         return resolved.gains
@@ -187,7 +187,7 @@ def judge(
     return masked(error, attempt.secrets) if error else None
 
 
-def judge_choice(attempt: Attempt, choice: Choice) -> RequestError | None:
+def judge_choice(attempt: Attempt, choice: ChoiceStream) -> RequestError | None:
     """Return what is wrong with one choice of an answer that came to its end."""
     if choice.finish_reason in FINISHED:
         return None

@@ -21,7 +21,7 @@ from tts_compare.client.delta import (
 )
 from tts_compare.client.names import is_other_model
 from tts_compare.client.sse import EventSplitter, EventTooLongError
-from tts_compare.client.timeline import Choice
+from tts_compare.client.timeline import ChoiceStream
 from tts_compare.client.wire import Read
 
 _SLICE_READS = 32
@@ -56,7 +56,7 @@ class Reducer:
         n: int | None = None,
         model: str | None = None,
     ) -> None:
-        self.choices: dict[int, Choice] = {}
+        self.choices: dict[int, ChoiceStream] = {}
         self.final_usage: Usage | None = None
         self.running_usage: Usage | None = None
         self.metrics: dict[str, float] = {}
@@ -79,7 +79,7 @@ class Reducer:
         self._most_tokens = min(MAX_TOKENS, _ABSURD_TIMES * (asked + 16))
         self._most_bytes = _MAX_STREAM_BYTES + _BYTES_A_TOKEN * asked
         self._bytes = 0
-        self._just_ended: Choice | None = None
+        self._just_ended: ChoiceStream | None = None
         self._events: EventSplitter | None = None
         self._is_whole = status != 200
         self._sniffed = b""
@@ -231,13 +231,13 @@ class Reducer:
             choice.close(forget=self.oversized)
             self.absurd_usage = self.absurd_usage or choice.overflown
 
-    def _begun(self, index: int) -> Choice | None:
+    def _begun(self, index: int) -> ChoiceStream | None:
         """Begin a choice; None for one that nobody asked for, where there are many already."""
         if index < 0 or (self._n is not None and index >= self._n):
             self.extra_choices = True
         if index < 0 or len(self.choices) >= self._most_choices:
             return None
-        choice = self.choices[index] = Choice()
+        choice = self.choices[index] = ChoiceStream()
         return choice
 
     def _meant(self, chunk: Chunk) -> tuple[Usage | None, Sequence[ChunkChoice]]:

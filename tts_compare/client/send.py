@@ -12,7 +12,7 @@ from typing import Any, Literal
 import httpx
 import msgspec
 
-from tts_compare.client.limits import Limits, Stamps
+from tts_compare.client.limits import Stamps, TimeLimits
 from tts_compare.client.outcome import Attempt, rows
 from tts_compare.client.reducer import Reducer
 from tts_compare.client.transport import StampingTransport
@@ -26,7 +26,7 @@ REDUCE_BYTES = 256 * 1024
 
 _INLINE_BYTES = 32 * 1024
 _SLACK_S = 0.25
-"""Our transport tells of a limit itself, and must be the first to."""
+"""Our transport reports a limit itself, and must be the first to."""
 _READ = httpx.ByteStream(b"")
 _reducing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reduce")
 _PLAIN_HEADERS = {"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"}
@@ -35,17 +35,17 @@ _PLAIN_HEADERS = {"host", "accept", "accept-encoding", "connection", "user-agent
 def open_client(
     endpoint: Endpoint,
     *,
-    limits: Limits | None = None,
+    limits: TimeLimits | None = None,
     transport: Literal["own", "httpx"] = "own",
     insecure: bool = False,
 ) -> httpx.AsyncClient:
     """Return an httpx client bound to the endpoint; use it as an async context manager, inside a running loop.
 
     Authorization is sent only where the endpoint has a key; redirects are not followed, so a key stays with its
-    host. A proxy named by the environment is spoken to by httpx's own transport, and the rows then carry the doubt
+    host. A proxy named by the environment is spoken to by httpx's own transport, and the rows then carry the warning
     ``not_stamped_on_arrival``. ``insecure`` accepts any certificate.
     """
-    limits = limits or Limits()
+    limits = limits or TimeLimits()
     base = httpx.URL(endpoint.base_url)
     headers = {**dict(endpoint.headers), "Accept-Encoding": "identity"}
     if endpoint.api_key:
@@ -83,17 +83,19 @@ async def send(
     key: RowKey,
     phase: Phase,
     scheduled_ns: int | None = None,
-    limits: Limits | None = None,
+    limits: TimeLimits | None = None,
     on_cancel: Callable[[tuple[RequestRecord, ...]], None] | None = None,
+    on_answer: Callable[[], None] | None = None,
 ) -> tuple[RequestRecord, ...]:
     """Make one attempt and return its rows, one a choice (``body["n"]``; choice i is the row of ``key.sample + i``).
 
     path: ``/chat/completions`` or ``/completions``, under the endpoint's base URL. body: the JSON as it is sent.
     What goes wrong is in the rows. Only asyncio.CancelledError is raised; before that, ``on_cancel`` is called with
     the rows of kind ``cancelled``, which hold what had arrived. A 429's or 503's ``Retry-After`` is the
-    error's ``retry_after_s``.
+    error's ``retry_after_s``. on_answer: is called once, when the first piece of the answer's body has been stamped.
     """
     flight = _Flight(client, path=path, body=body, key=key, phase=phase, scheduled_ns=scheduled_ns, limits=limits)
+    flight.stamps.on_answer = on_answer
     try:
         await flight.run()
     except asyncio.CancelledError:
@@ -120,12 +122,12 @@ class _Flight:
         key: RowKey,
         phase: Phase,
         scheduled_ns: int | None,
-        limits: Limits | None,
+        limits: TimeLimits | None,
     ) -> None:
         self._client = client
         self._path = path
         self._body = body
-        self._limits = limits or Limits()
+        self._limits = limits or TimeLimits()
         self.stamps = Stamps()
         self.reducer: Reducer | None = None
         self.exchange: Exchange | None = None
@@ -223,10 +225,12 @@ class _Flight:
                 if left_s <= self._limits.idle_s:
                     raise TotalTimeout(f"no end of the answer within {self._limits.total_s:g} s") from error
                 raise IdleTimeout(f"nothing more of the answer for {self._limits.idle_s:g} s") from error
-            yield [(monotonic_ns(), data)]
+            now = monotonic_ns()
+            self.stamps.begun()
+            yield [(now, data)]
 
     async def _trace(self, event: str, _: dict[str, Any]) -> None:
-        """Take the instants that httpx's own transport tells of."""
+        """Take the instants that httpx's own transport reports."""
         if event == "connection.connect_tcp.started":
             self.stamps.connect_ns = monotonic_ns()
         elif event.endswith("send_request_headers.started"):

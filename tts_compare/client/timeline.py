@@ -31,7 +31,7 @@ _WHOLE = ("", "")
 
 
 @dataclass(slots=True)
-class Choice:
+class ChoiceStream:
     """What has come of one choice so far, kept compact: 20 bytes a chunk, and its text.
 
     at: instants (ns); counts: the server's running count of tokens after the chunk, UNKNOWN where it gave none;
@@ -164,7 +164,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class ResolvedTimeline:
     """A choice's timeline with its instants: gains are tokens an entry brought, chars its characters."""
 
     at: tuple[int, ...]
@@ -191,7 +191,7 @@ class Resolved:
         return Timeline(us=tuple(b - a for a, b in pairwise(elapsed)), tokens=self.gains, chars=self.chars)
 
 
-def resolve(choice: Choice, total: int | None, *, hidden_tokens: int = 0) -> Resolved:
+def resolve(choice: ChoiceStream, total: int | None, *, hidden_tokens: int = 0) -> ResolvedTimeline:
     """Give every chunk its tokens.
 
     total: the choice's completion_tokens of the final usage, None without one. hidden_tokens: how many of them the
@@ -216,7 +216,7 @@ def resolve(choice: Choice, total: int | None, *, hidden_tokens: int = 0) -> Res
     if hidden_tokens:
         doubts.add("hidden_reasoning")
     kept = [bool(gain or n) for gain, n in zip(gains, choice.chars, strict=True)]
-    return Resolved(
+    return ResolvedTimeline(
         at=tuple(compress(choice.at, kept)),
         gains=tuple(compress(gains, kept)),
         chars=tuple(compress(choice.chars, kept)),
@@ -226,8 +226,8 @@ def resolve(choice: Choice, total: int | None, *, hidden_tokens: int = 0) -> Res
     )
 
 
-def _counted(choice: Choice) -> tuple[list[int], int, set[str]]:
-    """Give tokens to the entries that the running counts cover; return them, the first entry beyond, and doubts."""
+def _counted(choice: ChoiceStream) -> tuple[list[int], int, set[str]]:
+    """Give tokens to the entries that the running counts cover; return them, the first entry beyond, and warnings."""
     gains = [0] * len(choice.counts)
     doubts: set[str] = set()
     begun = reached = 0
@@ -241,8 +241,8 @@ def _counted(choice: Choice) -> tuple[list[int], int, set[str]]:
     return gains, begun, doubts
 
 
-def _finish(choice: Choice, gains: list[int], begun: int, total: int) -> set[str]:
-    """Give what the final usage says beyond the running counts to the entries from ``begun`` on; return doubts."""
+def _finish(choice: ChoiceStream, gains: list[int], begun: int, total: int) -> set[str]:
+    """Give what the final usage says beyond the running counts to the entries from ``begun`` on; return warnings."""
     rest = total - sum(gains)
     if rest < 0:
         return {"counts_disagree"}
@@ -280,7 +280,7 @@ def _spread(gains: list[int], chars: array[int], begin: int, end: int, tokens: i
     return False
 
 
-def first_answer_ns(choice: Choice, resolved: Resolved) -> int | None:
+def first_answer_ns(choice: ChoiceStream, resolved: ResolvedTimeline) -> int | None:
     """Return when the first *answer* token arrived, None where no answer began.
 
     With a reasoning field: the first chunk of ``content``. Without: the chunk with the first non-space after the last
@@ -302,7 +302,7 @@ def first_answer_ns(choice: Choice, resolved: Resolved) -> int | None:
     return None
 
 
-def shares(choices: list[Choice], total: int | None) -> list[int | None]:
+def shares(choices: list[ChoiceStream], total: int | None) -> list[int | None]:
     """Share the one usage of an n > 1 request among its choices; each is known where the server counted per choice.
 
     llama.cpp's server sends a chat's usage once a choice, right behind the choice's last chunk, and no sum.

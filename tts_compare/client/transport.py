@@ -9,7 +9,7 @@ from time import monotonic_ns
 
 import httpx
 
-from tts_compare.client.limits import Limits, Stamps
+from tts_compare.client.limits import Stamps, TimeLimits
 from tts_compare.client.unreachable import why_unreachable
 from tts_compare.client.wire import Connection, Exchange
 
@@ -44,15 +44,15 @@ class StampingTransport(httpx.AsyncBaseTransport):
     again on another. Raises httpx's exceptions.
     """
 
-    def __init__(self, *, limits: Limits | None = None, ssl_context: ssl.SSLContext | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, *, limits: TimeLimits | None = None, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._limits = limits or TimeLimits()
         self._ssl_context = ssl_context
         self._idle: dict[_Origin, list[Connection]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and return its answer once the head is there."""
         stamps: Stamps = request.extensions.get("stamps") or Stamps()
-        limits: Limits = request.extensions.get("limits") or self._limits_of(request)
+        limits: TimeLimits = request.extensions.get("limits") or self._limits_of(request)
         stamps.on_arrival = True
         data = render(request, await request.aread())
         while True:
@@ -82,7 +82,7 @@ class StampingTransport(httpx.AsyncBaseTransport):
                 connection.abort()
         self._idle.clear()
 
-    async def _connection(self, request: httpx.Request, limits: Limits, stamps: Stamps) -> tuple[Connection, bool]:
+    async def _connection(self, request: httpx.Request, limits: TimeLimits, stamps: Stamps) -> tuple[Connection, bool]:
         scheme, host = request.url.scheme, request.url.host
         if scheme not in ("http", "https") or not host:
             raise httpx.UnsupportedProtocol(f"cannot request {request.url}: only http and https are spoken")
@@ -116,12 +116,12 @@ class StampingTransport(httpx.AsyncBaseTransport):
         self._ssl_context.set_alpn_protocols(["http/1.1"])
         return self._ssl_context
 
-    def _limits_of(self, request: httpx.Request) -> Limits:
+    def _limits_of(self, request: httpx.Request) -> TimeLimits:
         """Take httpx's own timeouts where the caller knows nothing of ours."""
         stated: dict[str, float | None] = request.extensions.get("timeout") or {}
         ours = self._limits
         read_s = stated.get("read")
-        return Limits(
+        return TimeLimits(
             connect_s=stated.get("connect") or ours.connect_s,
             first_byte_s=read_s or ours.first_byte_s,
             idle_s=read_s or ours.idle_s,

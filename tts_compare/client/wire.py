@@ -17,7 +17,7 @@ from typing import cast
 import httptools
 import httpx
 
-from tts_compare.client.limits import Limits, Stamps
+from tts_compare.client.limits import Stamps, TimeLimits
 
 Read = tuple[int, bytes]
 """An instant (monotonic, ns) and what arrived at it."""
@@ -49,7 +49,7 @@ class Exchange:
     ``released`` is called once, with True where the connection can serve another request.
     """
 
-    def __init__(self, *, limits: Limits, stamps: Stamps, released: Callable[[bool], None], bodiless: bool) -> None:
+    def __init__(self, *, limits: TimeLimits, stamps: Stamps, released: Callable[[bool], None], bodiless: bool) -> None:
         self.reads: list[Read] = []
         self.unframed_bytes = 0
         self.patience_bytes = 0
@@ -99,6 +99,8 @@ class Exchange:
         else:
             self._body.append((self._now, data))
             self._body_bytes += len(data)
+            if self._stamps.on_answer is not None:
+                self._stamps.begun()
 
     def on_message_complete(self) -> None:
         """End the exchange, or go on waiting after an informational answer."""
@@ -293,7 +295,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.lost(exc)
 
-    def request(self, data: bytes, *, limits: Limits, stamps: Stamps, bodiless: bool) -> Exchange:
+    def request(self, data: bytes, *, limits: TimeLimits, stamps: Stamps, bodiless: bool) -> Exchange:
         """Write a request and return its exchange; ``stamps.sent_ns`` is taken just before the first byte."""
         if self._transport is None or self.dead:
             raise httpx.WriteError("the connection is closed")

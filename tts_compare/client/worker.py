@@ -9,7 +9,7 @@ import signal
 import sys
 
 from tts_compare.client.audit import Probe
-from tts_compare.client.messages import Ask, Cancel, Ended, Figures, Hello, Job, framed, receive, to_worker
+from tts_compare.client.messages import AskFigures, Cancel, Ended, Figures, Hello, Job, framed, receive, to_worker
 from tts_compare.client.send import open_client, send
 
 
@@ -55,7 +55,7 @@ async def _work() -> None:
                         tasks[message.id] = asyncio.create_task(run(message))
                     elif isinstance(message, Cancel) and message.id in tasks:
                         tasks[message.id].cancel()
-                    elif isinstance(message, Ask):
+                    elif isinstance(message, AskFigures):
                         post(Figures(probe.figures()))
                         sampling.cancel()
                         probe = Probe()

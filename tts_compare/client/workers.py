@@ -19,8 +19,8 @@ import msgspec
 
 from tts_compare import children
 from tts_compare.client.audit import LoopFigures
-from tts_compare.client.limits import Limits, Stamps
-from tts_compare.client.messages import Ask, Cancel, Figures, Hello, Job, Rows, framed, receive, to_parent
+from tts_compare.client.limits import Stamps, TimeLimits
+from tts_compare.client.messages import AskFigures, Cancel, Figures, Hello, Job, Rows, framed, receive, to_parent
 from tts_compare.client.outcome import rows as rows_of
 from tts_compare.client.send import attempt_of
 from tts_compare.domain import Endpoint, Phase, RequestError, RowKey
@@ -40,12 +40,12 @@ class Workers:
         self,
         n: int,
         endpoint: Endpoint,
-        limits: Limits | None = None,
+        limits: TimeLimits | None = None,
         *,
         transport: Literal["own", "httpx"] = "own",
         insecure: bool = False,
     ) -> None:
-        self._hello = Hello(endpoint=endpoint, limits=limits or Limits(), transport=transport, insecure=insecure)
+        self._hello = Hello(endpoint=endpoint, limits=limits or TimeLimits(), transport=transport, insecure=insecure)
         self._workers = [_Worker() for _ in range(n)]
         self._ids = 0
 
@@ -72,8 +72,9 @@ class Workers:
         key: RowKey,
         phase: Phase,
         scheduled_ns: int | None = None,
-        limits: Limits | None = None,
+        limits: TimeLimits | None = None,
         on_cancel: Callable[[Rows], None] | None = None,
+        on_answer: Callable[[], None] | None = None,  # noqa: ARG002 - a worker does not tell that an answer has begun
     ) -> Rows:
         """Do what ``client.send`` does, in the worker with the least to do."""
 
@@ -153,7 +154,7 @@ class _Worker:
 
     async def figures(self) -> LoopFigures:
         self._asked = asyncio.get_running_loop().create_future()
-        self.post(Ask())
+        self.post(AskFigures())
         try:
             return await asyncio.wait_for(self._asked, _CANCEL_GRACE_S)
         except (TimeoutError, asyncio.CancelledError):

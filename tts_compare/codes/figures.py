@@ -55,7 +55,7 @@ FIGURE_CODES: Mapping[str, Code] = {
     ),
     "nothing_correct": Code(
         severity="warning",
-        text="no answer was right: nothing can be said of what accuracy costs",
+        text="no answer was right: the cost of accuracy is unknown",
         fix="tts-compare grade RUN --explain PROBLEM",
         advice="read an answer; the prompt, the grader or the budget may be wrong",
     ),
@@ -73,7 +73,7 @@ FIGURE_CODES: Mapping[str, Code] = {
     ),
     "left_out": Code(
         severity="warning",
-        text="more than 1 % of the problems are left out of the comparison, as not every setting was measured on them",
+        text="more than 1 % of the problems were not measured on every setting and are excluded from the comparison",
         fix=_RESUME,
         advice="resume the run until all problems are measured",
     ),
@@ -90,7 +90,7 @@ FIGURE_CODES: Mapping[str, Code] = {
     ),
     "small_rounds": Code(
         severity="warning",
-        text="a round has few problems: differences between its starts and between its problems cannot be told apart",
+        text="a round has few problems: differences between starts and between problems cannot be distinguished",
         fix="tts-compare run --problems N",
         advice="measure a larger data set, or fewer rounds",
     ),
@@ -106,7 +106,7 @@ FIGURE_CODES: Mapping[str, Code] = {
     ),
     "bound_by_limits": Code(
         severity="warning",
-        text="requests waited for limits of ours: the waits are left out of a closed loop's latencies",
+        text="requests waited for limits of ours: the waits are excluded from a closed loop's latencies",
         fix="tts-compare run --concurrency 1",
         advice="raise the limits, or lower the load",
     ),
@@ -166,7 +166,7 @@ FIGURE_CODES: Mapping[str, Code] = {
     ),
     "price_missing": Code(
         severity="note",
-        text="no price and no devices are known, so nothing can be said of cost",
+        text="no price and no devices are known, so costs are unknown",
         fix="tts-compare run --price IN/OUT",
         advice="give --price IN/OUT",
     ),

@@ -187,6 +187,42 @@ RUN_CODES: Mapping[str, Code] = {
         fix="tts-compare run --concurrency LOWER",
         advice="lower the concurrency or give the engine more KV cache",
     ),
+    "kv_cache_full": Code(
+        severity="warning",
+        text="the engine's KV cache was full: requests waited for room in it",
+        fix="tts-compare run --concurrency LOWER",
+        advice="lower the concurrency or give the engine more KV cache",
+    ),
+    "gpu_throttled": Code(
+        severity="warning",
+        text="a GPU held its clocks down while it was measured: the same setting is faster on one that does not",
+        fix="nvidia-smi -q -d PERFORMANCE,POWER,TEMPERATURE",
+        advice="see to its cooling and its power limit, or compare settings that were measured at the same clocks",
+    ),
+    "gpu_shared": Code(
+        severity="error",
+        text="another process used a GPU of the server",
+        fix="nvidia-smi",
+        advice="end the other process, or choose other GPUs with CUDA_VISIBLE_DEVICES, and measure again",
+    ),
+    "clocks_differ": Code(
+        severity="warning",
+        text="the clocks of the GPUs under load differ between settings that are compared",
+        fix="nvidia-smi -q -d CLOCK,PERFORMANCE",
+        advice="lock the clocks (nvidia-smi --lock-gpu-clocks) where that is yours to do, and measure again",
+    ),
+    "energy_disagrees": Code(
+        severity="warning",
+        text="the energy counter and the power drawn over the same time disagree",
+        fix="nvidia-smi -q -d POWER",
+        advice="take energy per problem as rough",
+    ),
+    "telemetry_lost": Code(
+        severity="warning",
+        text="samples of the machine are missing: the process that takes them ended",
+        fix="tts-compare report RUN",
+        advice="throttling and sharing of GPUs may have gone unseen meanwhile",
+    ),
     "prefix_cache_not_flushed": Code(
         severity="warning",
         text="the prefix cache could not be emptied before a point: it may hold earlier prompts",

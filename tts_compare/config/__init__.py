@@ -1,7 +1,7 @@
 """What is asked: a TOML file and flags -> Experiment, every value checked."""
 
-from tts_compare.config.axes import Axes, Hosted, Rule
-from tts_compare.config.experiment import Curve, Experiment, Limits, MethodSpec, for_engine
+from tts_compare.config.axes import Axes, Hosted, SettingRule
+from tts_compare.config.experiment import Curve, Experiment, MethodSpec, WaitLimits, for_engine
 from tts_compare.config.load import load_experiment, shipped_configs
 from tts_compare.config.serving import EngineRef
 from tts_compare.config.values import OptionValue
@@ -12,10 +12,10 @@ __all__ = [
     "EngineRef",
     "Experiment",
     "Hosted",
-    "Limits",
     "MethodSpec",
     "OptionValue",
-    "Rule",
+    "SettingRule",
+    "WaitLimits",
     "for_engine",
     "load_experiment",
     "shipped_configs",

@@ -159,7 +159,7 @@ class Axes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class SettingRule:
     """An include or exclude rule: a setting matches it when each named axis has one of the named values."""
 
     #: Keys of axes and values, sorted by key.
@@ -177,6 +177,6 @@ _read_rules = tables(
 )
 
 
-def rules(value: Any) -> tuple[Rule, ...]:
+def rules(value: Any) -> tuple[SettingRule, ...]:
     """``[[include]]`` or ``[[exclude]]``: tables of axes and values."""
-    return tuple(Rule(axes=tuple(sorted(rule.items()))) for rule in _read_rules(value))
+    return tuple(SettingRule(axes=tuple(sorted(rule.items()))) for rule in _read_rules(value))

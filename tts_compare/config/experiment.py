@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tts_compare.backends import BACKENDS
-from tts_compare.config.axes import Axes, Rule, rules, settings
+from tts_compare.config.axes import Axes, SettingRule, rules, settings
 from tts_compare.config.knob import Knob, group, knob, knobs, knobs_of
 from tts_compare.config.serving import EngineRef, by_engine
 from tts_compare.config.values import (
@@ -61,7 +61,7 @@ class MethodSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class WaitLimits:
     """Bounds on waiting, in seconds."""
 
     connect_s: float = _limit("a request's connection", default=10.0)
@@ -83,10 +83,10 @@ class Experiment:
     explicit: tuple[Axes, ...] = knob(
         settings, "axis", "explicit settings", key="settings", flag=False, more="see below", default=()
     )
-    include: tuple[Rule, ...] = knob(
+    include: tuple[SettingRule, ...] = knob(
         rules, "axis", "rules, one of which a setting must match", flag=False, more="see below", default=()
     )
-    exclude: tuple[Rule, ...] = knob(
+    exclude: tuple[SettingRule, ...] = knob(
         rules, "axis", "rules, none of which a setting may match", flag=False, more="see below", default=()
     )
     revision: str | None = knob(
@@ -291,7 +291,22 @@ class Experiment:
         more="a setting with an address is attached to whatever is named here",
         default="local",
     )
+    nodes_per_server: int | None = knob(
+        count,
+        "setting",
+        "nodes of an allocation that one server's ranks are dealt over",
+        metavar="N",
+        shown_default="as few as have devices for TP x PP",
+        default=None,
+    )
     parallel_servers: int = knob(count, "run", "servers at once on a machine with several GPUs", metavar="N", default=1)
+    telemetry_s: float = knob(
+        number,
+        "run",
+        "seconds between samples of GPUs, engine and host; 0: none",
+        metavar="S",
+        default=1.0,
+    )
     max_restarts: int = knob(whole, "run", "restarts of an engine that died, in each round", metavar="N", default=1)
     gpu_hour_usd: float | None = knob(
         number, "judging", "the price of one device for an hour, in US dollars", default=None
@@ -303,15 +318,15 @@ class Experiment:
         more="each needs a price then",
         default=None,
     )
-    limits: Limits = knob(
-        table({one.key: one.parse for one in knobs_of(Limits)}),
+    limits: WaitLimits = knob(
+        table({one.key: one.parse for one in knobs_of(WaitLimits)}),
         "run",
         "a table of bounds on waiting",
-        build=lambda stated: Limits(**stated),
+        build=lambda stated: WaitLimits(**stated),
         flag=False,
         merged=True,
         shown_default="see below",
-        factory=Limits,
+        factory=WaitLimits,
     )
     out: str | None = knob(
         path,

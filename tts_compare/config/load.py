@@ -35,11 +35,13 @@ def load_experiment(
     overrides: Mapping[str, Any] | None = None,
     *,
     environ: Mapping[str, str] | None = None,
+    as_flags: bool = True,
 ) -> Experiment:
     """The experiment of a shipped configuration or of a file, with flags on top.
 
     overrides: keys as in the file; values as typed on a command line or as in TOML; None means not given.
-    environ: where OPENAI_BASE_URL is looked up, the process's own by default. Raises UsageError naming the key.
+    as_flags: errors name the overrides as flags, else as keys. environ: where OPENAI_BASE_URL is looked up, the
+    process's own by default. Raises UsageError naming the key.
     """
     stated: dict[str, Any] = {}
     if config is not None:
@@ -53,6 +55,8 @@ def load_experiment(
     try:
         flags = table(TOP, SYNONYMS)(given)
     except BadValueError as error:
+        if not as_flags:
+            raise UsageError(f"{error.path}: {error.message}") from None
         key, dot, rest = error.path.partition(".")
         raise UsageError(f"--{key.replace('_', '-')}{dot}{rest}: {error.message}") from None
     _check_option_owners(stated, flags)

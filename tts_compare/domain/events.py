@@ -17,6 +17,19 @@ class Planned:
 
     settings: tuple[tuple[str, int], ...]
     at_s: float
+    #: Server starts of the settings, in the same order; one of each where it is empty.
+    starts: tuple[int, ...] = ()
+    #: Servers that run at once.
+    lanes: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsAdded:
+    """A resumed run adds settings to those in its directory."""
+
+    path: str
+    settings: tuple[str, ...]
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +45,36 @@ class ServerReady:
     """It answers."""
 
     setting: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSent:
+    """An attempt begins, of the warm-up too."""
+
+    setting: str
+    #: Its number in this session.
+    request: int
+    at_s: float
+    #: Whether ``AnswerBegun`` will tell of it: a worker process of the client does not.
+    followed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerBegun:
+    """The first piece of an answer's body is there; no token was before it."""
+
+    setting: str
+    request: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestEnded:
+    """An attempt is over, however it ended."""
+
+    setting: str
+    request: int
     at_s: float
 
 
@@ -74,7 +117,7 @@ class SettingFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class SettingSkipped:
     """It cannot run here."""
 
     setting: str
@@ -93,7 +136,7 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
-    """A doubt arose while the run went on."""
+    """A warning arose while the run went on."""
 
     doubt: RunWarning
     at_s: float
@@ -107,20 +150,19 @@ class Said:
     at_s: float
 
 
-Event: TypeAlias = (
-    Planned
-    | SettingStarted
+SettingEvent: TypeAlias = (
+    SettingStarted
     | ServerReady
+    | RequestSent
+    | AnswerBegun
+    | RequestEnded
     | RequestDone
     | Graded
     | SettingDone
     | SettingFailed
-    | LeftOut
+    | SettingSkipped
     | Restarted
-    | Warned
-    | Said
 )
-SettingEvent: TypeAlias = (
-    SettingStarted | ServerReady | RequestDone | Graded | SettingDone | SettingFailed | LeftOut | Restarted
-)
+Event: TypeAlias = Planned | SettingsAdded | SettingEvent | Warned | Said
+#: Is called from the loop that takes stamps, and so must return at once: it may not wait, write or draw.
 Emit: TypeAlias = Callable[[Event], None]

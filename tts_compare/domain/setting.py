@@ -49,7 +49,7 @@ class Setting:
     ``max_model_len`` in tokens; ``max_num_seqs`` is the batch limit; ``threads_per_rank`` matters on a CPU only.
     ``base_url`` marks a server that we do not start: hosted, or attached. ``hosted``: the endpoint is its owner's, who
     alone knows its devices, dtype and limits; an attached server is not hosted. ``replica`` names a copy that
-    differs in nothing else.
+    differs in nothing else. ``nodes``: over how many nodes of a cluster one server's ranks are dealt.
     """
 
     backend: str
@@ -77,6 +77,7 @@ class Setting:
     max_concurrency: int | None = None
     replica: str | None = None
     hosted: bool = False
+    nodes: int = 1
 
     @property
     def devices(self) -> int | None:
@@ -96,6 +97,7 @@ class Setting:
             "dtype": None if self.dtype == "auto" else self.dtype,
             "engine_args": self.engine_args or None,
             "base_url": self.base_url if self.hosted else None,
+            "nodes": self.nodes if self.nodes > 1 else None,
         }
         stated = {k: v for k, v in rest.items() if v is not None}
         copy = f"+{self.replica}" if self.replica else ""

@@ -27,4 +27,4 @@ class RunWarning:
     severity: Annotated[
         Severity, about("`error`: a figure is wrong or missing; `warning`: weakened; `note`: context")
     ] = "warning"
-    fix: Annotated[str, about("a command that mends it")] = ""
+    fix: Annotated[str, about("a command that fixes it")] = ""

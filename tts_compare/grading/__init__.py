@@ -5,7 +5,7 @@ from __future__ import annotations
 from tts_compare.domain import Policy
 from tts_compare.grading.answer import VERSION, Item, cheap_judgement, grader_version
 from tts_compare.grading.estimators import pass_at_k
-from tts_compare.grading.explain import Step, disagreements, explain
+from tts_compare.grading.explain import GraderStep, disagreements, explain
 from tts_compare.grading.extract import Response
 from tts_compare.grading.judgement import Grader, Judgement, NeedsSymbolic
 from tts_compare.grading.kinds import ANSWER_KINDS
@@ -19,11 +19,11 @@ __all__ = [
     "VERSION",
     "Grader",
     "GraderPool",
+    "GraderStep",
     "Item",
     "Judgement",
     "NeedsSymbolic",
     "Response",
-    "Step",
     "Target",
     "best_of_n_grades",
     "cheap_judgement",

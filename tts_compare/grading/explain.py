@@ -18,7 +18,7 @@ _SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class GraderStep:
     """One step of the grader. input and output are shortened to 200 characters."""
 
     step: str
@@ -39,12 +39,12 @@ class Judged(Protocol):
 JudgedT = TypeVar("JudgedT", bound=Judged)
 
 
-def explain(item: Item, *, pool: GraderPool, grader: Grader = "layered") -> list[Step]:
+def explain(item: Item, *, pool: GraderPool, grader: Grader = "layered") -> list[GraderStep]:
     """The steps of one grading, in order; the last one states the status and the layer that decided."""
     texts = parts(item.response, item.policy, item.stop_at)
     whole = item.response.reasoning + item.response.before + item.response.text
     looked_in = " | ".join(_shown(text) for text in texts) if texts else "nothing"
-    steps = [Step(step=f"policy {item.policy}", input=_shown(whole), output=looked_in, decision="where to look")]
+    steps = [GraderStep(step=f"policy {item.policy}", input=_shown(whole), output=looked_in, decision="where to look")]
     answer = find_answer(item)
     steps.append(_step("extract", looked_in, answer or "", "answer found" if answer is not None else "no_answer"))
     if answer is None:
@@ -64,7 +64,7 @@ def disagreements(first: Iterable[JudgedT], second: Iterable[JudgedT]) -> Iterat
     return ((a, b) for a, b in zip(first, second, strict=True) if a.status != b.status)
 
 
-def _readings(gold: str, answer: str) -> Iterator[Step]:
+def _readings(gold: str, answer: str) -> Iterator[GraderStep]:
     expected, given = normalise(gold), normalise(answer)
     same = compact(expected) == compact(given)
     yield _step("normalise gold", gold, expected, "")
@@ -74,8 +74,8 @@ def _readings(gold: str, answer: str) -> Iterator[Step]:
             yield _step(name, text, type(parse_answer(text)).__name__.lower(), "")
 
 
-def _step(step: str, given: str, output: str, decision: str) -> Step:
-    return Step(step=step, input=_shown(given), output=_shown(output), decision=decision)
+def _step(step: str, given: str, output: str, decision: str) -> GraderStep:
+    return GraderStep(step=step, input=_shown(given), output=_shown(output), decision=decision)
 
 
 def _shown(text: str) -> str:

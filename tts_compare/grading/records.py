@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tts_compare.analysis.rows.cut import Cut, cut
-from tts_compare.domain import Grade, Policy, Problem, RequestRecord
+from tts_compare.domain import Grade, Policy, Problem, RequestRecord, RowKey
 from tts_compare.errors import UsageError
 from tts_compare.grading.answer import Item, grader_version
 from tts_compare.grading.extract import THINK_CLOSE, Response
@@ -39,18 +39,33 @@ def grade_records(
     grader: Grader = "layered",
     stop_at: str | None = None,
     decode: Decode | None = None,
+    judged: dict[tuple[RowKey, int | None], Judgement] | None = None,
 ) -> Iterator[Grade]:
-    """One grade a target of ``targets``, in order; records are only read. Raises UsageError for an unknown problem."""
+    """One grade a target of ``targets``, in order; records are only read. Raises UsageError for an unknown problem.
+
+    judged: judgements that are known, by row and cut, of the same policy and grader; those made here are added.
+    """
     version = grader_version(grader)
+    known = {} if judged is None else judged
     under_way: deque[Target] = deque()
 
     def items() -> Iterator[Item]:
         for target in targets(records, problems, policy=policy, budgets=budgets, stop_at=stop_at, decode=decode):
             under_way.append(target)
-            yield target.item
+            if _key(target) not in known:
+                yield target.item
 
     for judgement in pool.grade_many(items(), grader=grader):
-        yield _grade(under_way.popleft(), judgement, policy, version)
+        while _key(under_way[0]) in known:
+            yield _grade(known[_key(under_way[0])], under_way.popleft(), policy, version)
+        known[_key(under_way[0])] = judgement
+        yield _grade(judgement, under_way.popleft(), policy, version)
+    for target in under_way:
+        yield _grade(known[_key(target)], target, policy, version)
+
+
+def _key(target: Target) -> tuple[RowKey, int | None]:
+    return target.record.key, target.cut_tokens
 
 
 def targets(
@@ -162,7 +177,7 @@ def _point(record: RequestRecord) -> tuple[str, str, str]:
     return record.setting, record.method, record.load
 
 
-def _grade(target: Target, judgement: Judgement, policy: Policy, version: str) -> Grade:
+def _grade(judgement: Judgement, target: Target, policy: Policy, version: str) -> Grade:
     record = target.record
     return Grade(
         setting=record.setting,

@@ -1,6 +1,6 @@
 r"""Symbolic equality by math-verify. Runs in a worker only: it may take for ever, or all memory.
 
-Only its LaTeX reader is used. The reader for plain expressions is left out, because it hands text to SymPy's
+Only its LaTeX reader is used. The reader for plain expressions is omitted, because it hands text to SymPy's
 ``parse_expr``, which evaluates Python.
 """
 

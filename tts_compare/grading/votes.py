@@ -95,7 +95,7 @@ def best_of_n_grades(
     """The best scored sample, or (weighted) the class of answers with the largest sum, of grouped sample grades.
 
     scores: one a sample, by its key; a failed sample needs none and is never chosen. partial: samples without one are
-    left out, and sizes that are then too large are ungraded; else UsageError is raised where one is missing.
+    omitted, and sizes that are then too large are ungraded; else UsageError is raised where one is missing.
     """
     rows: list[Grade] = []
     layer = "weighted_best_of_n" if weighted else "best_of_n"

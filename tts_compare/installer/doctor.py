@@ -1,4 +1,4 @@
-"""A look at every engine that could run here: does it import, what does it see, and what would mend it."""
+"""A look at every engine that could run here: does it import, what does it see, and what would fix it."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def _engine_advice(place: _Place, look: _Look, here: Gpus) -> Iterator[str]:
     elif look.error is not None and place.there.source == "installed":
         yield f"delete {place.there.path.parents[1]} and run `{command}`"
     elif look.error is not None:
-        yield f"mend {place.engine} in {place.there.path}, or run `{command}`"
+        yield f"fix {place.engine} in {place.there.path}, or run `{command}`"
     elif place.device == "cuda":
         yield from _cuda_advice(place.there, look, here, command=command)
     elif gpu_here and place.there.source == "installed":
@@ -241,7 +241,7 @@ def _without_recipe(place: _Place, look: _Look) -> Iterator[str]:
     if place.there is None:
         yield f"give --engine-python {place.engine}=/path/to/python"
     elif look.error is not None and not look.slow:
-        yield f"mend {place.engine} in {place.there.path}"
+        yield f"fix {place.engine} in {place.there.path}"
 
 
 # An engine need not use torch.

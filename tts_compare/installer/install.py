@@ -33,7 +33,7 @@ ELSEWHERE = "set TTS_COMPARE_DATA to a directory with room that can be written, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class InstallStep:
     """One thing that happened while an environment is built. step counts from 1 to ``steps``."""
 
     engine: str
@@ -44,11 +44,11 @@ class Progress:
     elapsed_s: float
 
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[InstallStep], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class InstallRequest:
     """One environment to build; by default the tested version, for a GPU where there is one."""
 
     engine: str
@@ -64,10 +64,10 @@ def install(
     progress: Tell = lambda _: None,
 ) -> EnginePython:
     """Build the environment of one engine, or find it already whole. As ``install_all``."""
-    return install_all([Request(engine=engine, version=version, device=device)], progress=progress)[0]
+    return install_all([InstallRequest(engine=engine, version=version, device=device)], progress=progress)[0]
 
 
-def install_all(requests: Sequence[Request], *, progress: Tell = lambda _: None) -> tuple[EnginePython, ...]:
+def install_all(requests: Sequence[InstallRequest], *, progress: Tell = lambda _: None) -> tuple[EnginePython, ...]:
     """Build several environments side by side, each resumed where an earlier attempt stopped.
 
     ``progress`` is called in the caller's thread. UsageError: unknown engine. RunError: a step failed; what was
@@ -76,7 +76,7 @@ def install_all(requests: Sequence[Request], *, progress: Tell = lambda _: None)
     recipes = [recipe(r.engine, r.version, r.device or detect_device()) for r in requests]
     if len({r.name for r in recipes}) < len(recipes):
         raise UsageError("the same engine and version is named twice: name each once")
-    told: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
+    told: queue.SimpleQueue[InstallStep | None] = queue.SimpleQueue()
     cancel = threading.Event()
     with ThreadPoolExecutor(max_workers=max(1, len(recipes))) as pool:
         running = [pool.submit(_Build(r, told.put, cancel).run) for r in recipes]
@@ -243,7 +243,7 @@ class _Build:
 
     def _say(self, number: int, detail: str) -> None:
         self._tell(
-            Progress(
+            InstallStep(
                 engine=self.recipe.engine,
                 step=number,
                 steps=len(self._plan),

@@ -14,7 +14,7 @@ from tts_compare import __version__
 from tts_compare.backends import HOSTED
 from tts_compare.dataset import Dataset
 from tts_compare.domain import Problem, Sampling, Setting, Work
-from tts_compare.judge.join import write_points
+from tts_compare.judge.join import Judged, judge_run
 from tts_compare.judge.judge import Judge
 from tts_compare.plan.manifest import setting_facts
 from tts_compare.rundir import store
@@ -25,8 +25,8 @@ from tts_compare.rundir.manifest import Clock, Manifest
 
 def import_file(
     file: Path, out: Path, *, dataset: Dataset | None, budget: int | None, command: Sequence[str]
-) -> tuple[store.RunDir, Imported]:
-    """Write the run directory of a foreign file.
+) -> tuple[store.RunDir, Imported, Judged | None]:
+    """Write the run directory of a foreign file; returns it with what was read and what the analysis says of it.
 
     dataset: the problems in the order they were sent, for grading. budget: the cap on generated tokens where the
     file does not say it. Raises UsageError where the file is of no kind that is known.
@@ -40,8 +40,8 @@ def import_file(
         store.write_manifest(run, manifest)
         with Judge(run, manifest, policy="any") as judge:
             judge.write()
-        write_points(run, manifest)
-    return run, imported
+        judged = judge_run(run, manifest)
+    return run, imported, judged
 
 
 def foreign_manifest(imported: Imported, dataset: Dataset | None, *, name: str, command: Sequence[str]) -> Manifest:

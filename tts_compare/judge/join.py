@@ -24,6 +24,7 @@ from tts_compare.rundir.manifest import Manifest
 if TYPE_CHECKING:
     import polars as pl
 
+    from tts_compare.analysis.analyse import AnalysisRows
     from tts_compare.analysis.schema import Analysis
     from tts_compare.grading.judgement import Grader
 
@@ -86,13 +87,27 @@ def with_scoring(run: store.RunDir, manifest: Manifest) -> Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunRows:
+    """Runs put together, as the analysis reads them."""
+
+    #: Of the run, or joined of several.
+    manifest: Manifest
+    #: ``record_schema``, with texts and timelines.
+    records: pl.DataFrame
+    #: ``grade_schema``.
+    grades: pl.DataFrame
+    #: The directories, by what the names of their settings begin with; one run alone by an empty prefix.
+    runs: Mapping[str, store.RunDir]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """Runs put together: what the analysis read, and what it says."""
 
+    #: What it says.
     analysis: Analysis
-    manifest: Manifest
-    records: pl.DataFrame
-    grades: pl.DataFrame
+    #: What it read.
+    rows: RunRows
 
 
 def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Judged:
@@ -100,10 +115,15 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
 
     Raises RunError where nothing was measured, UsageError where a run is named twice.
     """
-    import polars as pl
+    return analyse_frames(read_runs(runs), slo=slo)
 
-    from tts_compare.analysis.analyse import analyse
-    from tts_compare.analysis.findings.slo import parse_slo
+
+def read_runs(runs: Sequence[store.RunDir]) -> RunRows:
+    """The rows of one run or several, settings of several under ``<run>:<setting>``.
+
+    Raises RunError where nothing was sent, UsageError where a run is named twice.
+    """
+    import polars as pl
 
     names = run_names([run.path for run in runs])
     read = [run_frames(run) for run in runs]
@@ -113,12 +133,25 @@ def analyse_runs(runs: Sequence[store.RunDir], *, slo: Sequence[str] = ()) -> Ju
         parts = [(_renamed(r, name), _renamed(g, name)) for name, (r, g) in zip(names, parts, strict=True)]
     records, grades = (pl.concat(frames_of) for frames_of in zip(*parts, strict=True))
     if not records.height:
-        raise RunError(f"{runs[0].path} holds no request yet: run it, or take it up with --resume {runs[0].path}")
-    to_limit = partial(with_bounds, manifest=manifest)
-    analysis = analyse(records, grades, manifest, slo=[parse_slo(text) for text in slo], to_limit=to_limit)
+        raise RunError(f"{runs[0].path} holds no request yet: run it, or resume it with --resume {runs[0].path}")
     where = {"": runs[0]} if len(runs) == 1 else {f"{name}:": run for name, run in zip(names, runs, strict=True)}
-    analysis = replace(analysis, doubts=tuple(_placed(warning, where) for warning in analysis.doubts))
-    return Judged(analysis=analysis, manifest=manifest, records=records, grades=grades)
+    return RunRows(manifest=manifest, records=records, grades=grades, runs=where)
+
+
+def analyse_frames(rows: RunRows, *, slo: Sequence[str] = (), prepared: AnalysisRows | None = None) -> Judged:
+    """The analysis of rows that were read, with the bounds of the machines and the run of each warning.
+
+    prepared: what ``analysis.analyse.prepare`` made of the same rows. Raises RunError where nothing was measured,
+    UsageError where an objective cannot be read.
+    """
+    from tts_compare.analysis.analyse import analyse
+    from tts_compare.analysis.findings.slo import parse_slo
+
+    objectives = [parse_slo(text) for text in slo]
+    to_limit = partial(with_bounds, manifest=rows.manifest)
+    analysis = analyse(rows.records, rows.grades, rows.manifest, slo=objectives, rows=prepared, to_limit=to_limit)
+    analysis = replace(analysis, doubts=tuple(_placed(warning, rows.runs) for warning in analysis.doubts))
+    return Judged(analysis=analysis, rows=rows)
 
 
 def _placed(warning: RunWarning, runs: Mapping[str, store.RunDir]) -> RunWarning:
@@ -208,8 +241,21 @@ def _under(run: str, manifest: Manifest) -> Manifest:
     )
 
 
+def judge_run(run: store.RunDir, manifest: Manifest) -> Judged | None:
+    """Analyse a run that has been graded, and replace ``points.json``; None where no request was measured.
+
+    manifest: the run's, as it will be on disk.
+    """
+    records, grades, known = frames(run, with_scoring(run, manifest))
+    if not records.filter(phase="measured").height:
+        return None
+    judged = analyse_frames(RunRows(manifest=known, records=records, grades=grades, runs={"": run}))
+    store.write_json(run.points, judged.analysis.points.to_dicts(), private=run.private)
+    return judged
+
+
 def write_points(run: store.RunDir, manifest: Manifest) -> None:
-    """Replace ``points.json``; nothing where no request was measured."""
+    """Replace ``points.json`` where nothing else of the analysis is wanted; nothing where no request was measured."""
     from tts_compare.analysis.analyse import points
 
     records, grades, known = frames(run, with_scoring(run, manifest))

@@ -30,7 +30,7 @@ from tts_compare.rundir.manifest import Manifest
 from tts_compare.rundir.scores import Score
 
 if TYPE_CHECKING:
-    from tts_compare.grading.judgement import Grader
+    from tts_compare.grading.judgement import Grader, Judgement
 
 
 class Judge:
@@ -50,7 +50,8 @@ class Judge:
         self._grader: Grader = grader
         self._pool = GraderPool(limit_s=limit_s)
         self._problems = problems_of(manifest)
-        self._told: set[RowKey] = set()
+        #: Of each response or prefix, by its row and its cut: rows are only appended, so none is judged twice.
+        self._judged: dict[tuple[RowKey, int | None], Judgement] = {}
         self._tokenizers: dict[str, Tokens | None] = {}
         self._undecoded: set[str] = set()
 
@@ -62,28 +63,38 @@ class Judge:
     ) -> None:
         self._pool.close()
 
-    def grade(self, setting: str, tell: Emit | None = None) -> list[Grade]:
+    def grade(self, setting: str) -> list[Grade]:
         """Grades, classes and votes of one setting's rows as they stand in the file."""
-        budgets = derived_budgets(self._manifest)
-        read = store.read_rows(self._run.records, RequestRecord)
-        rows = [_without_instants(row, budgets) for row in read if row.setting == setting]
-        grades = list(
-            grade_records(
-                rows,
-                self._problems,
-                pool=self._pool,
-                policy=self._policy,
-                budgets=budgets,
-                grader=self._grader,
-                stop_at=self._manifest.prompt.stop_at,
-                decode=self._decode,
-            )
-        )
-        if tell is not None:
-            self._tell_new(grades, tell)
+        rows = self._rows(setting)
+        grades = list(self._graded(rows))
         facts = self._manifest.settings.get(setting)
         hosted = facts is not None and facts.base_url is not None
         return [*self._with_votes(grades, failed_samples(rows, hosted=hosted))]
+
+    def grade_new(self, setting: str, tell: Emit) -> None:
+        """Judge what has come in of a setting since the last time, and tell of each whole response."""
+        known = set(self._judged)
+        for grade in self._graded(self._rows(setting)):
+            if grade.cut_tokens is None and (row_key(grade), None) not in known:
+                tell(Graded(setting=grade.setting, correct=grade.status == "correct", at_s=monotonic()))
+
+    def _rows(self, setting: str) -> list[RequestRecord]:
+        budgets = derived_budgets(self._manifest)
+        read = store.read_rows(self._run.records, RequestRecord)
+        return [_without_instants(row, budgets) for row in read if row.setting == setting]
+
+    def _graded(self, rows: Sequence[RequestRecord]) -> Iterator[Grade]:
+        return grade_records(
+            rows,
+            self._problems,
+            pool=self._pool,
+            policy=self._policy,
+            budgets=derived_budgets(self._manifest),
+            grader=self._grader,
+            stop_at=self._manifest.prompt.stop_at,
+            decode=self._decode,
+            judged=self._judged,
+        )
 
     def _decode(self, setting: str, ids: Sequence[int]) -> str | None:
         """Text of tokens, where the files of the setting's model are at hand: nothing is fetched to grade."""
@@ -103,13 +114,6 @@ class Judge:
             model = self._manifest.settings[setting].model
             message = f"derived texts end at a chunk, not at the budget's token: no tokenizer of {model} is at hand"
             yield warn("cut_text_approximate", message, setting=setting)
-
-    def _tell_new(self, grades: Sequence[Grade], tell: Emit) -> None:
-        """Tell each whole response's grade once, however often its setting is graded."""
-        for grade in grades:
-            if grade.cut_tokens is None and (key := row_key(grade)) not in self._told:
-                self._told.add(key)
-                tell(Graded(setting=grade.setting, correct=grade.status == "correct", at_s=monotonic()))
 
     def _with_votes(self, grades: Sequence[Grade], failed: Sequence[RowKey]) -> Iterator[Grade]:
         """Single samples as they are; several of one problem with their classes, and the rows of their votes."""

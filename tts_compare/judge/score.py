@@ -22,7 +22,7 @@ from tts_compare.limits.retry import RetryPolicy
 from tts_compare.methods import METHODS
 from tts_compare.methods.best_of_n import is_endpoint
 from tts_compare.methods.model_files import chat_template
-from tts_compare.reward import FORMS, Question, ask_all, discover, open_client, root_of
+from tts_compare.reward import FORMS, ResponseToScore, ask_all, discover, open_client, root_of
 from tts_compare.reward.forms import Render
 from tts_compare.rundir import store
 from tts_compare.rundir.manifest import Manifest
@@ -66,7 +66,7 @@ def is_asked_with_key(works: Iterable[Work]) -> bool:
     return any(key_of(options) for options in asked if is_endpoint(options["scores"]))
 
 
-def unscored(run: store.RunDir, manifest: Manifest) -> list[Question]:
+def unscored(run: store.RunDir, manifest: Manifest) -> list[ResponseToScore]:
     """The responses that have no score yet, with their problems, in the order of the records."""
     known = {row.key for row in _scores(run) if row.score is not None}
     return [question for question in _questions(run, manifest) if question.key not in known]
@@ -131,14 +131,14 @@ async def score_run(
             )
 
 
-def _questions(run: store.RunDir, manifest: Manifest) -> Iterator[Question]:
+def _questions(run: store.RunDir, manifest: Manifest) -> Iterator[ResponseToScore]:
     """Every successful sample as it is graded: cut where grading cuts it, without reasoning told apart from a text."""
     problems, stop_at = problems_of(manifest), manifest.prompt.stop_at
     rows = [row for row in store.read_rows(run.records, RequestRecord) if row.method == _METHOD]
     for target in targets(rows, problems, stop_at=stop_at):
         record = target.record
         text = record.text or record.reasoning
-        yield Question(
+        yield ResponseToScore(
             key=record.key,
             problem=problems[record.problem].problem,
             response=text.partition(stop_at)[0] if stop_at else text,

@@ -9,9 +9,10 @@ from tts_compare.launchers.machine import manifest_facts, probe_machine
 from tts_compare.launchers.plan import example, plan_server
 from tts_compare.launchers.ports import free_port
 from tts_compare.launchers.protocol import Launcher, Place, Server, ServerPlan
+from tts_compare.launchers.slurm import SlurmLauncher
 
 LAUNCHERS: Extensions[Launcher] = Extensions(
-    "tts_compare.launchers", {"local": LocalLauncher(), "attach": AttachLauncher()}
+    "tts_compare.launchers", {"local": LocalLauncher(), "attach": AttachLauncher(), "slurm": SlurmLauncher()}
 )
 
 __all__ = [

@@ -52,6 +52,7 @@ class AttachedServer:
     logs: tuple[Path, ...] = ()
     argv: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
 
     def processes(self) -> tuple[int, ...]:
         """None that are ours to see."""
@@ -61,8 +62,12 @@ class AttachedServer:
         """Nothing: its devices may be another machine's."""
         return {}
 
-    def died(self) -> str | None:
+    def died(self, *, by_ns: int | None = None) -> str | None:
         """None: a server that is not ours cannot be seen to end."""
+        return None
+
+    def lost(self) -> str | None:
+        """None: it was never a cluster's to take from us."""
         return None
 
     async def stop(self) -> None:

@@ -21,8 +21,9 @@ from tts_compare.errors import StartError
 from tts_compare.launchers import ports, probe, supervisor
 from tts_compare.launchers.devices import lane_count
 from tts_compare.launchers.energy import Reading, read_energy
+from tts_compare.launchers.logs import describe_status, read_tail, signal_of
 from tts_compare.launchers.machine import probe_machine
-from tts_compare.launchers.plan import plan_server
+from tts_compare.launchers.plan import path_with, plan_server
 from tts_compare.launchers.protocol import Place, ServerPlan
 from tts_compare.machine.gpus import VISIBLE
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 POLL_S = 0.2
 KILL_WAIT_S = supervisor.KILL_S + 5.0
-LOG_TAIL_BYTES = 2_000_000
 
 
 @dataclass(slots=True)
@@ -79,6 +79,7 @@ class LocalServer:
     startup_s: float | None = None
     engine_version: str | None = None
     doubts: tuple[RunWarning, ...] = ()
+    hosts: tuple[str, ...] = ()
     _supervised: _Supervised = field(repr=False)
     _stopped: bool = False
 
@@ -105,18 +106,25 @@ class LocalServer:
         """Of the GPUs that it sees, or of the processor's packages."""
         return read_energy(self.plan.setting.device, visible=self.plan.env.get(VISIBLE))
 
-    def died(self) -> str | None:
-        """The exit status, and the log's cause unless it was killed, when it ended by itself."""
-        if self._stopped:
+    def died(self, *, by_ns: int | None = None) -> str | None:
+        """The exit status, and the log's cause unless it was killed, when it ended by itself.
+
+        Nothing for an instant: of one that had ended no request can have been answered whole.
+        """
+        if self._stopped or by_ns is not None:
             return None
         status = self._supervised.process.poll()
         if status is None:
             return None
         ended = f"server ended with {describe_status(status)}"
-        if _signal_of(status) == signal.SIGKILL:
+        if signal_of(status) == signal.SIGKILL:
             return f"{ended}: its log cannot say why; the kernel does so when memory runs out"
         cause = BACKENDS[self.plan.setting.backend].startup_cause(read_tail(self.plan.log_path))
         return f"{ended}: {cause.line}"
+
+    def lost(self) -> str | None:
+        """None: nobody takes a machine's own processes away."""
+        return None
 
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL of all it started once its grace is over."""
@@ -182,13 +190,9 @@ def _root(plan: ServerPlan) -> str:
 
 
 def _inherited(python: str) -> dict[str, str]:
-    """Our environment without API keys: a server needs none of the user's, and shows its environment to ``ps``.
-
-    The programs beside its Python are found, as in an activated environment: engines run ``ninja`` by its bare name.
-    """
+    """Our environment without API keys: a server needs none of the user's, and shows its environment to ``ps``."""
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-    beside, path = str(Path(python).parent), kept.get("PATH", os.defpath)
-    return kept if beside in path.split(os.pathsep) else kept | {"PATH": f"{beside}{os.pathsep}{path}"}
+    return kept | {"PATH": path_with(python, kept.get("PATH", os.defpath))}
 
 
 def _spawn(plan: ServerPlan) -> _Supervised:
@@ -280,29 +284,3 @@ def _ended_early(plan: ServerPlan, status: int) -> StartError:
     cause = BACKENDS[plan.setting.backend].startup_cause(read_tail(plan.log_path))
     line = f"{cause.line} (ended with {describe_status(status)})"
     return StartError(line, log=str(plan.log_path), advice=cause.advice)
-
-
-def read_tail(path: Path) -> str:
-    """The last two megabytes of a log; empty where there is none."""
-    try:
-        with path.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(0, size - LOG_TAIL_BYTES))
-            return log.read().decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def describe_status(status: int) -> str:
-    """``exit status 1``, ``signal 9 (killed)`` for 137."""
-    number = _signal_of(status)
-    if number <= 0:
-        return f"exit status {status}"
-    names = {2: "interrupted", 6: "aborted", 9: "killed", 11: "segmentation fault", 15: "terminated"}
-    named = f" ({names[number]})" if number in names else ""
-    return f"signal {number}{named}"
-
-
-def _signal_of(status: int) -> int:
-    """The number of the signal that ended a process, 0 or less where none did."""
-    return status - 128 if status > 128 else -status

@@ -7,9 +7,9 @@ import platform
 from pathlib import Path
 from typing import Any, Literal
 
-from tts_compare.backends import Machine
+from tts_compare.backends import Machine, Node
 from tts_compare.machine.gpus import Gpus, find_gpus
-from tts_compare.rundir.facts import MachineRow
+from tts_compare.rundir.facts import MachineRow, NodeRow
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
@@ -71,7 +71,7 @@ def _groups(root: Path, controller: str = "") -> list[Path]:
 
 
 def manifest_facts(machine: Machine) -> MachineRow:
-    """The machine for ``manifest.json``; no host name."""
+    """The machine for ``manifest.json``; no host name but a cluster's of its nodes."""
     return MachineRow(
         device=machine.device,
         devices=machine.devices,
@@ -85,6 +85,22 @@ def manifest_facts(machine: Machine) -> MachineRow:
         kernel=platform.release(),
         platform=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
+        partition=machine.partition,
+        job=machine.job,
+        nodes=tuple(_row(node) for node in machine.nodes),
+    )
+
+
+def _row(node: Node) -> NodeRow:
+    return NodeRow(
+        name=node.name,
+        devices=node.devices,
+        cores=node.cores,
+        memory_bytes=node.memory_bytes,
+        cpu_model=node.cpu_model,
+        gpus=node.gpu_names,
+        gpu_memory_bytes=node.gpu_memory_bytes,
+        driver=node.driver,
     )
 
 

@@ -38,19 +38,31 @@ def plan_server(setting: Setting, place: Place) -> ServerPlan:
     )
 
 
+def path_with(python: str, path: str) -> str:
+    """``path`` with the directory of an engine's Python in it: engines run ``ninja`` by its bare name."""
+    beside = str(Path(python).parent)
+    return path if beside in path.split(os.pathsep) else f"{beside}{os.pathsep}{path}"
+
+
 def _environment(setting: Setting, place: Place) -> dict[str, str]:
     machine = place.machine
     env = BACKENDS[setting.backend].env(setting, cores=machine.cores if machine else (), model=place.model)
-    # An engine imports two thousand modules: compiling them anew at each start takes it a quarter longer (vLLM 0.32).
-    env["PYTHONDONTWRITEBYTECODE"] = ""
-    if all(Path(one).is_dir() for one in (setting.model, setting.speculation.model) if one):
-        env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    if place.own_packages:
-        env |= {"PYTHONPATH": "", "PYTHONHOME": ""}
+    env |= common_environment(setting, place)
     if machine is not None:
         devices = visible_devices(setting, place.beside or (setting,), machine, lane=place.lane, environ=os.environ)
         if devices is not None:  # numbered as the driver does, by which their energy is read
             env |= {VISIBLE: devices, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return env
+
+
+def common_environment(setting: Setting, place: Place) -> dict[str, str]:
+    """What every engine is given, wherever its server runs."""
+    # An engine imports two thousand modules: compiling them anew at each start takes it a quarter longer (vLLM 0.32).
+    env = {"PYTHONDONTWRITEBYTECODE": ""}
+    if all(Path(one).is_dir() for one in (setting.model, setting.speculation.model) if one):
+        env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    if place.own_packages:
+        env |= {"PYTHONPATH": "", "PYTHONHOME": ""}
     return env
 
 

@@ -90,6 +90,10 @@ class Server(Protocol):
     def env(self) -> Mapping[str, str]:
         """What its environment adds to ours, keys not among it; empty for a server that is not ours."""
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The cluster's names of its nodes, the head first; empty outside of a cluster."""
+
     def processes(self) -> tuple[int, ...]:
         """Ids of its processes on this machine, as far as they can be seen."""
 
@@ -104,8 +108,15 @@ class Server(Protocol):
     def doubts(self) -> tuple[RunWarning, ...]:
         """What weakens figures taken from it: settings taken on trust, or that differ from what was asked."""
 
-    def died(self) -> str | None:
-        """Why it ended by itself, one line; None while it runs, and after ``stop``."""
+    def died(self, *, by_ns: int | None = None) -> str | None:
+        """Why it ended by itself, one line; None while it runs, and after ``stop``.
+
+        by_ns: only where its end was noticed by this instant of the monotonic clock, though requests may still have
+        been answered; None where a server that has ended answers nothing.
+        """
+
+    def lost(self) -> str | None:
+        """Why a cluster took it away: cancelled, preempted, out of time, a node lost. That is no death of its own."""
 
     async def stop(self) -> None:
         """End it, and everything it started, in bounded time; a second call does nothing.

@@ -6,6 +6,7 @@ names in /dev/shm begin that the engine leaves behind, with commas between.
 
 - It leads a session and is a child subreaper, so every orphan of the server becomes its child and is found below it.
 - It ignores SIGTERM, SIGINT and SIGHUP: a Ctrl-C in the terminal reaches tts-compare, which stops the server in order.
+  It ignores SIGUSR1 and SIGUSR2 too, and the server with it: a batch system may send them to all processes of a job.
 - ``T`` on CONTROL sends SIGTERM to the server. ``K`` or end of file on CONTROL, or the end of PARENT (a process that
   PARENT forked may hold the pipe open), kills everything below. So does the end of the server itself.
 - multiprocessing's resource tracker is killed last, after two seconds, so that it can unlink shared memory. Then what
@@ -23,10 +24,12 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 
 PR_SET_CHILD_SUBREAPER = 36
 SHM = "/dev/shm"  # noqa: S108 - the engine's place, not ours
 TRACKER_GRACE_S = 2.0
+POLL_S = 2.0  # where the end of a process must be asked for
 KILL_S = 30.0  # a process with a GPU's memory pinned takes seconds to die, and holds it meanwhile
 
 
@@ -161,36 +164,82 @@ def tell(status_fd: int, server: int) -> None:
     os.close(status_fd)
 
 
-def watch(server: int, control: int, parent: int) -> int | None:
-    """Serve the pipe until it, the parent or the server ends; the server's exit status where that was it."""
+def parent_of(pid: int) -> int:
+    """The parent of a process; 0 where it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", errors="replace") as stat:  # noqa: PTH123
+            return int(stat.read().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def ended_fd(pid: int) -> int:
+    """A descriptor that becomes readable when the process ends; -1 on a kernel without pidfd_open (before 5.3)."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -1
+
+
+def reason_to_end(parent: int, above: int, asked: Sequence[int]) -> str:
+    """Why what is below must end: as ``watch`` calls it, empty where it need not."""
+    if asked:
+        return "signalled"
+    if os.getppid() != parent:
+        return "parent"
+    return "above" if above and parent_of(parent) != above else ""
+
+
+def watch(
+    server: int,
+    control: int,
+    parent: int,
+    *,
+    above: int = 0,
+    asked: Sequence[int] = (),
+    answer: Callable[[bytes], bool] = lambda _: False,
+) -> tuple[int | None, str]:
+    """Serve ``control`` until it, a process above us, a signal or the server itself ends that.
+
+    control: a pipe or a connected socket. above: our parent's parent, where that is watched too. asked: signals that
+    came, as the caller's handlers append them. answer: takes bytes other than ``T`` and says whether it knew them.
+    Returns the server's exit status where it ended by itself, and why: ``exited``, ``signalled``, ``parent``,
+    ``above``, ``killed`` (another byte), ``closed`` (end of file, or an error of the connection).
+    """
     wake, signalled = os.pipe()
     os.set_blocking(signalled, False)
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     watched = select.poll()  # not select(): a parent with a thousand connections hands over higher descriptors
-    watched.register(control, select.POLLIN)
-    watched.register(wake, select.POLLIN)
-    try:
-        parent_fd = os.pidfd_open(parent)
-    except (AttributeError, OSError):
-        parent_fd = -1  # an old kernel: the pipe's end of file has to do
-    else:
-        watched.register(parent_fd, select.POLLIN)
+    ends = [ended_fd(pid) for pid in (parent, above) if pid]
+    for fd in (control, wake, *(fd for fd in ends if fd >= 0)):
+        watched.register(fd, select.POLLIN)
+    timeout_ms = POLL_S * 1000 if -1 in ends else None
     while True:
         status = reap(server)
         if status is not None:
-            return status
-        if os.getppid() != parent:
-            return None
-        ready = dict(watched.poll())
-        if parent_fd in ready:
-            return None
+            return status, "exited"
+        if why := reason_to_end(parent, above, asked):
+            return None, why
+        ready = dict(watched.poll(timeout_ms))
         if wake in ready:
             os.read(wake, 4096)
         if control in ready:
-            if os.read(control, 1) != b"T":
-                return None
-            os.kill(server, signal.SIGTERM)  # it is not reaped yet, so the id is still its own
+            try:
+                said = os.read(control, 1)
+            except OSError:  # keepalive found nobody
+                said = b""
+            if said == b"T":
+                os.kill(server, signal.SIGTERM)  # it is not reaped yet, so the id is still its own
+            elif not answer(said):
+                return None, "killed" if said else "closed"
+
+
+def lead(signals: Sequence[int]) -> None:
+    """Become the process that orphans below are given to; ignore ``signals`` and those of batch systems."""
+    for number in (*signals, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def main(arguments: list[str]) -> int:
@@ -199,16 +248,14 @@ def main(arguments: list[str]) -> int:
     prefixes = tuple(filter(None, arguments[3].split(",")))
     before = present(prefixes)
     argv = arguments[arguments.index("--") + 1 :]
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    lead((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     os.set_inheritable(control, False)  # noqa: FBT003
     os.set_inheritable(status_fd, False)  # noqa: FBT003
     status = killed = None
     server = start(argv)
     try:
         tell(status_fd, server)
-        status = watch(server, control, parent)
+        status, _ = watch(server, control, parent)
     finally:  # whatever goes wrong here, nothing below is left
         killed = kill_all(server)
     unlink_left(prefixes, before)

@@ -124,7 +124,7 @@ class SpendingLimit:
         self._settled.clear()
 
     def release(self, amount_usd: float) -> None:
-        """Give back what was set aside for a request that has ended."""
+        """Give back what was reserved for a request that has ended."""
         self._reserved_usd -= amount_usd
         self._in_flight -= 1
         if not self._in_flight:

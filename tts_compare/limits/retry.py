@@ -1,13 +1,16 @@
-"""When a failed attempt is tried again, and after how long: a pure function."""
+"""When a failed attempt is tried again, and after how long; and the one loop that does so."""
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tts_compare.domain import ErrorKind, RequestError
 
+T = TypeVar("T")
 #: Kinds that a second attempt may cure. A time-out is a result, not a hiccup: it is never hidden by a retry.
 RETRYABLE: frozenset[ErrorKind] = frozenset({"connect", "timeout_connect", "http_429", "http_5xx", "empty"})
 
@@ -56,3 +59,22 @@ def is_exhausted(errors: Sequence[RequestError], *, policy: RetryPolicy, rng: ra
             return True
         waited_s += delay_s
     return False
+
+
+async def with_retries(
+    attempt: Callable[[int], Awaitable[tuple[T, RequestError | None]]],
+    *,
+    policy: RetryPolicy = RetryPolicy(),
+    rng: random.Random,
+) -> T:
+    """What the last attempt gave. attempt: makes the n-th, from 0, and says what a retry could cure of it, or None."""
+    retries, waited_s = 0, 0.0
+    while True:
+        result, error = await attempt(retries)
+        if error is None:
+            return result
+        delay_s = retry_delay_s(error, retries=retries, waited_s=waited_s, policy=policy, rng=rng)
+        if delay_s is None:
+            return result
+        await asyncio.sleep(delay_s)
+        retries, waited_s = retries + 1, waited_s + delay_s

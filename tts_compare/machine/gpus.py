@@ -1,4 +1,4 @@
-"""The GPUs that NVIDIA's driver tells of, as far as CUDA_VISIBLE_DEVICES leaves them to us."""
+"""The GPUs that NVIDIA's driver reports, as far as CUDA_VISIBLE_DEVICES leaves them to us."""
 
 from __future__ import annotations
 

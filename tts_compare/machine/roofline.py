@@ -48,7 +48,7 @@ class Drafts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class DecodeStep:
     """The least duration of one decode step, and what makes it up, in seconds."""
 
     weights_s: float
@@ -92,7 +92,7 @@ def decode_step(
     context: float,
     batch: int = 1,
     drafts: Drafts | None = None,
-) -> Step:
+) -> DecodeStep:
     """The least duration of a step in which ``batch`` sequences of ``context`` tokens each gain tokens.
 
     With pipeline stages a sequence passes all of them, and each stage works on its share of the batch at a time.
@@ -111,7 +111,7 @@ def decode_step(
     work = verified * (2 * shape.active_parameters + attention) / tp
     hops = (layout.pipeline_parallel - 1) * layout.all_reduce_s
     reduces = _ALL_REDUCES * shape.layers * layout.all_reduce_s if tp > 1 else 0.0
-    return Step(
+    return DecodeStep(
         weights_s=weights / device.bandwidth_bytes_s,
         kv_s=kv / device.bandwidth_bytes_s,
         arithmetic_s=work / peak if peak else 0.0,
@@ -124,7 +124,7 @@ def decode_step(
 def prefill_s(shape: ModelShape, device: Accelerator, *, layout: Layout, tokens: float) -> float:
     """The least time until a prompt of ``tokens`` tokens has been read: its arithmetic, or reading the weights once.
 
-    2 x active parameters x tokens / (TP x peak); attention within the prompt is left out, which keeps it a lower bound.
+    2 x active parameters x tokens / (TP x peak); attention within the prompt is omitted, which keeps it a lower bound.
     """
     reading = decode_step(shape, device, layout=layout, context=0).seconds
     peak = _peak(shape, device, layout)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tts_compare.codes import warn
 from tts_compare.domain import RunWarning
-from tts_compare.machine.roofline import Step
+from tts_compare.machine.roofline import DecodeStep
 
 _LEAST_SPAN = 1.1
 
@@ -52,7 +52,7 @@ class Overhead:
         return self.slowdown * bound_s + self.fixed_s
 
 
-def reached(step: Step, *, measured_s: float, devices: int, sequences: float = 1.0) -> Reached:
+def reached(step: DecodeStep, *, measured_s: float, devices: int, sequences: float = 1.0) -> Reached:
     """A measured time per output token against the step that bounds it.
 
     measured_s: mean time per output token. sequences: how many ran at once on average. Raises ValueError for a time

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tts_compare.backends import Machine
+from tts_compare.backends import Machine, Node
 from tts_compare.errors import UsageError
 from tts_compare.machine.catalogue import Accelerator, accelerators_in, catalogue, find, recognise, user_catalogue
 
@@ -62,6 +62,10 @@ class PlannedMachine:
             memory_bytes=0,
             gpu_names=(self.accelerator.name,) * self.total,
             gpu_memory_bytes=int(self.accelerator.memory_bytes),
+            nodes=tuple(
+                Node(name=f"node {index + 1}", cores=0, devices=self.devices, memory_bytes=0)
+                for index in range(self.nodes if self.nodes > 1 else 0)
+            ),
         )
 
 

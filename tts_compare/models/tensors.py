@@ -57,7 +57,7 @@ class Tensor:
 def tensors_of(directory: Path) -> tuple[Tensor, ...]:
     """Every tensor of ``*.safetensors`` in a directory, each name once; empty where there is none.
 
-    Only headers are read. ``consolidated*`` are the same weights in another form and left out beside others. Raises
+    Only headers are read. ``consolidated*`` are the same weights in another form and omitted beside others. Raises
     UsageError for a file that is cut short or not safetensors.
     """
     files = sorted(directory.glob("*.safetensors"))

@@ -9,7 +9,7 @@ from tts_compare.domain import RunWarning
 from tts_compare.domain.model_shape import ModelShape
 from tts_compare.limits.pacing import Concurrent, parse_load
 from tts_compare.machine.catalogue import Accelerator
-from tts_compare.machine.roofline import ALL_REDUCE_S, Drafts, Layout, Step, decode_step, prefill_s
+from tts_compare.machine.roofline import ALL_REDUCE_S, DecodeStep, Drafts, Layout, decode_step, prefill_s
 from tts_compare.machine.share import Overhead, Reached, fixed_overhead, prefill_share, reached, share_warning
 from tts_compare.plan.arguments import kv_width
 from tts_compare.plan.earlier import EarlierPoint
@@ -68,7 +68,7 @@ def shares(
 
 def step_of(
     point: EarlierPoint, shape: ModelShape, device: Accelerator, *, all_reduce_s: float = ALL_REDUCE_S
-) -> Step | None:
+) -> DecodeStep | None:
     """The step that bounds a measured point: half-way through its mean answer, at the batch of its closed loop.
 
     all_reduce_s: time of one all-reduce between its ranks. None for an open loop, and for speculation whose accepted

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tts_compare.analysis.statistics.detectable import LEAST_ROUNDS, Design, drop_power, ratio_power
+from tts_compare.analysis.statistics.detectable import LEAST_ROUNDS, Measured, drop_power, ratio_power
 from tts_compare.plan import design as planning
 from tts_compare.plan.estimate import plan
 from tts_compare.plan.foresight import Foresight
@@ -24,7 +24,7 @@ _SLACK = 1e-6
 class Cheaper:
     """A design that costs less."""
 
-    design: Design
+    design: Measured
     """Its problems, rounds and repeats."""
     gpu_hours: float
     """Device-hours at the high end of the estimate that the plan makes."""
@@ -40,11 +40,11 @@ class Cheaper:
         return {name: getattr(self.design, name) for name in names} | hours | {"accuracy_too": self.accuracy_too}
 
 
-def cheaper(seen: Foresight, hours: Callable[[Design], float]) -> tuple[Cheaper, ...]:
+def cheaper(seen: Foresight, hours: Callable[[Measured], float]) -> tuple[Cheaper, ...]:
     """The cheapest design that finds the same in everything, and the cheapest that does in latency and cost alone.
 
     hours: device-hours of a design, by the same estimate as the plan's. Each effect that the planned design finds with
-    the power assumed is found by them with at least that power. The second is left out where it is no cheaper than the
+    the power assumed is found by them with at least that power. The second is omitted where it is no cheaper than the
     first, and where the planned design finds no ratio.
     """
     now = hours(seen.design)
@@ -65,7 +65,7 @@ def cheaper_designs(seen: Foresight | None, planned: planning.Design) -> tuple[C
     if seen is None or not plan(planned).total.gpu_hours_high:
         return ()
 
-    def hours(one: Design) -> float:
+    def hours(one: Measured) -> float:
         sized = replace(planned, problems=one.problems, starts=one.rounds * one.repeats, passes=one.repeats)
         return plan(sized).total.gpu_hours_high
 
@@ -84,7 +84,7 @@ def cheaper_lines(found: tuple[Cheaper, ...], seen: Foresight | None) -> Iterato
         yield f"  cheaper         {asked} finds {what} with {saving:.0%} fewer device-hours"
 
 
-def _designs(design: Design) -> Iterator[Design]:
+def _designs(design: Measured) -> Iterator[Measured]:
     """Fewer or as many problems, each a round that its share is large enough for; no more passes than planned."""
     least = min(design.problems, LEAST_SHARE)
     counts = {max(least, -(-design.problems * step // _STEPS)) for step in range(1, _STEPS + 1)}
@@ -97,7 +97,7 @@ def _designs(design: Design) -> Iterator[Design]:
                 yield replace(design, problems=problems, rounds=count, repeats=repeats)
 
 
-def _finds(design: Design, seen: Foresight, *, accuracy_too: bool) -> bool:
+def _finds(design: Measured, seen: Foresight, *, accuracy_too: bool) -> bool:
     given = seen.given
     for rho, ratio in seen.ratios:
         found = ratio and ratio_power(ratio * (1 + _SLACK), design, replace(given, length_correlation=rho))

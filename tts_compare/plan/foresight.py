@@ -9,7 +9,7 @@ from math import comb
 from typing import Any
 
 from tts_compare.analysis.findings.compare import setting_pairs
-from tts_compare.analysis.statistics.detectable import Assumptions, Design, smallest_drop, smallest_ratio
+from tts_compare.analysis.statistics.detectable import Assumptions, Measured, smallest_drop, smallest_ratio
 from tts_compare.plan.manifest import setting_facts
 from tts_compare.plan.prepare import Prepared
 
@@ -26,7 +26,7 @@ class Foresight:
     ratios: by correlation of lengths, None where no verdict can be given; drops: by discordant share, in [0, 1].
     """
 
-    design: Design
+    design: Measured
     given: Assumptions
     ratios: tuple[tuple[float, float | None], ...]
     drops: tuple[tuple[float, float | None], ...]
@@ -56,7 +56,7 @@ def foresee(prepared: Prepared, given: Assumptions = Assumptions()) -> Foresight
     comparisons = comparisons_of(prepared)
     if not comparisons or not prepared.problem_count:
         return None
-    design = Design(
+    design = Measured(
         problems=prepared.problem_count,
         rounds=prepared.experiment.rounds,
         repeats=prepared.experiment.repeats,

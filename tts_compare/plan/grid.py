@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from tts_compare.backends import BACKENDS
-from tts_compare.config import Axes, EngineRef, Experiment, Rule, for_engine
+from tts_compare.config import Axes, EngineRef, Experiment, SettingRule, for_engine
 from tts_compare.domain import Device, Setting, Work, model_slug
 from tts_compare.errors import UsageError
 from tts_compare.methods import METHODS, PromptTemplate
@@ -27,7 +27,7 @@ class Block:
 
 
 def expand(experiment: Experiment, *, device: Device) -> tuple[Setting, ...]:
-    """Every setting asked for: the product of the axes, the explicit ones, without those the rules leave out.
+    """Every setting asked for: the product of the axes, the explicit ones, without those that the rules exclude.
 
     What cannot run on this machine is still among them. Raises UsageError when there is none, when no model is
     named, when an attached server would have to be several settings, and when a bound in dollars could not be kept.
@@ -217,7 +217,7 @@ def _included(setting: Setting, experiment: Experiment) -> bool:
     return wanted and not any(_matches(setting, rule) for rule in experiment.exclude)
 
 
-def _matches(setting: Setting, rule: Rule) -> bool:
+def _matches(setting: Setting, rule: SettingRule) -> bool:
     """Every axis the rule names has one of its values; a name matches with or without its particulars."""
     engine, spec = setting.backend, setting.speculation
     names = {

@@ -16,7 +16,7 @@ from tts_compare.machine.catalogue import Accelerator, catalogue, recognise
 from tts_compare.models.known import hub_name, known_shapes
 from tts_compare.plan.design import Design
 from tts_compare.plan.fitting import fit_of
-from tts_compare.plan.prepare import LeftOut, Prepared
+from tts_compare.plan.prepare import Prepared, SkippedSetting
 from tts_compare.rundir.facts import AcceleratorFacts, MachineRow, ModelRow
 from tts_compare.rundir.manifest import Manifest
 
@@ -31,7 +31,10 @@ def that_fit(prepared: Prepared, design: Design) -> Prepared:
     return replace(
         prepared,
         settings=tuple(s for s, reason in reasons.items() if reason is None),
-        left_out=(*prepared.left_out, *(LeftOut(setting=s, reason=r) for s, r in reasons.items() if r is not None)),
+        left_out=(
+            *prepared.left_out,
+            *(SkippedSetting(setting=s, reason=r) for s, r in reasons.items() if r is not None),
+        ),
     )
 
 

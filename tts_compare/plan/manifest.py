@@ -1,4 +1,4 @@
-"""The manifest: what was run, on what, with what; and what must be the same for a run to be taken up."""
+"""The manifest: what was run, on what, with what; and what must be the same for a run to be resumed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tts_compare.rundir.facts import (
     RetryFacts,
     SamplingFacts,
     SettingFacts,
-    Skipped,
+    SkippedFacts,
 )
 from tts_compare.rundir.manifest import FORMAT, Asked, Clock, Manifest, Session
 from tts_compare.rundir.store import RunDir, check_beginning, read_manifest
@@ -59,7 +59,7 @@ def new_manifest(prepared: Prepared, *, name: str, command: Sequence[str], asked
         state="running",
         experiment=experiment_facts(prepared),
         settings={setting.id: setting_facts(setting) for setting in prepared.settings},
-        left_out=tuple(Skipped(setting=item.setting.id, reason=item.reason) for item in prepared.left_out),
+        left_out=tuple(SkippedFacts(setting=item.setting.id, reason=item.reason) for item in prepared.left_out),
         models={setting.model: model_row(prepared.facts[setting.model]) for setting in prepared.settings},
         dataset=DatasetFacts(
             name=prepared.dataset.name,
@@ -168,7 +168,7 @@ def check_same(old: Manifest, new: Manifest) -> None:
     ]
     if changed:
         raise UsageError(
-            f"this run cannot be taken up, because {', '.join(sorted(changed))} changed since: "
+            f"this run cannot be resumed, because {', '.join(sorted(changed))} changed since: "
             "start a new one with --out, or repeat the first command's flags"
         )
 
@@ -240,6 +240,7 @@ _DETERMINING = (
     "max_num_seqs",
     "prefix_caching",
     "threads_per_rank",
+    "nodes",
     "engine_args",
     "base_url",
 )

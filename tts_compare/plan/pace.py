@@ -8,7 +8,7 @@ from tts_compare.domain import Setting, Work
 from tts_compare.domain.model_shape import ModelShape
 from tts_compare.limits.pacing import Concurrent, parse_load
 from tts_compare.machine.catalogue import Accelerator
-from tts_compare.machine.roofline import Drafts, Step, decode_step
+from tts_compare.machine.roofline import DecodeStep, Drafts, decode_step
 from tts_compare.plan.design import Design, layout_of
 
 #: Seconds from a server's start to ready where nobody measured it, from and to, by device.
@@ -24,7 +24,7 @@ def step_in(
     *,
     tokens: float,
     accepted: float,
-) -> Step:
+) -> DecodeStep:
     """A step in the middle of an answer, at the batch of one replica."""
     drafts = Drafts(
         tokens=0 if setting.speculation.kind == "none" else setting.speculation.num_tokens,

@@ -22,13 +22,14 @@ from tts_compare.plan.alike import differences_on_gpus
 from tts_compare.plan.grid import Block, check_prompt, expand, fit_lengths, order, refused, work
 from tts_compare.plan.model_facts import check_model, facts_of
 from tts_compare.plan.round_shares import check_shares, shares_of
+from tts_compare.plan.spread import cannot_span, spread
 
 #: Problems in published sets, for a plan made where they cannot be read.
 PUBLISHED_SIZE = {"math500": 500}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class SkippedSetting:
     """A setting that cannot run here, and why."""
 
     setting: Setting
@@ -44,7 +45,7 @@ class Prepared:
     dataset: Dataset
     prompt: PromptTemplate
     settings: tuple[Setting, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedSetting, ...]
     work: tuple[Work, ...]
     facts: Mapping[str, ModelFacts | None]
     prompting: Mapping[str, Prompting]
@@ -91,7 +92,8 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
         raise UsageError("--retry-failed sends again what failed in a run: name the run with --resume DIR")
     machine = machine or launcher_named(experiment.launcher).machine(experiment.device)
     works = work(experiment)
-    asked = expand(experiment, device=machine.device)
+    expanded = expand(experiment, device=machine.device)
+    asked = tuple(spread(setting, machine, asked=experiment.nodes_per_server) for setting in expanded)
     for model in {setting.model for setting in asked if setting.base_url is None}:
         check_model(model)  # of a server that is not ours, a path is one over there
     dataset = _dataset(experiment, fetch=fetch)
@@ -105,12 +107,13 @@ def prepare(experiment: Experiment, *, fetch: bool = True, machine: Machine | No
     reasons = {
         s: BACKENDS[s.backend].unsupported(s, machine, facts[s.model])
         or _draft_misfit(s, fetch=fetch)
+        or cannot_span(s)
         or refused(s, works)
         for s in fitted
     }
     settings = tuple(s for s in fitted if reasons[s] is None)
     speakers = {s.model: s for s in sorted(settings, key=lambda s: (not s.hosted, s.prefix_caching))}
-    left_out = tuple(LeftOut(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
+    left_out = tuple(SkippedSetting(setting=s, reason=reason) for s in fitted if (reason := reasons[s]) is not None)
     return Prepared(
         experiment=experiment,
         machine=machine,

@@ -63,7 +63,7 @@ class SettingPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """All settings that fit. Sums leave out settings of which nothing can be said; ``unknown`` counts those."""
+    """All settings that fit. Sums omit settings that cannot be estimated; ``unknown`` counts those."""
 
     settings: int
     """Settings that fit."""

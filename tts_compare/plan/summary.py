@@ -9,7 +9,7 @@ from typing import Any
 
 from tts_compare.plan.result import Plan, SettingPlan, Total
 
-_HEADINGS = ("setting", "devices", "tokens", "ms/token", "bound by", "KV tokens", "hours", "$")
+_HEADINGS = ("setting", "devices", "tokens", "ms/token", "bound by", "KV tokens", "time", "$")
 _THOUSAND, _MILLION = 1e3, 1e6
 
 
@@ -41,9 +41,9 @@ def totals(total: Total) -> Iterator[str]:
         f"{_plural(total.requests, 'request')}, {tokens} generated tokens"
     )
     if total.unknown < total.settings:
-        apart = f" (without {total.unknown} of which nothing can be said)" if total.unknown else ""
+        apart = f" (without {total.unknown} that cannot be estimated)" if total.unknown else ""
         gpus = between(total.gpu_hours_low, total.gpu_hours_high)
-        yield f"{between(total.hours_low, total.hours_high)} hours, {gpus} device-hours{apart}"
+        yield f"{_time(total.hours_low, total.hours_high)}, {gpus} device-hours{apart}"
     if total.usd_low is not None and total.usd_high is not None:
         used = f"${between(total.usd_low, total.usd_high)} for what the settings use"
         whole = ""
@@ -72,7 +72,7 @@ def _row(one: SettingPlan) -> tuple[str, ...]:
         bound,
         one.binding or "?",
         "?" if one.kv_tokens is None else counted(one.kv_tokens),
-        between(one.hours_low, one.hours_high),
+        _time(one.hours_low, one.hours_high),
         between(one.usd_low, one.usd_high),
     )
 
@@ -104,6 +104,13 @@ def between(low: float | None, high: float | None, *, of: Any = None) -> str:
     write = of or amount
     first, last = write(low), write(high)
     return first if first == last else f"{first} to {last}"
+
+
+def _time(low: float | None, high: float | None) -> str:
+    """``2.1 to 9.8 hours``; minutes where even the longest is under an hour."""
+    if low is None or high is None:
+        return "?"
+    return f"{between(60 * low, 60 * high)} min" if high < 1 else f"{between(low, high)} hours"
 
 
 def amount(value: float) -> str:

@@ -28,28 +28,34 @@ def draw_figures(analysis: Analysis, run: RunView, *, file_format: FileFormat) -
     Figure 1 is accuracy against mean latency, Figure 2 against cost per token, a curve a setting through its budgets
     (arXiv:2509.19645, Figures 1 and 2); a panel a model where there are several.
     """
-    import vl_convert
-
     groups = group_points(analysis)
     files = {}
-    for group, axis, spec in _specs(analysis, run, groups):
+    for group, axis, spec in figure_specs(analysis, run, groups):
         name = _NUMBERED.get(axis.id, f"accuracy-{axis.id}".replace("_", "-"))
         if len(groups) > 1:
             name += "-" + re.sub(r"[^A-Za-z0-9.]+", "-", f"{group.load}-{group.policy}")
-        match file_format:
-            case "png":
-                drawn: bytes = vl_convert.vegalite_to_png(spec, scale=2)
-            case "svg":
-                drawn = vl_convert.vegalite_to_svg(spec).encode()
-            case "pdf":
-                drawn = vl_convert.vegalite_to_pdf(spec)
-        files[f"{name}.{file_format}"] = drawn
+        files[f"{name}.{file_format}"] = draw(spec, file_format)
     return files
 
 
-def _specs(
+def draw(spec: dict[str, Any], file_format: FileFormat) -> bytes:
+    """A Vega-Lite specification with its data as a file."""
+    import vl_convert
+
+    match file_format:
+        case "png":
+            drawn: bytes = vl_convert.vegalite_to_png(spec, scale=2)
+        case "svg":
+            drawn = vl_convert.vegalite_to_svg(spec).encode()
+        case "pdf":
+            drawn = vl_convert.vegalite_to_pdf(spec)
+    return drawn
+
+
+def figure_specs(
     analysis: Analysis, run: RunView, groups: tuple[Group, ...]
 ) -> Iterator[tuple[Group, AxisShown, dict[str, Any]]]:
+    """A Vega-Lite specification, its data inside, of each figure that the points can draw."""
     labels = name_settings(analysis)
     for group in groups:
         drawn = rows_to_draw(analysis, group, labels, on_cpu=run.on_cpu)

@@ -8,57 +8,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from tts_compare.domain.events import (
+    AnswerBegun,
     Emit,
     Event,
     Graded,
-    LeftOut,
     Planned,
     RequestDone,
-    Restarted,
-    Said,
-    ServerReady,
-    SettingDone,
+    RequestEnded,
+    RequestSent,
     SettingFailed,
-    SettingStarted,
-    Warned,
+    SettingsAdded,
 )
 from tts_compare.reports.labels import label_settings
 from tts_compare.reports.numbers import DASH, duration, three_digits
 from tts_compare.reports.plain import ascii_only, one_line
-from tts_compare.reports.progress import Progress, SettingProgress
+from tts_compare.reports.progress import Attempt, Progress, SettingProgress
 
 if TYPE_CHECKING:
     from rich.console import Console, OverflowMethod, RenderableType
 
-__all__ = [
-    "Emit",
-    "Event",
-    "Graded",
-    "LeftOut",
-    "Planned",
-    "Progress",
-    "RequestDone",
-    "Restarted",
-    "Said",
-    "ServerReady",
-    "SettingDone",
-    "SettingFailed",
-    "SettingProgress",
-    "SettingStarted",
-    "Warned",
-    "draw_progress",
-    "say_progress",
-    "watch",
-]
-
 LINE_EVERY_S = 60.0
 _REDRAWS_PER_S = 2
-_COLOURS = {"running": "bold", "done": "green", "failed": "bold red", "left out": "yellow", "starting": "cyan"}
+_COLOURS = {"running": "bold", "done": "green", "failed": "bold red", "skipped": "yellow", "starting": "cyan"}
+_QUIET_TOO = (SettingFailed, SettingsAdded)
+_NO_LINE = (Planned, RequestSent, AnswerBegun, RequestEnded, RequestDone, Graded)
 
 
 @contextmanager
@@ -71,78 +50,84 @@ def watch(
 ) -> Iterator[Emit]:
     """Yield ``emit(event)``. Quiet: nothing but failures. No terminal: a line a minute, and what happens.
 
+    ``emit`` puts the event into a queue and returns: what is slow to write or draw delays no stamp of the caller.
     clock: the one whose instants the events carry.
     """
     if console.is_terminal and not quiet:
         with _watch_terminal(console, clock) as emit:
             yield emit
         return
+    events: SimpleQueue[Event | None] = SimpleQueue()
     lines = _Lines(console, quiet=quiet, every_s=line_every_s)
-    if quiet:
-        yield lines
-        return
-    over = threading.Event()
-
-    def remind() -> None:
-        while not over.wait(min(1.0, line_every_s)):
-            lines.tick(clock())
-
-    thread = threading.Thread(target=remind, name="progress-lines", daemon=True)
-    thread.start()
+    writer = threading.Thread(target=_write, args=(events, lines, clock), name="progress-lines", daemon=True)
+    writer.start()
     try:
-        yield lines
+        yield events.put
     finally:
-        over.set()
-        thread.join()
+        events.put(None)
+        writer.join()
+
+
+def _write(events: SimpleQueue[Event | None], lines: _Lines, clock: Callable[[], float]) -> None:
+    """Take events until there is None; where none comes for a while a line may be due."""
+    while True:
+        try:
+            event = events.get(timeout=min(1.0, lines.every_s))
+        except Empty:
+            lines.tick(clock())
+            continue
+        if event is None:
+            return
+        lines.take(event)
 
 
 @contextmanager
 def _watch_terminal(console: Console, clock: Callable[[], float]) -> Iterator[Emit]:
     from rich.live import Live
 
+    events: SimpleQueue[Event] = SimpleQueue()
     state = [Progress()]
-
-    def emit(event: Event) -> None:
-        state[0] = state[0].apply(event)
+    drawing = threading.Lock()
 
     def draw() -> RenderableType:
-        return draw_progress(
-            state[0], now_s=clock(), width=console.width, height=console.height, unicode=_shows_unicode(console)
-        )
+        with drawing:
+            while not events.empty():
+                state[0] = state[0].apply(events.get())
+            return draw_progress(
+                state[0], now_s=clock(), width=console.width, height=console.height, unicode=_shows_unicode(console)
+            )
 
     with Live(
         get_renderable=draw, console=console, refresh_per_second=_REDRAWS_PER_S, redirect_stdout=False, transient=False
     ):
-        yield emit
+        yield events.put
 
 
 class _Lines:
     """Plain lines: what happens as it happens, and where the run is once in a while, also where nothing happens."""
 
     def __init__(self, console: Console, *, quiet: bool, every_s: float) -> None:
-        self._console, self._quiet, self._every_s = console, quiet, every_s
+        self.every_s = every_s
+        self._console, self._quiet = console, quiet
         self._state = Progress()
         self._next_s: float | None = None
-        self._lock = threading.Lock()
 
-    def __call__(self, event: Event) -> None:
-        with self._lock:
-            self._state = self._state.apply(event)
-            happened = not isinstance(event, Planned | RequestDone | Graded)
-            if isinstance(event, SettingFailed) if self._quiet else happened:
-                self._print(self._state.words[-1])
+    def take(self, event: Event) -> None:
+        """Print what is worth a line."""
+        self._state = self._state.apply(event)
+        if isinstance(event, _QUIET_TOO) if self._quiet else not isinstance(event, _NO_LINE):
+            self._print(self._state.words[-1])
         self.tick(event.at_s)
 
     def tick(self, now_s: float) -> None:
         """A line where one is due."""
-        with self._lock:
-            if self._quiet or not self._state.rows:
-                return
-            if self._next_s is None:
-                self._next_s = now_s + self._every_s
-            elif now_s >= self._next_s:
-                self._print(say_progress(self._state, now_s=now_s))
-                self._next_s = now_s + self._every_s
+        if self._quiet or not self._state.rows:
+            return
+        if self._next_s is None:
+            self._next_s = now_s + self.every_s
+        elif now_s >= self._next_s:
+            self._print(say_progress(self._state, now_s=now_s))
+            self._next_s = now_s + self.every_s
 
     def _print(self, line: str) -> None:
         line = line if _shows_unicode(self._console) else ascii_only(line)
@@ -160,10 +145,21 @@ def say_progress(progress: Progress, *, now_s: float) -> str:
         parts.append(f"about {duration(left)} left")
     if failed:
         parts.append(f"{failed} failed")
+    if flying := progress.in_flight:
+        parts.append(_say_flying(flying, now_s))
     parts += [f"{one_line(labels.of[row.setting], 80)} {row.done}/{row.planned}" for row in running]
     if running and (rate := running[-1].tokens_per_s(now_s)) is not None:
         parts.append(f"{three_digits(rate)} tokens/s")
     return ", ".join(parts)
+
+
+def _say_flying(flying: Sequence[Attempt], now_s: float) -> str:
+    """How many requests are under way, for how long, and of how many no token has come."""
+    age = duration(now_s - flying[0].sent_at_s)
+    silent = sum(one.begun is False for one in flying)
+    if len(flying) == 1:
+        return f"1 in flight, {age}" + (", no token yet" if silent else "")
+    return f"{len(flying)} in flight, the oldest {age}" + (f", {silent} without a token yet" if silent else "")
 
 
 def _shows_unicode(console: Console) -> bool:
@@ -217,7 +213,7 @@ def _fitting(rows: tuple[SettingProgress, ...], most: int) -> tuple[SettingProgr
 
 def _cells(row: SettingProgress, now_s: float, *, bar: bool) -> tuple[str, ...]:
     state = row.state + (f" ({row.restarts} restart{'s' if row.restarts > 1 else ''})" if row.restarts else "")
-    if row.state in ("left out", "failed") and not row.done:
+    if row.state in ("skipped", "failed") and not row.done:
         return (state,)
     rate, latency = row.tokens_per_s(now_s), row.latency_mean_s
     share = min(1.0, row.done / row.planned) if row.planned else 0.0

@@ -81,6 +81,15 @@ def budget(tokens: int) -> str:
     return f"{tokens // 1024}k" if tokens >= 1024 and tokens % 1024 == 0 else str(tokens)
 
 
+def money(usd: float) -> str:
+    """Dollars as people write them: ``$1,370``, ``$13.70``, ``$0.42``, and two digits below a cent."""
+    if usd >= 999.5:
+        return f"${usd:,.0f}"
+    if usd >= 0.095 or usd == 0:
+        return f"${usd:.2f}"
+    return f"${usd:.{1 - math.floor(math.log10(usd))}f}"
+
+
 def duration(seconds: float | None) -> str:
     """A stretch of time for people: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds is None or not math.isfinite(seconds):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tts_compare.analysis.findings.barren import barren
 from tts_compare.reports.labels import Labels, shorten
+from tts_compare.reports.loads import say_load
 from tts_compare.reports.numbers import budget
-from tts_compare.reports.sheets import Group, say_load
+from tts_compare.reports.sheets import Group
 from tts_compare.reports.view import RunView
 from tts_compare.rundir.facts import LimitFacts, RetryFacts, SettingFacts
 from tts_compare.rundir.manifest import Manifest

@@ -10,11 +10,13 @@ from tts_compare.analysis.metric import Kind, Metric, Table, When
 from tts_compare.analysis.metrics import AXES, METRICS, shown_in
 from tts_compare.reports.bounds import NOT_REACHED, bound_sign, not_reached
 from tts_compare.reports.labels import Labels, label_settings, shorten
+from tts_compare.reports.loads import say_load
 from tts_compare.reports.numbers import DASH, Scale, budget, scale
 from tts_compare.reports.plain import one_line
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis
+    from tts_compare.reports.view import RunView
 
 #: The frontiers that have a letter, in the order of the mark column.
 _LETTERED = tuple(axis for axis in AXES if axis.letter)
@@ -88,17 +90,6 @@ class Group:
         return f"{say_load(self.load)}, policy {self.policy}"
 
 
-def say_load(load: str) -> str:
-    """``c8`` in words."""
-    if load == "c1":
-        return "one request at a time"
-    if load[:1] == "c" and load[1:].isdigit():
-        return f"closed loop of {load[1:]} requests"
-    if load[:1] == "r":
-        return f"{load[1:]} request{'' if load == 'r1' else 's'} a second"
-    return load
-
-
 def group_points(analysis: Analysis) -> tuple[Group, ...]:
     """Points by load and policy; within a group by setting, method, samples and budget."""
     points = analysis.points.sort("setting", "method", "samples", "budget")
@@ -113,10 +104,11 @@ def group_points(analysis: Analysis) -> tuple[Group, ...]:
     )
 
 
-def name_settings(analysis: Analysis) -> Labels:
+def name_settings(analysis: Analysis, run: RunView | None = None) -> Labels:
     """Short labels of every setting in the analysis."""
     methods = analysis.points["method"].unique().to_list()
-    labels = label_settings(analysis.points["setting"].unique().to_list())
+    names = analysis.points["setting"].unique().to_list()
+    labels = label_settings(names, run.manifest.settings, run.names) if run else label_settings(names)
     return replace(labels, method=methods[0] if len(methods) == 1 else "")
 
 

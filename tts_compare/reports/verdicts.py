@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tts_compare.reports.labels import Labels, shorten
+from tts_compare.reports.loads import say_load
 from tts_compare.reports.numbers import DASH, budget
 from tts_compare.reports.plain import one_line
-from tts_compare.reports.sheets import Sheet, optimal_sheet, say_load
+from tts_compare.reports.sheets import Sheet, optimal_sheet
 
 if TYPE_CHECKING:
     from tts_compare.analysis.schema import Analysis, SloChoice

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """The page a report is written to: columns of a terminal, whether it shows colour and box characters."""
+    """The page a report is written to: columns of a terminal, whether it shows colour and box characters.
+
+    full: every table and plot, where the terminal's report otherwise answers first. claims: the paper's claims too.
+    """
 
     width: int = 100
     colour: bool = False
     unicode: bool = True
+    full: bool = False
+    claims: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +46,8 @@ class RunView:
     records, grades: the frames the analysis read (``record_schema``, ``grade_schema``); only the page needs them, for
     its distributions and its table of responses. problems: those of the manifest where none are given.
     read_responses: goes through the rows with their texts; called at most once a report, and only by reports that
-    show responses or single requests.
+    show responses or single requests. paths: the directories, as they were typed. names: labels to use in place of
+    ours, by setting id or a part of one.
     """
 
     manifest: Manifest = field(default_factory=Manifest)
@@ -50,6 +56,8 @@ class RunView:
     grades: pl.DataFrame | None = None
     problems: tuple[Problem, ...] = ()
     read_responses: Callable[[], Iterable[RequestRecord]] = tuple
+    paths: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def left_out(self) -> tuple[Absent, ...]:

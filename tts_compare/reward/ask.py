@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from tts_compare.domain import RequestError
 from tts_compare.errors import RunError
-from tts_compare.limits.retry import RetryPolicy, retry_delay_s
-from tts_compare.reward.forms import FORMS, Question, Render, prompt_tokens, score_of
+from tts_compare.limits.retry import RetryPolicy, with_retries
+from tts_compare.reward.forms import FORMS, Render, ResponseToScore, prompt_tokens, score_of
 from tts_compare.reward.http import Reply, request
 from tts_compare.reward.reasons import every_one, hopeless
 from tts_compare.rundir.scores import Score, Scorer
@@ -25,7 +25,7 @@ FAILURES_ON_END = 8
 
 
 @dataclass(slots=True, kw_only=True)
-class Asked:
+class Scoring:
     """How the asking goes. known: responses that had a score before; on_end: failures since the last score."""
 
     known: int = 0
@@ -60,22 +60,17 @@ class _Asking:
     #: What the wall clock is ahead of the monotonic one: rows of another process stand beside these.
     unix_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
 
-    async def row(self, question: Question) -> Score:
+    async def row(self, question: ResponseToScore) -> Score:
         """The row of one response. Raises RunError where no response can be scored."""
         form = FORMS[self.scorer.api]
         body = form.body(question, self.scorer, self.render)
-        retries, waited_s = 0, 0.0
-        while True:
+
+        async def asked(_: int) -> tuple[tuple[Reply, int, int], RequestError | None]:
             sent_ns = time.monotonic_ns()
             reply = await request(self.client, self.root + form.path, body, secrets=self.secrets)
-            end_ns = time.monotonic_ns()
-            if reply.error is None:
-                break
-            wait_s = retry_delay_s(reply.error, retries=retries, waited_s=waited_s, policy=self.patience, rng=self.rng)
-            if wait_s is None:
-                break
-            retries, waited_s = retries + 1, waited_s + wait_s
-            await asyncio.sleep(wait_s)
+            return (reply, sent_ns, time.monotonic_ns()), reply.error
+
+        reply, sent_ns, end_ns = await with_retries(asked, policy=self.patience, rng=self.rng)
         score, error = (None, reply.error) if reply.error else self._read(reply)
         if error and (reason := hopeless(error, self.root, path=form.path, key_env=self.key_env)):
             raise RunError(reason)
@@ -97,7 +92,7 @@ class _Asking:
 
 
 async def ask_all(
-    questions: Sequence[Question],
+    questions: Sequence[ResponseToScore],
     client: httpx.AsyncClient,
     *,
     root: str,
@@ -109,7 +104,7 @@ async def ask_all(
     secrets: tuple[str, ...] = (),
     render: Render | None = None,
     patience: RetryPolicy | None = None,
-) -> Asked:
+) -> Scoring:
     """Ask about every response, ``concurrency`` at a time, short ones first; ``keep`` gets each row as it comes.
 
     A response that fails alone gives a row without a score. Raises RunError, in one line with what to try, where the
@@ -126,7 +121,7 @@ async def ask_all(
     )
     # A form that is refused shows at the short ones; those that are too long for the model do not come first.
     waiting = iter(sorted(questions, key=lambda question: len(question.response)))
-    asked, path = Asked(known=known), FORMS[scorer.api].path
+    asked, path = Scoring(known=known), FORMS[scorer.api].path
     last: RequestError | None = None
 
     async def work() -> None:

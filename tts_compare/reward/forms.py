@@ -26,7 +26,7 @@ _PARAGRAPH = "\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class ResponseToScore:
     """A response to score. key: of its record."""
 
     key: RowKey
@@ -49,7 +49,7 @@ class Form:
     """
 
     path: str
-    body: Callable[[Question, Scorer, Render | None], dict[str, Any]]
+    body: Callable[[ResponseToScore, Scorer, Render | None], dict[str, Any]]
     rows: Callable[[Any], list[list[float]]]
     needs_template: bool = False
 
@@ -91,17 +91,17 @@ def _reward(classes: list[float]) -> float:
     return float(classes[-1])
 
 
-def _chat(question: Question, scorer: Scorer, _render: Render | None) -> dict[str, Any]:
+def _chat(question: ResponseToScore, scorer: Scorer, _render: Render | None) -> dict[str, Any]:
     messages = [{"role": role, "content": text} for role, text in question.messages(scorer.step)]
     return {"model": scorer.model, "messages": messages, **_raw(scorer)}
 
 
-def _pair(question: Question, scorer: Scorer, _render: Render | None) -> dict[str, Any]:
+def _pair(question: ResponseToScore, scorer: Scorer, _render: Render | None) -> dict[str, Any]:
     response = with_steps(question.response, scorer.step)
     return {"model": scorer.model, "text_1": question.problem, "text_2": response, **_raw(scorer)}
 
 
-def _text(question: Question, scorer: Scorer, render: Render | None) -> dict[str, Any]:
+def _text(question: ResponseToScore, scorer: Scorer, render: Render | None) -> dict[str, Any]:
     messages = question.messages(scorer.step)
     return {"model": scorer.model, "text": render(messages) if render else messages[-1][1]}
 

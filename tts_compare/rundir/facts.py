@@ -80,6 +80,8 @@ class SettingFacts(Struct, frozen=True, kw_only=True):
         bool | None, about("whether the endpoint is its owner's, who alone knows its devices; format 2")
     ] = None
     devices: Annotated[int | None, about("TP x PP x DP; null for a hosted endpoint")] = None
+    nodes: Annotated[int, about("over how many nodes of a cluster one server's ranks were dealt; format 2")] = 1
+    hosts: Annotated[tuple[str, ...], about("the nodes of its last start, by the cluster's names; format 2")] = ()
     engine_version: Annotated[str | None, about("what the server said, else what was installed")] = None
     argv: Annotated[tuple[str, ...], about("the server's command line")] = ()
     env: Annotated[dict[str, str], about("the variables that the server was given")] = {}
@@ -115,8 +117,21 @@ class ModelRow(Struct, frozen=True, kw_only=True):
     shape: Annotated[ModelShape | None, about("what a roofline needs to know of it; format 2")] = None
 
 
+class NodeRow(Struct, frozen=True, kw_only=True):
+    """One node of the allocation that the servers ran in."""
+
+    name: Annotated[str, about("the cluster's name of it")] = ""
+    devices: Annotated[int, about("GPUs allocated on it")] = 0
+    cores: Annotated[int, about("processors that servers may use, the client's own not among them")] = 0
+    memory_bytes: Annotated[int | None, about("main memory that is allocated")] = None
+    cpu_model: Annotated[str, about("the processor's name")] = ""
+    gpus: Annotated[tuple[str, ...], about("names of the GPUs, as the driver tells them")] = ()
+    gpu_memory_bytes: Annotated[int | None, about("memory of the smallest GPU")] = None
+    driver: Annotated[str | None, about("version of the GPU driver")] = None
+
+
 class MachineRow(Struct, frozen=True, kw_only=True):
-    """The machine that the servers ran on; no host name."""
+    """The machine that the servers ran on; no host name but the names that a cluster gives its nodes."""
 
     device: Annotated[Device | None, about("`cpu` or `cuda`")] = None
     devices: Annotated[int | None, about("GPUs, on a CPU usable cores")] = None
@@ -130,6 +145,9 @@ class MachineRow(Struct, frozen=True, kw_only=True):
     kernel: Annotated[str, about("version of the kernel")] = ""
     platform: Annotated[str, about("operating system and architecture")] = ""
     python: Annotated[str, about("version of the client's Python")] = ""
+    partition: Annotated[str | None, about("of the allocation, null outside of a cluster; format 2")] = None
+    job: Annotated[str | None, about("id of the allocation; format 2")] = None
+    nodes: Annotated[tuple[NodeRow, ...], about("of the allocation; empty outside of a cluster; format 2")] = ()
 
 
 class DatasetFacts(Struct, frozen=True, kw_only=True):
@@ -185,7 +203,7 @@ class ExperimentFacts(Struct, frozen=True, kw_only=True):
     workers: Annotated[int, about("client processes")] = 1
 
 
-class Skipped(Struct, frozen=True, kw_only=True):
+class SkippedFacts(Struct, frozen=True, kw_only=True):
     """A setting that could not run here."""
 
     setting: Annotated[str, about("the setting's id")]

@@ -23,7 +23,7 @@ from tts_compare.rundir.facts import (
     SamplingFacts,
     ScoringFacts,
     SettingFacts,
-    Skipped,
+    SkippedFacts,
 )
 from tts_compare.rundir.metrics import PointMetrics
 
@@ -66,7 +66,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     state: Annotated[State, about("how far the run is")] = "done"
     experiment: Annotated[ExperimentFacts, about("what was asked, with defaults filled in")] = ExperimentFacts()
     settings: Annotated[dict[str, SettingFacts], about("by setting id")] = {}
-    left_out: Annotated[tuple[Skipped, ...], about("settings that cannot run here")] = ()
+    left_out: Annotated[tuple[SkippedFacts, ...], about("settings that cannot run here")] = ()
     failed: Annotated[tuple[FailedSetting, ...], about("settings whose server did not start or kept dying")] = ()
     deaths: Annotated[tuple[Death, ...], about("servers that ended while requests were running")] = ()
     models: Annotated[dict[str, ModelRow], about("by the model's name")] = {}

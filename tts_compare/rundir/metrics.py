@@ -71,6 +71,7 @@ class PointMetrics(Struct, frozen=True, kw_only=True):
         int | None, about("rows of `records.jsonl` it covers; a stretch that was killed has rows and no entry here")
     ] = None
     energy_j: Annotated[float | None, about("change of the energy counter, joules")] = None
+    power_j: Annotated[float | None, about("power of telemetry integrated over the stretch, joules")] = None
     accepted_tokens: Annotated[float | None, about("change of the counter of accepted draft tokens")] = None
     draft_steps: Annotated[float | None, about("change of the counter of draft steps")] = None
     prefix_hit_tokens: Annotated[float | None, about("change of the counter of prompt tokens found in the cache")] = (

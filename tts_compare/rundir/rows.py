@@ -1,11 +1,12 @@
-"""Reading JSONL rows that may be damaged: what cannot be read is set aside with its line number, the rest is read."""
+"""Reading JSONL rows that may be damaged: what cannot be read is skipped with its line number, the rest is read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -30,16 +31,16 @@ class Aside:
 
 
 def told(asides: Sequence[Aside]) -> str:
-    """One sentence on lines of one file that were set aside: how many, which, and what is wrong with the first."""
+    """One sentence on lines of one file that were skipped: how many, which, and what is wrong with the first."""
     first, more = asides[0], len(asides) - _LINES_NAMED
     lines = ", ".join(str(aside.line) for aside in asides[:_LINES_NAMED]) + (f" and {more} more" if more > 0 else "")
     what = "row cannot be read and is" if len(asides) == 1 else "rows cannot be read and are"
     noun = "line" if len(asides) == 1 else "lines"
-    return f"{len(asides)} {what} set aside: {first.path}, {noun} {lines} ({first.reason})"
+    return f"{len(asides)} {what} skipped: {first.path}, {noun} {lines} ({first.reason})"
 
 
 def read_rows(path: Path, kind: type[Row], *, aside: Callable[[Aside], None] | None = None) -> Iterator[Row]:
-    """The rows of a JSONL file; a torn last line is left out, and so is every line that is not a row.
+    """The rows of a JSONL file; a torn last line is omitted, and so is every line that is not a row.
 
     aside: is told of each of the latter. A number beyond 64 bits makes a line no row: no table could hold it.
     """
@@ -84,10 +85,10 @@ def read_frame(
     kind: type[Any] | None = None,
     aside: Callable[[Aside], None] | None = None,
 ) -> pl.DataFrame:
-    """The columns of a JSONL file that ``schema`` names, as a polars frame; a torn last line is left out.
+    """The columns of a JSONL file that ``schema`` names, as a polars frame; a torn last line is omitted.
 
     A column such as ``error_kind`` or ``timeline_us`` is the field of that name in the row's nested value. kind: the
-    dataclass whose rows the file holds; lines that are none are then set aside, as ``read_rows`` does.
+    dataclass whose rows the file holds; lines that are none are then skipped, as ``read_rows`` does.
     Raises RunError where the file does not hold such rows and no kind is given.
     """
     import polars as pl
@@ -97,10 +98,9 @@ def read_frame(
         data = data[: data.rfind(b"\n") + 1]
     if not data or data.isspace():
         return pl.DataFrame(schema=dict(schema))
-    needed = [f.name for f in fields(kind) if f.default is f.default_factory is MISSING] if kind is not None else []
     try:
         frame = _parsed(data, schema)
-        if kind is None or not any(frame[name].has_nulls() for name in needed if name in schema):
+        if kind is None or _is_whole(frame, data, kind):
             return frame
     except pl.exceptions.PolarsError as error:
         if kind is None:
@@ -109,6 +109,19 @@ def read_frame(
     encode = msgspec.json.encode
     whole = b"".join(encode(row) + b"\n" for row in read_rows(path, kind, aside=aside))
     return _parsed(whole, schema) if whole else pl.DataFrame(schema=dict(schema))
+
+
+def _is_whole(frame: pl.DataFrame, data: bytes, kind: type[Any]) -> bool:
+    """Whether no line lacks a field that its row must have; where that may be null, by the keys in the file."""
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        if field.name not in frame.columns or not (field.default is field.default_factory is MISSING):
+            continue
+        if not frame[field.name].has_nulls():
+            continue
+        if NoneType not in get_args(hints[field.name]) or data.count(f'"{field.name}":'.encode()) < frame.height:
+            return False
+    return True
 
 
 def _parsed(data: bytes, schema: Mapping[str, Any]) -> pl.DataFrame:

@@ -10,11 +10,18 @@ import msgspec
 from tts_compare.domain import Grade, RequestRecord
 from tts_compare.rundir.manifest import Manifest
 from tts_compare.rundir.scores import Score
+from tts_compare.rundir.telemetry import TelemetryRow
 
 Schema = dict[str, Any]
 
 #: File of a schema -> the class of a value: of the whole of ``manifest.json``, of a row of the others.
-CLASSES: Mapping[str, type] = {"manifest": Manifest, "record": RequestRecord, "grade": Grade, "score": Score}
+CLASSES: Mapping[str, type] = {
+    "manifest": Manifest,
+    "record": RequestRecord,
+    "grade": Grade,
+    "score": Score,
+    "telemetry": TelemetryRow,
+}
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Worked out when a run is read, and in no file.
 _NOT_WRITTEN = "scoring"

@@ -71,6 +71,11 @@ class RunDir:
         return self.path / "scores.jsonl"
 
     @property
+    def telemetry(self) -> Path:
+        """One row a sample of a server and its machine, appended by the samplers, never rewritten."""
+        return self.path / "telemetry.jsonl"
+
+    @property
     def points(self) -> Path:
         """The table behind every report."""
         return self.path / "points.json"
@@ -103,7 +108,7 @@ def create(path: Path, *, private: bool = False) -> RunDir:
         path.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
         if not all(_is_beginning(entry) for entry in path.iterdir()):
             raise UsageError(
-                f"{path} is not empty: name another directory with --out, or take it up with --resume {path}"
+                f"{path} is not empty: name another directory with --out, or resume it with --resume {path}"
             )
         (path / "servers").mkdir(exist_ok=True)
         if private:
@@ -255,7 +260,7 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any], *, private: boo
     except OSError as error:
         raise RunError(
             f"cannot write {path}: {error.strerror}; the rows written before are kept: "
-            f"mend that and go on with --resume {path.parent}"
+            f"fix that and go on with --resume {path.parent}"
         ) from error
 
 

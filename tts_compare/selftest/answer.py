@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tts_compare.selftest import tokens
-from tts_compare.selftest.replies import Planted, Reply, reply_to
+from tts_compare.selftest.replies import CannedReply, Planted, reply_to
 
 Style = Literal["vllm", "sglang"]
 
 
-class RefusedError(Exception):
+class RequestRefusedError(Exception):
     """A request the server refuses: HTTP status, OpenAI's error type, what is wrong and with which parameter."""
 
     def __init__(self, status: int, kind: str, message: str, param: str | None = None) -> None:
@@ -29,7 +29,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Prompted:
     """What a request asks for."""
 
     chat: bool
@@ -48,7 +48,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class ScriptedChoice:
     """One choice: its pieces in order, how many of them are reasoning, and how it ends.
 
     ``eos`` is True where the end-of-sequence token was generated, and counted.
@@ -76,25 +76,25 @@ class Truth:
     first_answer_ns: int | None = None
 
 
-def parse_ask(body: dict[str, Any], *, chat: bool, max_model_len: int, unseeded: int) -> Ask:
-    """Read a request's body. ``unseeded`` is the seed of a request that states none. Raises: RefusedError."""
+def parse_ask(body: dict[str, Any], *, chat: bool, max_model_len: int, unseeded: int) -> Prompted:
+    """Read a request's body. ``unseeded`` is the seed of a request that states none. Raises: RequestRefusedError."""
     prompt = _chat_prompt(body.get("messages")) if chat else _plain_prompt(body.get("prompt"))
     options = body.get("stream_options") or {}
     room = max_model_len - len(tokens.encode(prompt))
     stated = body.get("max_completion_tokens") or body.get("max_tokens")
     if stated is not None and (not isinstance(stated, int) or stated < 1):
-        raise RefusedError(400, "BadRequestError", "max_tokens must be at least 1", "max_tokens")
+        raise RequestRefusedError(400, "BadRequestError", "max_tokens must be at least 1", "max_tokens")
     wanted = stated or (room if chat else 16)
     if wanted > room:
         message = f"This model's maximum context length is {max_model_len} tokens; {wanted} were asked for, {room} left"
-        raise RefusedError(400, "BadRequestError", message, "max_tokens")
+        raise RequestRefusedError(400, "BadRequestError", message, "max_tokens")
     n = body.get("n") or 1
     temperature = body.get("temperature", 1.0)
     if not isinstance(n, int) or not 1 <= n <= 128 or not isinstance(temperature, int | float) or temperature < 0:
-        raise RefusedError(400, "BadRequestError", "n must be 1 to 128, temperature a number of at least 0")
+        raise RequestRefusedError(400, "BadRequestError", "n must be 1 to 128, temperature a number of at least 0")
     stop = body.get("stop") or ()
     seed = body.get("seed")
-    return Ask(
+    return Prompted(
         chat=chat,
         prompt=prompt,
         model=str(body.get("model", "")),
@@ -111,7 +111,7 @@ def parse_ask(body: dict[str, Any], *, chat: bool, max_model_len: int, unseeded:
     )
 
 
-def say(ask: Ask, planted: Sequence[Planted]) -> tuple[Said, ...]:
+def say(ask: Prompted, planted: Sequence[Planted]) -> tuple[ScriptedChoice, ...]:
     """Return what each choice says, cut at a stop string and at max_tokens."""
     said = []
     for i in range(ask.n):
@@ -120,7 +120,7 @@ def say(ask: Ask, planted: Sequence[Planted]) -> tuple[Said, ...]:
     return tuple(said)
 
 
-def _said(ask: Ask, reply: Reply) -> Said:
+def _said(ask: Prompted, reply: CannedReply) -> ScriptedChoice:
     text, reasoning = reply.text, reply.reasoning
     if reasoning and not ask.chat:  # a completion has no field for it
         text, reasoning = f"<think>{reasoning}</think>{text}", ""
@@ -133,7 +133,7 @@ def _said(ask: Ask, reply: Reply) -> Said:
         all_pieces += answer or [" on"]
     ended = len(all_pieces) < ask.max_tokens and not ask.ignore_eos
     kept = tuple(all_pieces[: ask.max_tokens])
-    return Said(
+    return ScriptedChoice(
         pieces=kept,
         reasoning_tokens=min(len(thoughts), len(kept)),
         finish_reason="stop" if ended else "length",
@@ -144,7 +144,9 @@ def _said(ask: Ask, reply: Reply) -> Said:
 class Renderer:
     """Renders a request's chunks as JSON; what does not change is rendered once."""
 
-    def __init__(self, ask: Ask, said: Sequence[Said], *, style: Style, cached_tokens: int | None) -> None:
+    def __init__(
+        self, ask: Prompted, said: Sequence[ScriptedChoice], *, style: Style, cached_tokens: int | None
+    ) -> None:
         self.ask = ask
         self.said = said
         self.style = style
@@ -233,11 +235,11 @@ class Renderer:
 
 def _chat_prompt(messages: object) -> str:
     if not isinstance(messages, list) or not messages:
-        raise RefusedError(400, "BadRequestError", "messages must be a list of at least one message", "messages")
+        raise RequestRefusedError(400, "BadRequestError", "messages must be a list of at least one message", "messages")
     parts = []
     for message in messages:
         if not isinstance(message, dict) or "role" not in message:
-            raise RefusedError(400, "BadRequestError", "every message needs a role", "messages")
+            raise RequestRefusedError(400, "BadRequestError", "every message needs a role", "messages")
         content = message.get("content") or ""
         if isinstance(content, list):
             content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
@@ -251,5 +253,5 @@ def _plain_prompt(prompt: object) -> str:
     if isinstance(prompt, list) and prompt and all(isinstance(i, int) for i in prompt):
         return tokens.decode(prompt)
     if not isinstance(prompt, str):
-        raise RefusedError(400, "BadRequestError", "prompt must be one text or one list of token ids", "prompt")
+        raise RequestRefusedError(400, "BadRequestError", "prompt must be one text or one list of token ids", "prompt")
     return prompt

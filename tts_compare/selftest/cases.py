@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tts_compare.client import Limits
+from tts_compare.client import TimeLimits
 from tts_compare.domain import ErrorKind, RequestRecord
 from tts_compare.selftest import tokens
 
@@ -63,7 +63,7 @@ class Case:
     server: str = "vllm"
     prompt: str = "short"
     body: Mapping[str, Any] = field(default_factory=dict)
-    limits: Limits = field(default_factory=lambda: Limits(first_byte_s=10.0, idle_s=10.0, total_s=15.0))
+    limits: TimeLimits = field(default_factory=lambda: TimeLimits(first_byte_s=10.0, idle_s=10.0, total_s=15.0))
     attempts: int = 1
 
 
@@ -122,7 +122,7 @@ def fails(kind: ErrorKind, said: str = "") -> Callable[[Seen], Verdict]:
 
 
 def succeeds(*, text: str, count: int, doubt: str | None = None, source: str = "usage") -> Callable[[Seen], Verdict]:
-    """A success with this text and count, and with the doubt if one is named."""
+    """A success with this text and count, and with the warning if one is named."""
 
     def check(seen: Seen) -> Verdict:
         row = seen.last
@@ -205,7 +205,7 @@ def _counted(text: str) -> int:
 _SHORT = _counted(ANSWER)
 _IDS = {"stream_options": {"include_usage": True}, "return_token_ids": True}
 _FINAL = {"stream_options": {"include_usage": True}}
-_QUICK = Limits(first_byte_s=0.5, idle_s=0.5, total_s=3.0)
+_QUICK = TimeLimits(first_byte_s=0.5, idle_s=0.5, total_s=3.0)
 _right = succeeds(text=ANSWER, count=_SHORT)
 
 

@@ -18,7 +18,7 @@ _BURST_STEPS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class HttpRequest:
     """One request: path without its query, header names in lower case."""
 
     method: str
@@ -27,7 +27,7 @@ class Request:
     body: bytes
 
 
-Handler = Callable[[Request], Iterator[Step]]
+Handler = Callable[[HttpRequest], Iterator[Step]]
 """Answers a request with steps; closed early when the client is gone."""
 
 
@@ -46,7 +46,7 @@ class ServerConnection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
-        self._waiting: list[Request] = []
+        self._waiting: list[HttpRequest] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -95,7 +95,7 @@ class ServerConnection(asyncio.Protocol):
         """Answer, or keep the request until the answer before it has ended."""
         method = self._parser.get_method().decode("ascii")
         path = self._url.decode("latin-1").partition("?")[0]
-        request = Request(method=method, path=path, headers=self._headers, body=b"".join(self._body))
+        request = HttpRequest(method=method, path=path, headers=self._headers, body=b"".join(self._body))
         self._waiting.append(request)
         if self._steps is None:
             self._next()

@@ -38,13 +38,14 @@ class Counters:
     prompt_tokens: int = 0
     generation_tokens: int = 0
     requests: int = 0
+    preemptions: int = 0
     prefix_queries: int = 0
     prefix_hits: int = 0
     steps: int = 0
     ttft: Histogram = field(default_factory=Histogram)
     e2e: Histogram = field(default_factory=Histogram)
 
-    def text(self, model: str, *, draft_tokens: int, block_tokens: int) -> str:
+    def text(self, model: str, *, draft_tokens: int, block_tokens: int, kv_usage: float = 0.0) -> str:
         """Render all of it; counters of speculation exist only where ``draft_tokens`` are proposed a step."""
         label = f'engine="0",model_name="{model}"'
         counters = {
@@ -52,7 +53,7 @@ class Counters:
             "vllm:generation_tokens_total": self.generation_tokens,
             "vllm:prefix_cache_queries_total": self.prefix_queries,
             "vllm:prefix_cache_hits_total": self.prefix_hits,
-            "vllm:num_preemptions_total": 0,
+            "vllm:num_preemptions_total": self.preemptions,
         }
         if draft_tokens:
             accepted = max(0, self.generation_tokens - self.steps)
@@ -68,8 +69,13 @@ class Counters:
         lines += [f'vllm:cache_config_info{{block_size="{block_tokens}",engine="0",hash_block_size="None"}} 1.0']
         lines += ["# TYPE vllm:request_success_total counter"]
         lines += [f'vllm:request_success_total{{{label},finished_reason="stop"}} {self.requests}.0']
-        for name, value in {"vllm:num_requests_running": self.running, "vllm:num_requests_waiting": 0}.items():
-            lines += [f"# TYPE {name} gauge", f"{name}{{{label}}} {value}.0"]
+        gauges = {
+            "vllm:num_requests_running": float(self.running),
+            "vllm:num_requests_waiting": 0.0,
+            "vllm:kv_cache_usage_perc": kv_usage,
+        }
+        for gauge, level in gauges.items():
+            lines += [f"# TYPE {gauge} gauge", f"{gauge}{{{label}}} {level}"]
         lines += self.ttft.lines("vllm:time_to_first_token_seconds", label)
         lines += self.e2e.lines("vllm:e2e_request_latency_seconds", label)
         return "\n".join(lines) + "\n"

@@ -25,7 +25,7 @@ _MIN_CONTINUED_CHARS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class CannedReply:
     """What is said: reasoning, if any, before the text."""
 
     text: str
@@ -59,7 +59,7 @@ def read_planted(path: Path) -> tuple[Planted, ...]:
     return tuple(found)
 
 
-def reply_to(prompt: str, planted: Sequence[Planted], *, temperature: float, seed: int) -> Reply:
+def reply_to(prompt: str, planted: Sequence[Planted], *, temperature: float, seed: int) -> CannedReply:
     """Return the reply; the first planted one whose ``match`` the prompt holds wins.
 
     A prompt that ends in the beginning of its own reply is continued from there.
@@ -68,10 +68,10 @@ def reply_to(prompt: str, planted: Sequence[Planted], *, temperature: float, see
     draw = random.Random(_digest(prompt, seed if sampled else None))  # noqa: S311 - replies, not secrets
     plant = next((p for p in planted if p.match in prompt), None)
     if plant is None:
-        return Reply(text=_continued(prompt, _made_up(draw)))
+        return CannedReply(text=_continued(prompt, _made_up(draw)))
     right = not sampled or draw.random() < plant.correct_rate
     text = plant.text if right else (plant.wrong if plant.wrong is not None else _spoilt(plant.text, draw))
-    return Reply(text=_continued(prompt, text), reasoning=plant.reasoning)
+    return CannedReply(text=_continued(prompt, text), reasoning=plant.reasoning)
 
 
 def _digest(prompt: str, seed: int | None) -> int:

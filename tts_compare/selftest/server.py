@@ -49,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--request-metrics", action="store_true", help="vLLM's per-request metrics in the usage chunk")
     flags.add_argument("--prefix-caching", action="store_true", help="and prompt_tokens_details in the usage")
     flags.add_argument("--keeps-cache", action="store_true", help="say that the cache was emptied, and do not")
+    flags.add_argument("--kv-usage", type=float, default=0.0, help="the share of its KV cache that it says is in use")
+    flags.add_argument("--preempts", action="store_true", help="count one preemption a request")
     flags.add_argument("--tls-cert", type=Path)
     flags.add_argument("--tls-key", type=Path)
     return flags
@@ -76,6 +78,8 @@ def options_of(args: argparse.Namespace) -> Options:
         request_metrics=args.request_metrics,
         prefix_caching=args.prefix_caching,
         keeps_cache=args.keeps_cache,
+        kv_usage=args.kv_usage,
+        preempts=args.preempts,
         any_model=args.any_model,
     )
 

@@ -14,9 +14,18 @@ from typing import Any
 
 from tts_compare.errors import UsageError
 from tts_compare.selftest import tokens
-from tts_compare.selftest.answer import Ask, RefusedError, Renderer, Said, Style, Truth, parse_ask, say
+from tts_compare.selftest.answer import (
+    Prompted,
+    Renderer,
+    RequestRefusedError,
+    ScriptedChoice,
+    Style,
+    Truth,
+    parse_ask,
+    say,
+)
 from tts_compare.selftest.faults import Fault, choose
-from tts_compare.selftest.http import Request
+from tts_compare.selftest.http import HttpRequest
 from tts_compare.selftest.metrics import Counters, PrefixCache
 from tts_compare.selftest.play import Pace, Step, Until, plain, stream
 from tts_compare.selftest.replies import Planted
@@ -41,6 +50,8 @@ class Options:
     request_metrics: bool = False
     prefix_caching: bool = False
     keeps_cache: bool = False
+    kv_usage: float = 0.0
+    preempts: bool = False
     any_model: bool = False
 
 
@@ -56,17 +67,17 @@ class Service:
         self._refused_once: set[int] = set()
         self._unseeded = 0
 
-    def answer(self, request: Request) -> Iterator[Step]:
+    def answer(self, request: HttpRequest) -> Iterator[Step]:
         """Play the answer to a request; whatever goes wrong is an error in OpenAI's form."""
         try:
             yield from self._route(request)
-        except RefusedError as refused:
+        except RequestRefusedError as refused:
             yield plain(refused.status, json.dumps(refused.body()).encode())
             yield "keep"
         except UsageError as error:
-            yield from _json(RefusedError(400, "BadRequestError", str(error)).body(), 400)
+            yield from _json(RequestRefusedError(400, "BadRequestError", str(error)).body(), 400)
 
-    def _route(self, request: Request) -> Iterator[Step]:
+    def _route(self, request: HttpRequest) -> Iterator[Step]:
         path, options = request.path.rstrip("/"), self._options
         if path in ("/health", "/ping"):
             yield plain(200, b"")
@@ -74,14 +85,16 @@ class Service:
         elif path == "/metrics":
             draft = options.pace.tokens_per_chunk - 1
             blocks = self._cache.block_tokens
-            text = self._counters.text(options.model, draft_tokens=draft, block_tokens=blocks)
+            text = self._counters.text(
+                options.model, draft_tokens=draft, block_tokens=blocks, kv_usage=options.kv_usage
+            )
             yield plain(200, text.encode(), kind="text/plain; version=0.0.4; charset=utf-8")
             yield "keep"
         else:
             self._authorize(request)
             yield from self._open_route(request, path)
 
-    def _open_route(self, request: Request, path: str) -> Iterator[Step]:
+    def _open_route(self, request: HttpRequest, path: str) -> Iterator[Step]:
         options = self._options
         if path == "/version":
             yield from _json({"version": VERSION})
@@ -101,16 +114,16 @@ class Service:
             yield from self._tokenize(request, path)
         elif path in ("/v1/chat/completions", "/v1/completions"):
             if request.method != "POST":
-                raise RefusedError(405, "MethodNotAllowed", "Method Not Allowed")
+                raise RequestRefusedError(405, "MethodNotAllowed", "Method Not Allowed")
             yield from self._complete(request, chat="chat" in path)
         else:
-            raise RefusedError(404, "NotFoundError", f"no such path: {request.path}")
+            raise RequestRefusedError(404, "NotFoundError", f"no such path: {request.path}")
 
-    def _complete(self, request: Request, *, chat: bool) -> Iterator[Step]:
+    def _complete(self, request: HttpRequest, *, chat: bool) -> Iterator[Step]:
         options = self._options
         body = _object(request.body)
         if body.get("model") not in (None, options.model) and not options.any_model:
-            raise RefusedError(404, "NotFoundError", f"The model `{body.get('model')}` does not exist.", "model")
+            raise RequestRefusedError(404, "NotFoundError", f"The model `{body.get('model')}` does not exist.", "model")
         fault = choose(request.headers, body, options.faults, self._draw)
         self._unseeded += 1
         ask = parse_ask(body, chat=chat, max_model_len=options.max_model_len, unseeded=self._unseeded)
@@ -135,10 +148,11 @@ class Service:
         truth.tokens.append(sum(s.count for s in renderer.said))
         yield from _json(renderer.whole())
 
-    def _counted(self, steps: Iterator[Step], said: Sequence[Said], truth: Truth) -> Iterator[Step]:
+    def _counted(self, steps: Iterator[Step], said: Sequence[ScriptedChoice], truth: Truth) -> Iterator[Step]:
         """Play on, and keep the counters."""
         counters, begun_s = self._counters, time.monotonic()
         counters.running += 1
+        counters.preemptions += self._options.preempts
         try:
             yield from steps
             counters.requests += 1
@@ -150,7 +164,7 @@ class Service:
                 counters.ttft.add(truth.sent_ns[0] / 1e9 - begun_s)
                 counters.e2e.add(time.monotonic() - begun_s)
 
-    def _refusal(self, fault: Fault, ask: Ask) -> Iterator[Step] | None:
+    def _refusal(self, fault: Fault, ask: Prompted) -> Iterator[Step] | None:
         """Return the steps of an answer that is none, None where the fault lets an answer begin."""
         wait = f"Retry-After: {fault.value if fault.value is not None else 1:g}\r\n"
         if fault.is_("429"):
@@ -171,7 +185,7 @@ class Service:
         }
         return iter(odd[fault.name]) if fault.name in odd else None
 
-    def _count_prompt(self, ask: Ask) -> int:
+    def _count_prompt(self, ask: Prompted) -> int:
         ids = tokens.encode(ask.prompt)
         cached = self._cache.hit(ids) if self._options.prefix_caching else 0
         self._counters.prompt_tokens += len(ids)
@@ -179,7 +193,7 @@ class Service:
         self._counters.prefix_hits += cached
         return cached
 
-    def _new_truth(self, request: Request, fault: Fault) -> Truth:
+    def _new_truth(self, request: HttpRequest, fault: Fault) -> Truth:
         truth = Truth(request_id=request.headers.get("x-request-id", ""), fault=fault.name)
         self._truths[truth.request_id] = truth
         while len(self._truths) > _TRUTHS_KEPT:
@@ -189,11 +203,11 @@ class Service:
     def _truth(self, request_id: str) -> Iterator[Step]:
         truth = self._truths.get(request_id)
         if truth is None:
-            raise RefusedError(404, "NotFoundError", f"no request {request_id}")
+            raise RequestRefusedError(404, "NotFoundError", f"no request {request_id}")
         names = ("request_id", "fault", "sent_ns", "tokens", "first_answer_ns")
         yield from _json({name: getattr(truth, name) for name in names})
 
-    def _tokenize(self, request: Request, path: str) -> Iterator[Step]:
+    def _tokenize(self, request: HttpRequest, path: str) -> Iterator[Step]:
         body = _object(request.body)
         if path == "/tokenize":
             ids = tokens.encode(str(body.get("prompt", "")))
@@ -206,12 +220,12 @@ class Service:
         card = {"id": options.model, "object": "model", "created": 0, "owned_by": "tts-compare"}
         return {**card, "root": options.model, "max_model_len": options.max_model_len}
 
-    def _authorize(self, request: Request) -> None:
+    def _authorize(self, request: HttpRequest) -> None:
         key = self._options.api_key
         if key is not None:
             stated = request.headers.get("authorization", "")
             if not hmac.compare_digest(stated.encode(), f"Bearer {key}".encode()):
-                raise RefusedError(401, "AuthenticationError", "Unauthorized: the API key is missing or wrong")
+                raise RequestRefusedError(401, "AuthenticationError", "Unauthorized: the API key is missing or wrong")
 
 
 _PAGE = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body>The upstream is gone.</body></html>"
@@ -221,9 +235,9 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except ValueError as error:
-        raise RefusedError(400, "BadRequestError", f"the body is not JSON: {error}") from None
+        raise RequestRefusedError(400, "BadRequestError", f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise RefusedError(400, "BadRequestError", "the body must be a JSON object")
+        raise RequestRefusedError(400, "BadRequestError", "the body must be a JSON object")
     return value
 
 
@@ -233,6 +247,6 @@ def _json(value: object, status: int = 200) -> Iterator[Step]:
 
 
 def _refused(status: int, kind: str, message: str, headers: str) -> Iterator[Step]:
-    body = RefusedError(status, kind, message).body()
+    body = RequestRefusedError(status, kind, message).body()
     yield plain(status, json.dumps(body).encode(), headers=headers)
     yield "keep"

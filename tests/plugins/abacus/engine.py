@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tts_compare.backends.causes import Rule, find_cause
+from tts_compare.backends.causes import CauseRule, find_cause
 from tts_compare.backends.facts import Machine, ModelFacts
 from tts_compare.backends.limits import common_reason, cpu_dtype, threads_per_rank
 from tts_compare.backends.payload import engine_request
@@ -15,7 +15,7 @@ from tts_compare.backends.recipe import TOOLS, Recipe, Step
 from tts_compare.domain import Call, Device, Setting, model_slug
 
 SERVER = "abacus.server"
-RULES = (Rule(r"(?P<cause>.*no beads left.*)", "lower --max-model-len"),)
+RULES = (CauseRule(r"(?P<cause>.*no beads left.*)", "lower --max-model-len"),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,10 @@ def _of_pair(name: str, kind: Kind, formula: str) -> Metric:
 
 
 _LATENCY = f"mean latency of a / of b, the same problems, failures charged; {BOOTSTRAP}"
-_COST = f"device-seconds per problem of a / of b, the same problems, failures charged; {BOOTSTRAP}"
+_COST = (
+    "device-seconds per problem of a / of b, the same problems, failures charged; dollars on the axis hosted; "
+    f"{BOOTSTRAP}"
+)
 _PAPER_COST = f"cost per token of a / of b; {BOOTSTRAP}"
 _ANSWERED = "over the answers both gave; its interval is of 96 % where one side failed more"
 _HOLM = "Holm-corrected over all comparisons along the same axis, from the largest budget down"
@@ -28,7 +31,7 @@ _ACCURACY = "b - a over the problems both were measured on; Newcombe's paired in
 
 #: The comparisons: two points that differ in one thing. A ratio is a's figure over b's: above 1, b is better.
 PAIRS: tuple[Metric, ...] = (
-    _of_pair("axis", "text", "what the two differ in: speculation, tensor_parallel, backend, method, budget ..."),
+    _of_pair("axis", "text", "what the two differ in: speculation, backend, method, hosted (theirs and ours) ..."),
     _of_pair("a", "text", "setting of the plainer side"),
     _of_pair("b", "text", "setting of the other side"),
     _of_pair("a_method", "text", "method of a"),

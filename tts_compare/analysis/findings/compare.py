@@ -15,6 +15,7 @@ from tts_compare.analysis.findings.verdicts import accuracy_verdict, ratio_verdi
 from tts_compare.analysis.findings.withheld import ONE_START, TOLERATED_SAMPLES, Withheld, withhold
 from tts_compare.analysis.metrics import PAIRS, schema_of
 from tts_compare.analysis.points import Weights
+from tts_compare.analysis.rows.attempts import hosted_settings
 from tts_compare.analysis.statistics.accuracy import AccuracyDifference, Correct, accuracy_difference
 from tts_compare.analysis.statistics.cube import Cube
 from tts_compare.analysis.statistics.families import LEVEL, Question, step_down
@@ -42,6 +43,10 @@ SETTING_AXES: Mapping[str, bool] = {
     "device": True,
     "replica": True,
 }
+#: The axis of a hosted setting (a) against one of ours (b); its costs are in dollars.
+HOSTED_AXIS = "hosted"
+#: The axis of a rival (a) against the point that is system-optimal in the data (b), see ``choice``.
+RIVAL_AXIS = "rival"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +65,9 @@ class Pair:
     died: bool = False
 
     def duel(self, cube: Cube) -> Duel:
-        """The pair on the cube it is of."""
-        return Duel(cube=cube, a=self.a, b=self.b, mask=self.mask)
+        """The pair on the cube it is of; in dollars where a hosted setting stands against another."""
+        hosted = self.axis in (HOSTED_AXIS, RIVAL_AXIS) and any(cube.keys[p]["hosted"] for p in (self.a, self.b))
+        return Duel(cube=cube, a=self.a, b=self.b, mask=self.mask, cost="usd" if hosted else "bill_gpu_s")
 
 
 def difference_axis(a: SettingFacts, b: SettingFacts) -> str | None:
@@ -97,31 +103,47 @@ def setting_pairs(settings: Mapping[str, SettingFacts]) -> Iterator[tuple[str, s
 
 
 def cube_pairs(cube: Cube, manifest: Manifest) -> list[Pair]:
-    """Every pair of points of a cube along one axis: settings with the same work, and methods of one setting."""
+    """Every pair of points of a cube along one axis: settings with the same work, and methods of one setting.
+
+    A hosted setting is paired with every setting of ours (axis ``hosted``): they never differ in one thing alone.
+    """
     by_setting: dict[str, dict[tuple[str, int, int], int]] = {}
     for point, key in enumerate(cube.keys):
         work = (str(key["method"]), int(key["budget"]), int(key["samples"]))
         by_setting.setdefault(str(key["setting"]), {})[work] = point
     found = [
         (axis, by_setting[a][work], by_setting[b][work])
-        for axis, a, b in setting_pairs(manifest.settings)
+        for axis, a, b in (*_own_pairs(manifest), *_hosted_pairs(manifest))
         for work in by_setting.get(a, {})
         if work in by_setting.get(b, {})
     ]
     for works in by_setting.values():
         found += [("method", works[a], works[b]) for a, b in _method_pairs(list(works))]
+    return [pair_of(cube, manifest, axis, a, b) for axis, a, b in found]
+
+
+def pair_of(cube: Cube, manifest: Manifest, axis: str, a: int, b: int) -> Pair:
+    """The pair of two points of a cube, over the problems that both measured."""
     dead = {death.setting for death in manifest.deaths}
-    return [
-        Pair(
-            axis=axis,
-            a=a,
-            b=b,
-            mask=cube.own_mask(a, b),
-            planned=planned_in_rounds(cube, a, b),
-            died=not dead.isdisjoint({cube.keys[a]["setting"], cube.keys[b]["setting"]}),
-        )
-        for axis, a, b in found
-    ]
+    return Pair(
+        axis=axis,
+        a=a,
+        b=b,
+        mask=cube.own_mask(a, b),
+        planned=planned_in_rounds(cube, a, b),
+        died=not dead.isdisjoint({cube.keys[a]["setting"], cube.keys[b]["setting"]}),
+    )
+
+
+def _own_pairs(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
+    hosted = hosted_settings(manifest)
+    return (found for found in setting_pairs(manifest.settings) if (found[1] in hosted) == (found[2] in hosted))
+
+
+def _hosted_pairs(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
+    hosted = hosted_settings(manifest)
+    for theirs in sorted(hosted):
+        yield from ((HOSTED_AXIS, theirs, ours) for ours in sorted(manifest.settings) if ours not in hosted)
 
 
 def planned_in_rounds(cube: Cube, a: int, b: int) -> NDArray[np.bool_]:

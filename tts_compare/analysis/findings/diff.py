@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from tts_compare.analysis.analyse import prepare
+from tts_compare.analysis.analyse import AnalysisRows, prepare
 from tts_compare.analysis.findings.compare import Pair, missing_share, pair_rows, planned_in_rounds
 from tts_compare.analysis.findings.failures import count_failures
 from tts_compare.analysis.findings.gate import Check, check
@@ -86,16 +86,18 @@ def compare_runs(
     *,
     fail_on: Sequence[Tolerance] = (),
     match: Mapping[str, str] | None = None,
+    rows: tuple[AnalysisRows, AnalysisRows] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> RunDiff:
     """Compare each point of run b with the same point of run a over the problems both measured.
 
     match: setting id of a -> setting id of b, for settings that are not paired by themselves
-    (``partners.find_partners``). Raises RunError where a run holds no measured request, UsageError where ``match``
+    (``partners.find_partners``). rows: what ``prepare`` made of each run, made here where it is not given. Raises
+    RunError where a run holds no measured request, UsageError where ``match``
     names a setting that is not there.
     """
-    first, second = (prepare(*run) for run in (a, b))
+    first, second = rows or (prepare(*a), prepare(*b))
     facts = [_measured_facts(ready.outcomes, run[2]) for ready, run in ((first, a), (second, b))]
     partners = find_partners(*facts, mapped=match)
     both = _together(first.outcomes, second.outcomes, partners)

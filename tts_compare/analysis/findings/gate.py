@@ -9,7 +9,7 @@ from typing import Literal
 
 from tts_compare.analysis.findings.proof import ASSUMED_SPREAD, needed_problems, one_start_width
 from tts_compare.analysis.findings.tolerance import SHARES, Tolerance
-from tts_compare.analysis.statistics.limits import Limits
+from tts_compare.analysis.statistics.limits import ChangeLimits
 
 Verdict = Literal["exceeded", "within", "not_shown", "not_judged"]
 #: What the figures are called in sentences.
@@ -31,7 +31,13 @@ class Check:
 
 
 def check(
-    tolerance: Tolerance, limits: Limits, label: str, *, identical: bool = False, reason: str = "", barred: str = ""
+    tolerance: Tolerance,
+    limits: ChangeLimits,
+    label: str,
+    *,
+    identical: bool = False,
+    reason: str = "",
+    barred: str = "",
 ) -> Check:
     """Judge one tolerance on one point.
 
@@ -41,7 +47,7 @@ def check(
     if reason or math.isnan(limits.value):
         return _not_judged(tolerance, label, reason or "there is no figure")
     if identical and tolerance.change:
-        limits = Limits(value=0.0, low=0.0, high=0.0, n=limits.n, discordant=0.0, starts=limits.starts)
+        limits = ChangeLimits(value=0.0, low=0.0, high=0.0, n=limits.n, discordant=0.0, starts=limits.starts)
     verdict: Verdict = "not_shown"
     if tolerance.broken(limits.low, limits.high):
         verdict = "exceeded"
@@ -86,7 +92,7 @@ def _amount(tolerance: Tolerance, value: float, *, sign: bool = True) -> str:
     return f"{100 * value:+.1f} {unit}" if sign and tolerance.change else f"{100 * value:.1f} {unit}"
 
 
-def _changed(tolerance: Tolerance, limits: Limits) -> str:
+def _changed(tolerance: Tolerance, limits: ChangeLimits) -> str:
     verb = "changed by" if tolerance.change else "are"
     return (
         f"{_figure(tolerance)} {verb} {_amount(tolerance, limits.value)} "
@@ -94,15 +100,15 @@ def _changed(tolerance: Tolerance, limits: Limits) -> str:
     )
 
 
-def _exceeded(tolerance: Tolerance, limits: Limits) -> str:
+def _exceeded(tolerance: Tolerance, limits: ChangeLimits) -> str:
     return f"{_changed(tolerance, limits)}, beyond {tolerance.text}{_assumption(limits)}"
 
 
-def _within(tolerance: Tolerance, limits: Limits) -> str:
+def _within(tolerance: Tolerance, limits: ChangeLimits) -> str:
     return f"{_changed(tolerance, limits)}, within {tolerance.text}{_assumption(limits)}"
 
 
-def _not_shown(tolerance: Tolerance, limits: Limits) -> str:
+def _not_shown(tolerance: Tolerance, limits: ChangeLimits) -> str:
     reach = limits.low if tolerance.below else limits.high
     way = "drop" if tolerance.below else "rise"
     missed = f"a {way} of up to {_amount(tolerance, abs(reach), sign=False)}"
@@ -116,7 +122,7 @@ def _not_shown(tolerance: Tolerance, limits: Limits) -> str:
     )
 
 
-def _cure(tolerance: Tolerance, limits: Limits) -> str:
+def _cure(tolerance: Tolerance, limits: ChangeLimits) -> str:
     """What would show that the tolerance is kept."""
     if tolerance.figure not in SHARES:
         if limits.assumed:
@@ -133,7 +139,7 @@ def _cure(tolerance: Tolerance, limits: Limits) -> str:
     return f"; n = {formula} = {needed:,} problems would show it, there are {limits.n}"
 
 
-def _assumption(limits: Limits) -> str:
+def _assumption(limits: ChangeLimits) -> str:
     if not limits.assumed:
         return ""
     width = math.expm1(one_start_width(max(1, limits.starts)))

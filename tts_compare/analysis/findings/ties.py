@@ -38,7 +38,7 @@ _FIGURES = {"latency": "latency_s", "cost": "bill_gpu_s"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class TiedChoice:
     """Point i, which tokens may choose, and point j, no less accurate: figure of i over j is looked at.
 
     cheapest: every point of their group that tokens may choose.
@@ -116,7 +116,7 @@ def _paired(differences: Floats) -> float:
     return t_two_sided_p(float(differences.mean()) / error, differences.size - 1)
 
 
-def _choices(evidence: Evidence, group: Sequence[int]) -> list[Choice]:
+def _choices(evidence: Evidence, group: Sequence[int]) -> list[TiedChoice]:
     cube, cheapest = evidence.cube, frozenset(token_cheapest(evidence, group))
     accuracy = {p: cube.values(p, "correct").mean(axis=0) for p in group}
     found = []
@@ -126,7 +126,7 @@ def _choices(evidence: Evidence, group: Sequence[int]) -> list[Choice]:
                 continue
             for name, figure in _FIGURES.items():
                 if all(np.isfinite(cube.values(p, figure)).all() for p in (i, j)):
-                    found.append(Choice(i=i, j=j, figure=name, cheapest=cheapest))
+                    found.append(TiedChoice(i=i, j=j, figure=name, cheapest=cheapest))
     return found
 
 
@@ -140,7 +140,7 @@ def _no_lower(i: Floats, j: Floats, *, single: bool) -> bool:
 
 
 def _limits(
-    evidence: Evidence, choices: Sequence[Choice], groups: Sequence[Sequence[int]], level: float
+    evidence: Evidence, choices: Sequence[TiedChoice], groups: Sequence[Sequence[int]], level: float
 ) -> list[tuple[float, float, float]]:
     """Ratio of i over j of each choice with one-sided limits at ``level`` either way."""
     duels = [Duel(cube=evidence.cube, a=c.i, b=c.j, mask=evidence.cube.compared) for c in choices]
@@ -179,17 +179,17 @@ def _independent(evidence: Evidence, groups: Sequence[Sequence[int]]) -> int:
     return max(1, sum(len(own) - 1 for own in settings.values()))
 
 
-def _barred(evidence: Evidence, choice: Choice) -> bool:
+def _barred(evidence: Evidence, choice: TiedChoice) -> bool:
     duel = Duel(cube=evidence.cube, a=choice.i, b=choice.j, mask=evidence.cube.compared)
     return count_failures(duel.failed(choice.i), duel.failed(choice.j), duel.rounds).barred("b")
 
 
-def _label(evidence: Evidence, choice: Choice) -> str:
+def _label(evidence: Evidence, choice: TiedChoice) -> str:
     names = [point_label(evidence.cube.keys[p]) for p in (choice.i, choice.j)]
     return f"{choice.figure} of {names[0]} over {names[1]}"
 
 
-def _remark(choices: Sequence[Choice], limits: Sequence[tuple[float, float, float]]) -> str:
+def _remark(choices: Sequence[TiedChoice], limits: Sequence[tuple[float, float, float]]) -> str:
     """Whether even the best of the token-cheapest is off, or tokens just do not say which of them to take."""
     off: dict[tuple[int, str], set[int]] = {}
     for choice, (_, low, _) in zip(choices, limits, strict=True):

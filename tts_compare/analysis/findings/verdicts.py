@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tts_compare.analysis.statistics.families import LEVEL
 
@@ -14,7 +14,27 @@ if TYPE_CHECKING:
     from tts_compare.analysis.statistics.ratios import Ratios
     from tts_compare.analysis.statistics.resampling import Estimate
 
+#: What a sentence of ``ratio_verdict`` finds of b against a.
+Finding: TypeAlias = Literal["better", "worse", "not told apart", "not confirmed", "no verdict", "unknown"]
+_BEGINNINGS: tuple[tuple[str, Finding], ...] = (
+    ("faster", "better"),
+    ("cheaper", "better"),
+    ("the first is", "better"),
+    ("slower", "worse"),
+    ("more expensive", "worse"),
+    ("not confirmed", "not confirmed"),
+    ("not known", "unknown"),
+)
 _WORDS = {"latency": ("faster", "slower"), "cost": ("cheaper", "more expensive")}
+
+
+def finding_of(sentence: str | None) -> Finding:
+    """What a sentence of ``ratio_verdict`` finds of b against a."""
+    if not sentence:
+        return "unknown"
+    if "no verdict:" in sentence:
+        return "no verdict"
+    return next((found for begun, found in _BEGINNINGS if sentence.startswith(begun)), "not told apart")
 
 
 def accuracy_verdict(found: AccuracyDifference, adjusted_p: float | None) -> str:

@@ -24,10 +24,10 @@ LONGEST_GAP_S = 60.0
 
 def hosted_settings(manifest: Manifest) -> frozenset[str]:
     """Settings whose server is somebody else's: a 429 that names a quota says nothing about how they serve."""
-    return frozenset(name for name, facts in manifest.settings.items() if _is_hosted(facts))
+    return frozenset(name for name, facts in manifest.settings.items() if is_hosted(facts))
 
 
-def _is_hosted(facts: SettingFacts) -> bool:
+def is_hosted(facts: SettingFacts) -> bool:
     """What the manifest says. In format 1, which has no such field, one backend was for hosted endpoints alone."""
     return facts.backend == HOSTED if facts.hosted is None else facts.hosted
 

@@ -26,7 +26,7 @@ _NORMAL_CDF = np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2.0)), otype
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
+class Measured:
     """What is measured. comparisons: corrected for together (Holm); the first is tested at level / comparisons."""
 
     problems: int
@@ -53,7 +53,7 @@ class Assumptions:
     level: float = 0.05
 
 
-def smallest_ratio(design: Design, given: Assumptions) -> float | None:
+def smallest_ratio(design: Measured, given: Assumptions) -> float | None:
     """The smallest ratio of mean latency or cost above 1 that is found with the power asked for.
 
     None where the design gives no verdict: with one start a setting, and with two rounds.
@@ -64,7 +64,7 @@ def smallest_ratio(design: Design, given: Assumptions) -> float | None:
     return None if found is None else math.exp(found)
 
 
-def ratio_power(ratio: float, design: Design, given: Assumptions) -> float:
+def ratio_power(ratio: float, design: Measured, given: Assumptions) -> float:
     """The chance that a true ratio is found; 0 where the design gives no verdict."""
     dof = _degrees(design)
     if dof is None:
@@ -74,12 +74,12 @@ def ratio_power(ratio: float, design: Design, given: Assumptions) -> float:
     return _noncentral_t_above(critical, dof, abs(math.log(ratio)) / error)
 
 
-def smallest_drop(design: Design, given: Assumptions) -> float | None:
+def smallest_drop(design: Measured, given: Assumptions) -> float | None:
     """The smallest drop in accuracy, as a share of the problems, that is found; None with too few problems for any."""
     return _smallest(lambda drop: drop_power(drop, design, given), given.power, high=1.0)
 
 
-def drop_power(drop: float, design: Design, given: Assumptions) -> float:
+def drop_power(drop: float, design: Measured, given: Assumptions) -> float:
     """The chance that a true drop is found by the exact test; repeats of greedy answers add nothing to it.
 
     A drop cannot be larger than the discordant share: where it is, all that differ are taken to differ one way.
@@ -96,7 +96,7 @@ def drop_power(drop: float, design: Design, given: Assumptions) -> float:
     )
 
 
-def _degrees(design: Design) -> float | None:
+def _degrees(design: Measured) -> float | None:
     """Degrees of freedom of the test over starts: R - 1 over rounds, Welch's 2 (K - 1) over repeats of everything."""
     if design.rounds >= LEAST_ROUNDS:
         return design.rounds - 1
@@ -105,7 +105,7 @@ def _degrees(design: Design) -> float | None:
     return None
 
 
-def _variance(design: Design, given: Assumptions) -> float:
+def _variance(design: Measured, given: Assumptions) -> float:
     """Of the log ratio of one round."""
     share = design.problems / design.rounds
     skew = math.exp(given.length_sigma**2)

@@ -31,7 +31,7 @@ _RATIOS = {"latency": "latency_s", "cost": "bill_gpu_s", "paper_cost": "paper_co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ChangeLimits:
     """A change from a to b with its one-sided 95 % limits, or b's own share with its.
 
     value, low, high: differences for shares, relative changes for times and costs; nan where unknown. n: problems
@@ -49,10 +49,10 @@ class Limits:
     assumed: bool = False
 
 
-_UNKNOWN = Limits(value=math.nan, low=math.nan, high=math.nan, n=0)
+_UNKNOWN = ChangeLimits(value=math.nan, low=math.nan, high=math.nan, n=0)
 
 
-def find_limits(cube: Cube, pair: Pair, weights: Weights) -> Mapping[str, Limits]:
+def find_limits(cube: Cube, pair: Pair, weights: Weights) -> Mapping[str, ChangeLimits]:
     """Figure of ``tolerance.FIGURES`` -> its change; ``failed_share`` -> b's own share of failed answers."""
     duel = pair.duel(cube)
     n = int(pair.mask.sum())
@@ -68,14 +68,14 @@ def find_limits(cube: Cube, pair: Pair, weights: Weights) -> Mapping[str, Limits
     return found
 
 
-def relative_change(estimate: Estimate, n: int) -> Limits:
+def relative_change(estimate: Estimate, n: int) -> ChangeLimits:
     """The change b / a - 1 of an estimate of a / b at CONFIDENCE, an assumed spread between starts included."""
     down, up = math.log(estimate.value / estimate.lo), math.log(estimate.hi / estimate.value)
     assumed = not estimate.confirmed
     if assumed:
         width = one_start_width(max(1, estimate.starts))
         down, up = math.hypot(down, width), math.hypot(up, width)
-    return Limits(
+    return ChangeLimits(
         value=1.0 / estimate.value - 1.0,
         low=math.exp(-up) / estimate.value - 1.0,
         high=math.exp(down) / estimate.value - 1.0,
@@ -85,7 +85,7 @@ def relative_change(estimate: Estimate, n: int) -> Limits:
     )
 
 
-def _accuracy(cube: Cube, pair: Pair) -> Limits:
+def _accuracy(cube: Cube, pair: Pair) -> ChangeLimits:
     """b's accuracy less a's. Where over 1 % is unknown, the limits hold with all of it wrong and all of it right."""
     planned = pair.mask if pair.planned is None else pair.planned
     a, b = (correct_of(cube, point, planned) for point in (pair.a, pair.b))
@@ -101,21 +101,21 @@ def _accuracy(cube: Cube, pair: Pair) -> Limits:
     return replace(found, low=worst.low, high=best.high)
 
 
-def _difference(a: Floats, b: Floats, *, cube: Cube, pair: Pair, rounds: Codes) -> Limits:
+def _difference(a: Floats, b: Floats, *, cube: Cube, pair: Pair, rounds: Codes) -> ChangeLimits:
     value, low, high, _ = difference_and_p(
         a, b, single=_single(cube, pair, a, b), rounds=rounds, died=pair.died, confidence=CONFIDENCE
     )
-    return Limits(value=value, low=low, high=high, n=a.size, discordant=float(np.mean((b - a) ** 2)))
+    return ChangeLimits(value=value, low=low, high=high, n=a.size, discordant=float(np.mean((b - a) ** 2)))
 
 
-def _share(b: Floats, *, cube: Cube, pair: Pair) -> Limits:
+def _share(b: Floats, *, cube: Cube, pair: Pair) -> ChangeLimits:
     """b's own share; where it differs between rounds, as after a server died, the wider interval over rounds."""
     low, high = accuracy_interval(b, single=_single(cube, pair, b), confidence=CONFIDENCE)
     share, rounds = float(b.mean()), cube.rounds[pair.mask]
     if count_rounds(rounds) >= LEAST_ROUNDS and share > 0.0:
         down, up = mean_over_rounds(b, rounds).limits(CONFIDENCE)
         low, high = max(0.0, min(low, down)), min(1.0, max(high, up))
-    return Limits(value=share, low=low, high=high, n=b.size, discordant=share * (1.0 - share))
+    return ChangeLimits(value=share, low=low, high=high, n=b.size, discordant=share * (1.0 - share))
 
 
 def _single(cube: Cube, pair: Pair, *sides: Floats) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -26,12 +26,16 @@ _UNKNOWN = Estimate(value=math.nan, lo=math.nan, hi=math.nan, p=math.nan, starts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duel:
-    """Two points of a cube, by index, and the problems they are compared on: (problems,) flags."""
+    """Two points of a cube, by index, and the problems they are compared on: (problems,) flags.
+
+    cost: the figure of the cube that is their cost.
+    """
 
     cube: Cube
     a: int
     b: int
     mask: Flags
+    cost: Literal["bill_gpu_s", "usd"] = "bill_gpu_s"
 
     @property
     def rounds(self) -> NDArray[np.int64]:
@@ -112,8 +116,8 @@ def find_ratios(duels: Sequence[Duel], weights: Weights) -> list[Ratios]:
     asked: list[_Asked] = []
     for duel, failed in zip(duels, failures, strict=True):
         level = confidence_of(failed)
-        asked += [(0.95, terms(duel, figure)) for figure in ("latency_s", "bill_gpu_s", "paper_cost")]
-        asked += [(level, terms(duel, figure, answered=True)) for figure in ("latency_s", "bill_gpu_s")]
+        asked += [(0.95, terms(duel, figure)) for figure in ("latency_s", duel.cost, "paper_cost")]
+        asked += [(level, terms(duel, figure, answered=True)) for figure in ("latency_s", duel.cost)]
     found = _estimates(asked, weights)
     return [
         _ratios(duel, failed, found[5 * i : 5 * i + 5])

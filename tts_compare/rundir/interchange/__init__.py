@@ -1,4 +1,4 @@
-"""Results of other benchmarks -> our records, with the doubts that belong to them. Pure: bytes in, values out.
+"""Results of other benchmarks -> our records, with the warnings that belong to them. Pure: bytes in, values out.
 
 Read: the JSON of ``vllm bench serve --save-detailed`` (keys of vLLM 0.32), GuideLLM's ``benchmarks.json``
 (schema 2, GuideLLM 0.8), and AIPerf's ``profile_export.jsonl`` and ``profile_export_raw.jsonl`` (AIPerf 0.13).

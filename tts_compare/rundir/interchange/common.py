@@ -1,4 +1,4 @@
-"""What the readers of foreign files share: the values they return, and the doubts such files deserve."""
+"""What the readers of foreign files share: the values they return, and the warnings such files deserve."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Imported:
 
     @property
     def manifest(self) -> Manifest:
-        """What a manifest says of such a run: no devices, so no cost; the doubts as rows."""
+        """What a manifest says of such a run: no devices, so no cost; the warnings as rows."""
         facts = SettingFacts(backend=self.source, model=self.model)
         return Manifest(settings={self.setting: facts}, doubts=self.doubts)
 
