@@ -225,6 +225,15 @@ def test_an_answer_cut_before_its_first_answer_token_keeps_no_objective_on_that(
     assert with_objectives(run_of(rows, right("a")), "ttfot<=0.6")["goodput_share"] == pytest.approx(1 / 2)
 
 
+@pytest.mark.parametrize(("status", "reason"), [("incorrect", "stop"), ("correct", "length")])
+def test_where_nothing_was_right_or_everything_was_cut_no_point_is_chosen_under_an_objective(
+    status: str, reason: str
+) -> None:
+    run = run_of([row(p, i, 0.1, 0.5, 11, finish_reason=reason) for i, p in enumerate("ab")], [grade("a", status)])
+    (choice,) = analyse(run.records, run.grades, run.manifest, resamples=50, slo=[parse_slo("latency<=10")]).slo
+    assert (choice.point, choice.accuracy) == (None, None)
+
+
 def test_goodput_is_null_without_an_objective_on_single_answers() -> None:
     for texts in ((), ("accuracy>=0.1",), ("cost<=100",)):
         found = with_objectives(of_four(), *texts)

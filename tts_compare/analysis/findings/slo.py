@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from tts_compare.analysis.findings.barren import barren
 from tts_compare.analysis.findings.frontier import Resampled
 from tts_compare.analysis.findings.labels import point_label
 from tts_compare.analysis.metric import Quantile
@@ -52,7 +53,8 @@ def choose(cube: Cube, drawn: Resampled, points: pl.DataFrame, objectives: Seque
     """The most accurate point of a cube that keeps every objective, the faster of equals.
 
     Objectives on figures without resamples (ttft, tpot, truncated) are kept or not by the data alone. An answer that
-    failed was never reached: an objective on the mean latency is kept by points without one.
+    failed was never reached: an objective on the mean latency is kept by points without one. Where nothing was right,
+    or everything was cut, there is no most accurate point.
     """
     empty = SloChoice(
         load=cube.load,
@@ -65,7 +67,7 @@ def choose(cube: Cube, drawn: Resampled, points: pl.DataFrame, objectives: Seque
         best_share=None,
     )
     keys = pl.DataFrame([{name: cube.keys[p][name] for name in POINT_KEY} for p in drawn.points])
-    if not drawn.points or not cube.compared.any():
+    if not drawn.points or not cube.compared.any() or (cube.load, cube.policy) in barren(points):
         return empty
     table = keys.join(points, on=list(POINT_KEY), how="left", maintain_order="left")
     kept = np.ones(drawn.accuracy.shape, dtype=bool)
