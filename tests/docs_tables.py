@@ -10,7 +10,8 @@ from tests.gpu.proof import claims_table, proofs_table
 from tts_compare.analysis.metric import Metric
 from tts_compare.analysis.metrics import AXES, GROUPS, METRICS, PAIRS
 from tts_compare.cli.knob_names import meaning_of
-from tts_compare.config.experiment import Experiment, WaitLimits
+from tts_compare.config.asked import WaitLimits
+from tts_compare.config.experiment import Experiment
 from tts_compare.config.knob import Knob, Scope, knobs_of
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tts_compare import __version__
+from tts_compare.cli import arguments
 from tts_compare.errors import UsageError
 
 _RUN_EXAMPLES = """\
@@ -49,7 +50,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tts-compare {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for one in _COMMANDS:
-        added = _add_command(commands, one.name, one.what, one.epilog)
+        added = arguments.add_command(commands, one.name, one.what, one.epilog)
         if command in (None, one.name):
             one.add(added)
     return parser
@@ -85,226 +86,19 @@ def every_action(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
                 yield from every_action(command)
 
 
-def _add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, epilog: str
-) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name,
-        help=what,
-        description=what[0].upper() + what[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-
-def _run(parser: argparse.ArgumentParser) -> None:
-    from tts_compare.cli.knob_flags import add_knobs
-
-    add_knobs(parser)
-
-
-def _plan(parser: argparse.ArgumentParser) -> None:
-    _run(parser)
-    add = parser.add_argument_group("the plan").add_argument
-    add("--machine", metavar="M", help="4xH100-SXM, 2x(8xH200), or a file that describes one (default: this machine)")
-    add("--commands", action="store_true", help="every server command too")
-    add(
-        "--fail-on",
-        action="append",
-        default=[],
-        metavar="EXPR",
-        help="say whether this run could show that a tolerance of diff is kept; repeatable",
-    )
-    add("--format", choices=("text", "json"), default="text", help="text (the default), or json for programs")
-
-
-def _submit(parser: argparse.ArgumentParser) -> None:
-    _run(parser)
-    add = parser.add_argument_group("the jobs").add_argument
-    add("--dry-run", action="store_true", help="print what would be submitted; needs no engine, no model, no Slurm")
-    add("--to", choices=("slurm", "kubernetes"), default="slurm", help="slurm (the default), or print a Kubernetes Job")
-    add("--machine", metavar="M", help="the nodes, as in plan: 4xGH200-96, 2x(8xH200) (default: nodes like this one)")
-    add(
-        "--split",
-        choices=("block", "setting"),
-        default="block",
-        help="a job a block of one model's settings and round (the default), or a job a setting and round",
-    )
-    add("--max-jobs", type=int, metavar="K", help="most jobs at once (default: as many as the cluster lets run)")
-    add("--time", metavar="[D-]H:M:S", help="time limit of a job (default: from the plan's estimate)")
-    add(
-        "--on-preempt",
-        choices=("requeue", "chain", "stop"),
-        default="requeue",
-        help="a job that was stopped: queue it again (the default), let a second one follow it, or leave it",
-    )
-    add("--max-attempts", type=int, default=4, metavar="N", help="attempts of a task, the first included (4)")
-    add("--max-hours", type=float, metavar="H", help="hours that all attempts of a task may take together")
-    add("--sbatch", action="append", default=[], metavar="OPTION", help="sbatch's option: account=abc; repeatable")
-    add("--setup", metavar="FILE", help="shell commands that each job reads first: modules, variables")
-    add("--no-check", action="store_true", help="submit though engines or models are not found here")
-    add("--image", metavar="IMAGE", default="tts-compare:latest", help="kubernetes: the pod's image")
-    add("--claim", metavar="NAME", default="runs", help="kubernetes: the volume claim that keeps the run")
-    add("--secret", metavar="NAME", help="kubernetes: a Secret whose entries become variables")
-
-
-def _of_submitted(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN")
-
-
-def _report(parser: argparse.ArgumentParser) -> None:
-    from tts_compare.cli.knob_flags import repeat_knob
-
-    add = parser.add_argument
-    add("runs", nargs="*", metavar="RUN")
-    add("--html", metavar="FILE", help="one self-contained page")
-    add("--figures", metavar="DIR", help="each figure as a file")
-    add(
-        "--format",
-        default=None,
-        metavar="F",
-        help="console, markdown, latex, json, csv, parquet; with --figures: png, svg, pdf",
-    )
-    add("--full", action="store_true", help="every table, plot, comparison and warning in the terminal")
-    add("--claims", action="store_true", help="the paper's claims, tested on this data, too")
-    add("--explain", metavar="COLUMN", help="formula, source and population of a column; needs no run")
-    add(
-        "--slo",
-        action="append",
-        default=[],
-        metavar="NAME=X",
-        help="p90_latency=10, accuracy>=0.8, cost<=X; repeatable",
-    )
-    add(
-        "--name",
-        action="append",
-        default=[],
-        metavar="SETTING=LABEL",
-        help="what to call a setting, by its id or a part of it; repeatable",
-    )
-    add("--gpu-hour-usd", metavar="X", help="the price of one device for an hour, in place of the run's")
-    add(
-        "--price",
-        action="append",
-        default=[],
-        metavar="[NAME=]IN/OUT",
-        help="a hosted setting's price per million input and output tokens; repeatable",
-    )
-    add("--ascii", action="store_true", help="no character beyond ASCII")
-    add("--output", metavar="FILE", help="write there instead of to standard output")
-    repeat_knob(parser, "strict")
-    repeat_knob(parser, "no_color")
-
-
-def _grade(parser: argparse.ArgumentParser) -> None:
-    from tts_compare.cli.knob_flags import repeat_knob
-
-    add = parser.add_argument
-    add("run", nargs="?", metavar="RUN")
-    add("--responses", metavar="FILE", help="JSONL of {gold, response}; writes {status, answer, layer} a row")
-    add("--explain", metavar="PROBLEM", help="why the answers to one problem were judged as they were")
-    repeat_knob(parser, "policy", help_="which box of a response is its answer (default: the run's)")
-    repeat_knob(parser, "grader", help_="what compares answers (default: the run's)")
-    add(
-        "--scores",
-        metavar="URL|FILE",
-        help="best_of_n: the reward model to ask for the scores that are missing, or a file of scores",
-    )
-    add("--scores-api-key-env", default="", metavar="VAR", help="the variable that holds the reward model's key")
-    add("--kind", default="math", metavar="KIND", help="with --responses: math, integer, gsm8k, choice")
-    add("--timeout", type=float, default=5.0, metavar="S", help="seconds an answer may take (5)")
-    repeat_knob(parser, "no_color")
-
-
-def _diff(parser: argparse.ArgumentParser) -> None:
-    from tts_compare.cli.knob_flags import repeat_knob
-
-    add = parser.add_argument
-    add("a", metavar="A")
-    add("b", metavar="B")
-    add(
-        "--fail-on",
-        action="append",
-        default=[],
-        metavar="EXPR",
-        help="exit 1 where the one-sided 95 %% limit is beyond the tolerance: accuracy, latency, cost, cost_per_token, "
-        "failed; repeatable",
-    )
-    add("--require-proof", action="store_true", help="exit 2 where a tolerance is not shown to be kept")
-    add("--map", action="append", default=[], metavar="A=B", help="pair setting A with setting B; repeatable")
-    add("--allow-missing", action="store_true", help="points that are in one run only are no reason to fail")
-    repeat_knob(parser, "strict")
-    repeat_knob(parser, "no_color")
-
-
-def _runs(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listed = _add_command(actions, "list", "each run with its state, date, settings and best point", "")
-    prune = _add_command(
-        actions,
-        "prune",
-        "remove runs that were not finished, after a question; never one that is under way",
-        "examples:\n  tts-compare runs prune\n  tts-compare runs prune runs --state finished --older-than 90 --yes",
-    )
-    for one in (listed, prune):
-        one.add_argument("directory", nargs="?", default="runs", metavar="DIR", help="where the runs are (runs)")
-    listed.add_argument("--format", choices=("text", "json"), default="text", help="text (the default), or json")
-    prune.add_argument("--yes", action="store_true", help="do not ask")
-    prune.add_argument(
-        "--state",
-        default="interrupted,stopped",
-        metavar="S,...",
-        help="which: finished, interrupted, stopped, imported, unreadable (interrupted,stopped)",
-    )
-    prune.add_argument(
-        "--older-than", type=float, default=0.0, metavar="DAYS", help="only those that were last written before then"
-    )
-
-
-def _export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN")
-    parser.add_argument("--format", choices=("vllm", "telemetry"), default="vllm")
-    parser.add_argument(
-        "--output",
-        metavar="DIR|FILE",
-        help="vllm: a directory, one file a point (standard output: one JSON a line); telemetry: a Parquet file",
-    )
-
-
-def _import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--out", metavar="DIR", help="the run directory")
-    parser.add_argument("--dataset", metavar="NAME|PATH", help="the problems, to grade the texts against")
-    parser.add_argument("--budget", metavar="N", help="the cap on generated tokens, where the file does not say it")
-
-
-def _engines(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    install = _add_command(actions, "install", "build an environment for each engine", "")
-    install.add_argument("engines", nargs="+", metavar="ENGINE")
-    install.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where a GPU is seen")
-    install.add_argument("--version", metavar="X", help="the engine's version")
-    _add_command(actions, "list", "what is installed", "")
-    _add_command(actions, "doctor", "what works, what does not, and what to run to fix it", "")
-
-
-def _quickstart(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="DIR", help="the run directory")
-
-
-def _completion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
-
-
 _COMMANDS = (
-    _Command(name="run", what="start the servers, replay the problems, grade, report", epilog=_RUN_EXAMPLES, add=_run),
+    _Command(
+        name="run",
+        what="start the servers, replay the problems, grade, report",
+        epilog=_RUN_EXAMPLES,
+        add=arguments.run_arguments,
+    ),
     _Command(
         name="plan",
         what="what a run would take in hours and dollars, on this machine or another, and what fits",
         epilog="examples:\n  tts-compare plan --config paper --machine 4xGH200-96\n"
         "  tts-compare plan --config paper --commands",
-        add=_plan,
+        add=arguments.plan_arguments,
     ),
     _Command(
         name="submit",
@@ -313,26 +107,26 @@ _COMMANDS = (
         "  tts-compare submit --config paper --rounds 3 --sbatch account=abc --max-jobs 4 --out runs/paper\n"
         "  tts-compare submit --resume runs/paper                (what is missing)\n"
         "  tts-compare submit --config paper --machine 4xH100-SXM --to kubernetes --image IMAGE > job.yaml",
-        add=_submit,
+        add=arguments.submit_arguments,
     ),
     _Command(
         name="status",
         what="what became of each task of a submitted run",
         epilog="example:\n  tts-compare status runs/paper",
-        add=_of_submitted,
+        add=arguments.of_submitted_arguments,
     ),
     _Command(
         name="cancel",
         what="end all jobs of a submitted run, and check that nothing is left of them",
         epilog="example:\n  tts-compare cancel runs/paper",
-        add=_of_submitted,
+        add=arguments.of_submitted_arguments,
     ),
     _Command(
         name="report",
         what="draw the report of one run or several from their files",
         epilog="examples:\n  tts-compare report runs/a --claims --slo p90_latency=10\n"
         "  tts-compare report runs/a runs/b --html both.html",
-        add=_report,
+        add=arguments.report_arguments,
     ),
     _Command(
         name="grade",
@@ -340,7 +134,7 @@ _COMMANDS = (
         epilog="examples:\n  tts-compare grade runs/a --policy final\n  tts-compare grade runs/a --explain algebra/1\n"
         "  tts-compare grade runs/scored --scores http://localhost:8000        (best_of_n: asks for missing scores)\n"
         "  tts-compare grade --responses answers.jsonl > grades.jsonl",
-        add=_grade,
+        add=arguments.grade_arguments,
     ),
     _Command(
         name="diff",
@@ -349,33 +143,33 @@ _COMMANDS = (
         "--fail-on 'failed > 1%'\n\n"
         "exit status: 0 no tolerance is exceeded; 1 one is; 2 one cannot be judged, or is not shown to be kept with "
         "--require-proof",
-        add=_diff,
+        add=arguments.diff_arguments,
     ),
     _Command(
         name="runs",
         what="list the runs of a directory, or remove those that were not finished",
         epilog="examples:\n  tts-compare runs\n  tts-compare runs results/ --format json\n  tts-compare runs prune\n\n"
         "Without an action, `list` is meant.",
-        add=_runs,
+        add=arguments.runs_arguments,
     ),
     _Command(
         name="export",
         what="write each point in another tool's format, or telemetry as Parquet",
         epilog="example:\n  tts-compare export runs/a --format vllm --output results/",
-        add=_export,
+        add=arguments.export_arguments,
     ),
     _Command(
         name="import",
         what="make a run of another tool's result file",
         epilog="example:\n  tts-compare import vllm-bench.json --out runs/bench",
-        add=_import,
+        add=arguments.import_arguments,
     ),
     _Command(
         name="engines",
         what="install, list and examine the engines' environments",
         epilog="examples:\n  tts-compare engines install vllm sglang\n"
         "  tts-compare engines install vllm --version 0.31.0\n  tts-compare engines doctor",
-        add=_engines,
+        add=arguments.engines_arguments,
     ),
     _Command(
         name="selftest",
@@ -386,7 +180,7 @@ _COMMANDS = (
         name="quickstart",
         what="install both engines, take a small model and print a first frontier",
         epilog="example:\n  tts-compare quickstart",
-        add=_quickstart,
+        add=arguments.quickstart_arguments,
     ),
     _Command(
         name="completion",
@@ -394,7 +188,7 @@ _COMMANDS = (
         epilog='examples:\n  eval "$(tts-compare completion bash)"        (in ~/.bashrc)\n'
         '  eval "$(tts-compare completion zsh)"         (in ~/.zshrc, after compinit)\n'
         "  tts-compare completion fish > ~/.config/fish/completions/tts-compare.fish",
-        add=_completion,
+        add=arguments.completion_arguments,
     ),
 )
 

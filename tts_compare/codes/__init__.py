@@ -14,10 +14,11 @@ from tts_compare.codes.figures import FIGURE_CODES
 from tts_compare.codes.parts import PART_CODES
 from tts_compare.codes.rows import ROW_CODES
 from tts_compare.codes.runs import RUN_CODES
+from tts_compare.codes.servers import SERVER_CODES
 from tts_compare.domain import RunWarning, Severity, Strictness
 
 #: code -> its row of the table.
-CODES: Mapping[str, Code] = MappingProxyType({**FIGURE_CODES, **ROW_CODES, **RUN_CODES, **PART_CODES})
+CODES: Mapping[str, Code] = MappingProxyType({**FIGURE_CODES, **ROW_CODES, **RUN_CODES, **SERVER_CODES, **PART_CODES})
 #: The run directory where a fix names it, with what lies under it.
 _RUN = re.compile(r"\bRUN\b((?:/[\w.]+)*)")
 _LATER = "a warning that this version does not know"

@@ -1,9 +1,10 @@
 """What is asked: a TOML file and flags -> Experiment, every value checked."""
 
+from tts_compare.config.asked import Curve, MethodSpec, WaitLimits
 from tts_compare.config.axes import Axes, Hosted, SettingRule
-from tts_compare.config.experiment import Curve, Experiment, MethodSpec, WaitLimits, for_engine
+from tts_compare.config.experiment import Experiment
 from tts_compare.config.load import load_experiment, shipped_configs
-from tts_compare.config.serving import EngineRef
+from tts_compare.config.serving import EngineRef, for_engine
 from tts_compare.config.values import OptionValue
 
 __all__ = [

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tts_compare.backends import BACKENDS
+from tts_compare.config.asked import ANSWER_KINDS, CURVES, GRADERS, POLICIES, Curve, Grader, MethodSpec, WaitLimits
 from tts_compare.config.axes import Axes, SettingRule, rules, settings
 from tts_compare.config.knob import Knob, group, knob, knobs, knobs_of
 from tts_compare.config.request_fields import options_of_method
-from tts_compare.config.serving import EngineRef, by_engine
+from tts_compare.config.serving import by_engine
 from tts_compare.config.values import (
-    OptionValue,
     ascending,
     count,
     efforts,
@@ -35,43 +35,11 @@ from tts_compare.config.values import (
 )
 from tts_compare.domain import EFFORTS, AnswerKind, Device, Policy, Sampling, Strictness
 
-Curve = Literal["single-pass", "per-budget"]
-Grader = Literal["layered", "math-verify", "both"]
-
-_CURVES, _GRADERS = get_args(Curve), get_args(Grader)
-_POLICIES, _ANSWER_KINDS = get_args(Policy), get_args(AnswerKind)
 _DEVICES = ("auto", *get_args(Device))
-
-
-def _limit(help_: str, *, default: float) -> float:
-    return knob(positive, "limit", help_, flag=False, default=default)
 
 
 def _sampling(key: str, parse: Any, help_: str = "", **also: Any) -> Knob:
     return Knob(key=key, parse=parse, scope="work", help=help_, **also)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MethodSpec:
-    """A method asked for, and the options stated for it; the method itself fills in and checks them."""
-
-    #: The method's name.
-    name: str
-    #: Names and values, sorted by name.
-    options: tuple[tuple[str, OptionValue | tuple[OptionValue, ...]], ...] = ()
-    #: Further fields of its requests, ``(name, JSON)`` pairs.
-    extra_body: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitLimits:
-    """Bounds on waiting, in seconds."""
-
-    connect_s: float = _limit("a request's connection", default=10.0)
-    first_byte_s: float = _limit("from a request's start to the first byte of its answer", default=600.0)
-    idle_s: float = _limit("between two pieces of an answer", default=120.0)
-    total_s: float = _limit("a whole request", default=3600.0)
-    start_s: float = _limit("from a server's start until it is ready", default=1800.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +137,10 @@ class Experiment:
     )
     #: None leaves it to the method and its sampling.
     curve: Curve | None = knob(
-        one_of(*_CURVES),
+        one_of(*CURVES),
         "work",
         "one response cut at every budget, or one response per budget",
-        choices=_CURVES,
+        choices=CURVES,
         shown_default="single-pass when greedy",
         default=None,
     )
@@ -210,10 +178,10 @@ class Experiment:
         default=None,
     )
     answer_kind: AnswerKind = knob(
-        one_of(*_ANSWER_KINDS),
+        one_of(*ANSWER_KINDS),
         "work",
         "`math`, `integer`, `gsm8k` (the answer follows `####`) or `choice`",
-        choices=_ANSWER_KINDS,
+        choices=ANSWER_KINDS,
         flag=False,
         default="math",
     )
@@ -265,13 +233,13 @@ class Experiment:
     )
     workers: int = knob(count, "work", "client processes, for loads past one core", metavar="N", default=1)
     policy: Policy = knob(
-        one_of(*_POLICIES), "judging", "which box of a response is its answer", choices=_POLICIES, default="any"
+        one_of(*POLICIES), "judging", "which box of a response is its answer", choices=POLICIES, default="any"
     )
     grader: Grader = knob(
-        one_of(*_GRADERS),
+        one_of(*GRADERS),
         "judging",
         "what compares answers",
-        choices=_GRADERS,
+        choices=GRADERS,
         more="`both`: the first grades, and `tts-compare grade RUN` lists where the second differs",
         default="layered",
     )
@@ -379,8 +347,3 @@ class Experiment:
         default=None,
     )
     insecure: bool = knob(flag, "run", "do not verify TLS certificates; every report says so", default=False)
-
-
-def for_engine(values: Mapping[str, Any], engine: EngineRef) -> Any:
-    """What a map says of an engine: of its version if that is named, else of the engine; None if neither is."""
-    return values.get(str(engine), values.get(engine.backend))

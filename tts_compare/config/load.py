@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tts_compare.backends import BACKENDS, HOSTED
+from tts_compare.config.asked import MethodSpec
 from tts_compare.config.axes import AXIS_KNOBS, Axes
-from tts_compare.config.experiment import Experiment, MethodSpec
+from tts_compare.config.experiment import Experiment
 from tts_compare.config.keys import KNOBS, SAMPLING, SYNONYMS, TOP
 from tts_compare.config.knob import Knob
 from tts_compare.config.serving import EngineRef
@@ -60,7 +61,7 @@ def load_experiment(
         key, dot, rest = error.path.partition(".")
         raise UsageError(f"--{key.replace('_', '-')}{dot}{rest}: {error.message}") from None
     _check_option_owners(stated, flags)
-    _check_zero_budget(_joined(stated, flags), flags)
+    _check_zero_budget(_joined(stated, flags), flags if as_flags else {})
     return _experiment(_joined(stated, flags), os.environ if environ is None else environ)
 
 

@@ -166,3 +166,8 @@ def _speculation_of(fields: dict[str, Any]) -> Speculation:
         need = "needs a draft model" if result.model is None else "takes no draft model"
         raise BadValueError(f"{result.kind} {need}; write for instance eagle:DRAFT_MODEL")
     return result
+
+
+def for_engine(values: Mapping[str, Any], engine: EngineRef) -> Any:
+    """What a map says of an engine: of its version if that is named, else of the engine; None if neither is."""
+    return values.get(str(engine), values.get(engine.backend))
