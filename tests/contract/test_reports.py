@@ -11,6 +11,8 @@ from tests.unit import test_reports_sample as sample
 from tts_compare.reports import REPORTS, Look, RunView
 
 LOOK = Look(width=100)
+#: The terminal's report says the rest of it with ``--full`` alone; the others are always whole.
+FULL = Look(width=100, full=True)
 TEXTS = sorted(set(REPORTS) - {"parquet"})
 
 
@@ -35,10 +37,11 @@ def test_a_suffix_fits_a_file_name(name: str) -> None:
     assert re.fullmatch(r"\.[a-z]+", REPORTS[name].suffix)
 
 
+@pytest.mark.parametrize("look", [LOOK, FULL], ids=["brief", "full"])
 @pytest.mark.parametrize("name", TEXTS)
-def test_text_from_outside_steers_no_terminal(name: str) -> None:
-    """Escape sequences in a doubt, a server's error and a response are written out."""
-    text = render(name, hostile=True)
+def test_text_from_outside_steers_no_terminal(name: str, look: Look) -> None:
+    """Escape sequences in a warning, a server's error and a response are written out."""
+    text = render(name, hostile=True, look=look)
     assert not set(re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text))
     text.encode("utf-8")
 
@@ -71,7 +74,7 @@ def test_a_report_of_nothing_is_no_failure(name: str) -> None:
 @pytest.mark.parametrize("name", ["console", "markdown", "latex", "html", "json"])
 def test_every_figure_shown_has_its_formula_in_the_same_document(name: str) -> None:
     """The formulas of the columns that every text report has."""
-    text = re.sub(r"\s+", " ", render(name)).replace("\\_", "_")
+    text = re.sub(r"\s+", " ", render(name, look=FULL)).replace("\\_", "_")
     for column in ("accuracy", "latency_mean_s", "cost_per_token_gpu_s", "gpu_s_per_problem", "truncated_share"):
         assert f"how {column} is computed" in text
 
@@ -79,7 +82,7 @@ def test_every_figure_shown_has_its_formula_in_the_same_document(name: str) -> N
 @pytest.mark.parametrize("name", ["console", "markdown", "html", "json"])
 def test_doubts_with_advice_and_absent_settings_are_shown(name: str) -> None:
     """What weakens a figure, what to do, and what is not there and why."""
-    text = re.sub(r"\s+", " ", render(name)).replace("\\_", "_")
+    text = re.sub(r"\s+", " ", render(name, look=FULL)).replace("\\_", "_")
     for said in (
         "one_server_start",
         "use --repeats 3",
@@ -93,6 +96,6 @@ def test_doubts_with_advice_and_absent_settings_are_shown(name: str) -> None:
 @pytest.mark.parametrize("name", ["console", "html", "markdown", "latex"])
 def test_what_the_marks_of_a_table_mean_is_said_in_the_same_document(name: str) -> None:
     """The letters of the frontiers, the interval and u."""
-    text = re.sub(r"\s+", " ", render(name)).replace("\\", "")
+    text = re.sub(r"\s+", " ", render(name, look=FULL)).replace("\\", "")
     assert "T accuracy against tokens (compute), L accuracy against mean latency" in text
     assert re.search("95 % interval[^;]*; failed of n: answers that did not complete", text)

@@ -20,7 +20,7 @@ from tts_compare.reports import REPORTS, Look
 def with_all_severities(name: str) -> str:
     warnings = (warn("parallel_servers"), warn("few_problems"), warn("engine_died", setting=sample.settings()[0]))
     analysis = replace(sample.analysis(), doubts=warnings)
-    document = REPORTS[name].render(analysis, sample.run_view(), look=Look(width=160))
+    document = REPORTS[name].render(analysis, sample.run_view(), look=Look(width=160, full=True))
     assert isinstance(document, str)
     return re.sub(r"\s+", " ", document).replace("\\", "")
 

@@ -11,6 +11,7 @@ from tts_compare.reports import sheets
 from tts_compare.reports.document import Document, Part
 from tts_compare.reports.figure_rows import AXES_SHOWN
 from tts_compare.reports.numbers import budget, money, scale
+from tts_compare.reports.plain import one_line
 from tts_compare.reports.sheets import Column, Sheet
 from tts_compare.reports.terminal_parts import OTHER, bullet, dots_of, gap_of, letter_series, plot, table, width_of
 from tts_compare.reports.view import Look
@@ -187,7 +188,7 @@ def _warnings(document: Document) -> Iterator[RenderableType]:
     for one in shown:
         yield from bullet(_warning(one, document), style=_STYLES[one.severity], begins=one.severity)
     for absence in absences:
-        yield from bullet(document.labels.replace_ids(absence))
+        yield from bullet(one_line(document.labels.replace_ids(absence), 600))
     rest = [*(one.code for one in told if one not in shown), *notes]
     if hidden := len(document.absences) - len(absences):
         rest.append(f"{hidden} more settings skipped or failed")
@@ -204,4 +205,4 @@ def _warning(one: WarningGroup, document: Document) -> str:
     where = f" [{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}]" if names else ""
     also = f" (hence {', '.join(one.also)})" if one.also else ""
     fix = f". Fix: {_fix(one)}" if _fix(one) else ""
-    return f"{one.severity}: {document.labels.replace_ids(one.message)}{where}{also}{fix}"
+    return one_line(f"{one.severity}: {document.labels.replace_ids(one.message)}{where}{also}{fix}", 600)
