@@ -24,7 +24,10 @@ PAGES = (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob(
 #: Pages whose flags are all ours; the others quote flags of engines and of other tools.
 OWN_FLAGS = ("README.md", "configuration.md", "hosted.md", "faq.md", "reliability.md", "reports.md", "methods.md")
 #: Flags of other programs that these pages name.
-FOREIGN = {"--save-detailed", "--flag"}
+FOREIGN = {
+    *("--save-detailed", "--flag", "--reasoning-config", "--reasoning-parser", "--enable-strict-thinking"),
+    *("--enable-custom-logit-processor", "--disable-overlap-schedule"),
+}
 #: Names of commands in a sentence, not command lines.
 NAMES = ("tts-compare --help", "tts-compare COMMAND --help", "tts-compare engines install")
 #: Where the documentation says that a reward model is served.
