@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from tts_compare.reports.brief import brief_parts
 from tts_compare.reports.document import compose
 from tts_compare.reports.full import full_parts
-from tts_compare.reports.plain import ascii_only
+from tts_compare.reports.labels import Labels
+from tts_compare.reports.plain import ascii_only, one_line
 from tts_compare.reports.terminal_parts import bullet
 from tts_compare.reports.view import Look, RunView
 
@@ -31,7 +32,7 @@ class ConsoleReport:
         document = compose(analysis, run)
         parts = list((full_parts if look.full else brief_parts)(document, look))
         if look.claims and not look.full:
-            parts += _claims(analysis)
+            parts += _claims(analysis, document.labels)
         return laid_out(parts, look)
 
 
@@ -57,17 +58,11 @@ def laid_out(parts: list[RenderableType], look: Look) -> str:
     return text if look.unicode else ascii_only(text)
 
 
-def claim_lines(analysis: Analysis) -> Iterator[str]:
+def _claims(analysis: Analysis, labels: Labels) -> Iterator[RenderableType]:
     """The paper's claims, a verdict and a sentence each."""
-    from tts_compare.reports.plain import plain
-
-    for claim in analysis.claims:
-        yield plain(f"({claim.letter}) {claim.title}: {claim.word}. {claim.sentence.removeprefix(f'{claim.word}: ')}")
-
-
-def _claims(analysis: Analysis) -> Iterator[RenderableType]:
     from rich.text import Text
 
     yield Text("\nThe paper's claims (arXiv:2509.19645) on this data", style="bold")
-    for line in claim_lines(analysis):
-        yield from bullet(line)
+    for claim in analysis.claims:
+        why = labels.replace_ids(claim.sentence.removeprefix(f"{claim.word}: "))
+        yield from bullet(one_line(f"({claim.letter}) {claim.title}: {claim.word}. {why[:1].upper()}{why[1:]}", 900))

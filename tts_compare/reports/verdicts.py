@@ -135,7 +135,9 @@ def claims_sheet(analysis: Analysis, labels: Labels) -> Sheet:
         heads=("", "claim", "verdict", "why"),
         rows=said,
         left=frozenset({0, 1, 2, 3}),
-        sentences=tuple(f"{letter} {title}: {verdict.upper()}. {why[:1].upper()}{why[1:]}" for letter, title, verdict, why in said),
+        sentences=tuple(
+            f"{letter} {title}: {verdict.upper()}. {why[:1].upper()}{why[1:]}" for letter, title, verdict, why in said
+        ),
     )
 
 
