@@ -80,7 +80,7 @@ def test_every_figure_shown_has_its_formula_in_the_same_document(name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["console", "markdown", "html", "json"])
-def test_doubts_with_advice_and_absent_settings_are_shown(name: str) -> None:
+def test_warnings_with_advice_and_absent_settings_are_shown(name: str) -> None:
     """What weakens a figure, what to do, and what is not there and why."""
     text = re.sub(r"\s+", " ", render(name, look=FULL)).replace("\\_", "_")
     for said in (

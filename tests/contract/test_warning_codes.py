@@ -20,7 +20,7 @@ ROOT = Path(tts_compare.__file__).parent
 METRICS = Path(__file__).parents[2] / "docs" / "metrics.md"
 _CODE = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 #: Marks of rows by their names in the client: the sets, tuples and dictionaries that end in a row's ``doubts``.
-_MARKING = re.compile(r"doubt")
+_MARKING = re.compile(r"warning|doubt")
 
 
 def trees(*rooms: str) -> Iterator[tuple[Path, ast.Module]]:

@@ -53,7 +53,7 @@ def all_add_up(rows: list[RequestRecord], *, requests: int = REQUESTS) -> None:
     assert wrong == []
     assert {row.tokens_source for row in rows} == {"usage"}
     # No mark of any kind, "stream_buffered" among them: chunks of a few tokens are no burst.
-    assert {doubt for row in rows for doubt in row.doubts} == set()
+    assert {warning for row in rows for warning in row.doubts} == set()
     for row in rows:
         assert sum(row.timeline.chars) == len(row.full_text)
         assert row.token_ids is None or len(row.token_ids) == row.completion_tokens

@@ -74,7 +74,7 @@ def check_telemetry(run: Path, settings: set[str], *, on_gpu: bool) -> None:
         assert any(engine.running for engine in gauges)
         assert all(row.host and row.host.memory_used_bytes for row in rows)
         assert all(bool(row.gpus) == on_gpu for row in rows)
-    codes = {doubt["code"] for doubt in json.loads((run / "manifest.json").read_text())["doubts"]}
+    codes = {warning["code"] for warning in json.loads((run / "manifest.json").read_text())["doubts"]}
     assert "telemetry_lost" not in codes
 
 

@@ -160,7 +160,7 @@ def _seen(run: store.RunDir) -> dict[str, Any]:
         "acceptance": {s: every[-1].server.acceptance_length for s, every in manifest.server_metrics.items() if every},
         "metrics": [{"energy_j": one.energy_j, "power_j": one.power_j} for one in metrics],
         "telemetry": {"samples": len(samples), "throttling_known": sum(one.throttled is not None for one in samples)},
-        "doubts": [doubt.code for doubt in manifest.doubts],
+        "doubts": [warning.code for warning in manifest.doubts],
     }
 
 

@@ -362,7 +362,7 @@ def test_an_unknown_certificate_is_refused_unless_told_otherwise(tls: ssl.SSLCon
     assert lax.ok
 
 
-def test_a_proxy_of_the_environment_is_used_and_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_used_and_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     targets: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

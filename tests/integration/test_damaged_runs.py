@@ -37,7 +37,7 @@ def reported(run: Path) -> dict[str, Any]:
 
 
 def warnings(report: dict[str, Any]) -> dict[str, str]:
-    return {doubt["code"]: doubt["message"] for doubt in report["doubts"]}
+    return {warning["code"]: warning["message"] for warning in report["doubts"]}
 
 
 def rewrite(path: Path, change: dict[int, str]) -> None:
@@ -95,7 +95,7 @@ def test_a_resumed_run_says_which_line_is_damaged_and_sends_its_request_again(
     assert len(after) == 12
     assert after[-1].problem == problem
     manifest = json.loads((run / "manifest.json").read_text())
-    assert "rows_set_aside" not in {doubt["code"] for doubt in manifest["doubts"]}
+    assert "rows_set_aside" not in {warning["code"] for warning in manifest["doubts"]}
     assert reported(run)["points"][0]["n"] == 12
 
 

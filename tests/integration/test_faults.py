@@ -25,7 +25,7 @@ from tts_compare.cli import main
 from tts_compare.domain import RequestRecord
 
 OK = None
-#: A fault, what its request becomes, and the doubt its row carries.
+#: A fault, what its request becomes, and the warning its row carries.
 OUTCOMES: dict[str, tuple[str | None, str | None]] = {
     "429=0.2": ("http_429", None),
     "503=0.1": ("http_5xx", None),
@@ -93,8 +93,8 @@ def problems_of(run: Path) -> set[str]:
     return {row["id"] for row in json.loads((run / "manifest.json").read_text())["dataset"]["problems"]}
 
 
-def doubts_of(run: Path) -> set[str]:
-    return {doubt["code"] for doubt in json.loads((run / "manifest.json").read_text())["doubts"]}
+def audit_warnings(run: Path) -> set[str]:
+    return {warning["code"] for warning in json.loads((run / "manifest.json").read_text())["doubts"]}
 
 
 def test_every_fault_becomes_the_row_it_should_and_no_request_is_lost(tmp_path: Path, impatient: str) -> None:
@@ -113,8 +113,8 @@ def test_every_fault_becomes_the_row_it_should_and_no_request_is_lost(tmp_path: 
     met = {sent[row.request_id]: row for row in rows if sent[row.request_id]}
     became = {fault: row.error.kind if row.error else None for fault, row in met.items()}
     assert became == {fault: kind for fault, (kind, _) in OUTCOMES.items()}
-    for fault, (_, doubt) in OUTCOMES.items():
-        assert doubt is None or doubt in met[fault].doubts, fault
+    for fault, (_, warning) in OUTCOMES.items():
+        assert warning is None or warning in met[fault].doubts, fault
     ended = {row.problem: row for row in sorted(measured(run), key=lambda row: row.attempt)}
     assert set(ended) == problems_of(run)
     assert not [row for row in ended.values() if row.error and row.error.kind in PASSING]
@@ -253,7 +253,7 @@ def test_a_wall_clock_set_back_an_hour_changes_no_figure(tmp_path: Path, clock_s
     assert 0 < point["latency_mean_s"] < (ended - begun) / 1e9
 
 
-def test_a_suspend_of_the_program_is_a_doubt_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_suspend_of_the_program_is_a_warning_and_loses_nothing(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with endpoint(tmp_path / "server", "--token-rate", "40", key=None) as url, fault_proxy(url) as proxy:
         process = start(argv(proxy.url, run, "--problems=12", "--quiet"))
@@ -271,7 +271,7 @@ def test_a_suspend_of_the_program_is_a_doubt_and_loses_nothing(tmp_path: Path) -
     assert {row.request_id for row in rows_of(run)} == sent
     assert Counter(replace(row.key, attempt=0) for row in measured(run) if row.ok).most_common(1)[0][1] == 1
     assert {row.problem for row in measured(run) if row.ok} == problems_of(run)
-    assert "client_stood_still" in doubts_of(run)
+    assert "client_stood_still" in audit_warnings(run)
     (told,) = json.loads((run / "manifest.json").read_text())["server_metrics"].values()
     assert told[0]["client"]["still_s"] > 4
     assert main(["report", str(run)]) == 0

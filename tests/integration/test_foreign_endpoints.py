@@ -180,7 +180,7 @@ def test_an_uncounted_answer_is_charged_at_its_most_where_dollars_are_bounded(tm
     assert again == kept, "a run that is taken up counts what it spent in the same way"
 
 
-def test_llama_cpps_usage_is_taken_and_its_cache_doubted(tmp_path: Path) -> None:
+def test_llama_cpps_usage_is_taken_and_its_cache_warned_of(tmp_path: Path) -> None:
     with saying(CPP_MODELS, CPP_STREAM) as url:
         assert compare(url, tmp_path / "run", "--model=smollm2", "--budget=2") == 0
     _, doubts = told(tmp_path / "run")

@@ -106,7 +106,7 @@ def test_a_name_that_a_gateway_reads_is_not_refused_for_not_being_listed(tmp_pat
         assert main(argv(url, tmp_path / "run", f"--model=re2-{MODEL}")) == 0
         assert main(argv(url, tmp_path / "typo", "--model=hosted-modle")) == 2
     doubts = json.loads((tmp_path / "run" / "manifest.json").read_text())["doubts"]
-    assert "model_not_listed" in {doubt["code"] for doubt in doubts}
+    assert "model_not_listed" in {warning["code"] for warning in doubts}
 
 
 def test_an_endpoint_without_a_key_gets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

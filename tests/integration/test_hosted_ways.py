@@ -62,7 +62,7 @@ def test_insecure_takes_a_certificate_nobody_signed_all_the_way_and_says_so(secu
     run = tmp_path / "run"
     assert main(argv(secured, run, "--insecure", "--quiet")) == 0
     assert succeeded(run)
-    assert "insecure" in {doubt["code"] for doubt in json.loads((run / "manifest.json").read_text())["doubts"]}
+    assert "insecure" in {warning["code"] for warning in json.loads((run / "manifest.json").read_text())["doubts"]}
 
 
 def test_an_authority_of_the_environment_is_trusted_all_the_way(
@@ -74,7 +74,7 @@ def test_an_authority_of_the_environment_is_trusted_all_the_way(
     assert succeeded(tmp_path / "run")
 
 
-def test_a_proxy_of_the_environment_is_used_all_the_way_and_doubted(
+def test_a_proxy_of_the_environment_is_used_all_the_way_and_warned_of(
     hosted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"

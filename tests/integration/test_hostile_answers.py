@@ -225,7 +225,7 @@ def test_a_hostile_answer_leaves_a_readable_run_in_bounded_memory(name: str, tmp
     for row in rows:
         check(row, hostile)
     reported = json.loads((tmp_path / "report.json").read_text())
-    codes = {doubt["code"] for doubt in reported["doubts"]}
+    codes = {warning["code"] for warning in reported["doubts"]}
     assert hostile.marks <= codes
     assert "rows_set_aside" not in codes
 

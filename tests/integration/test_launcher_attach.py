@@ -53,11 +53,11 @@ def test_what_the_server_tells_is_checked_and_the_rest_is_taken_on_trust(run_stu
     assert server.engine_version == "9.9.9"
     assert "max_model_len" not in server.trusted
     assert {"tensor_parallel", "speculation", "dtype", "prefix_caching"} <= set(server.trusted)
-    assert [doubt.code for doubt in server.doubts] == ["attached_on_trust"]
+    assert [warning.code for warning in server.doubts] == ["attached_on_trust"]
     assert (server.pid, server.startup_s, server.log_path) == (None, None, None)
 
 
-def test_a_length_other_than_the_settings_is_a_doubt(run_stub: Run) -> None:
+def test_a_length_other_than_the_settings_is_a_warning(run_stub: Run) -> None:
     server = attach(setting_at(run_stub(), max_model_len=4096))
     assert "max_model_len is 2048, the setting says 4096" in server.doubts[-1].message
 
@@ -67,10 +67,10 @@ def test_a_hosted_model_is_asked_for_and_nothing_of_it_is_taken_on_trust(run_stu
     assert (server.trusted, server.doubts, server.endpoint.model) == ((), (), "stub")
 
 
-def test_a_hosted_name_around_a_listed_one_is_sent_as_it_is_with_a_doubt(run_stub: Run) -> None:
+def test_a_hosted_name_around_a_listed_one_is_sent_as_it_is_with_a_warning(run_stub: Run) -> None:
     server = attach(setting_at(run_stub(), backend="openai", hosted=True, model="re2-stub", max_model_len=None))
     assert server.endpoint.model == "re2-stub"
-    assert [doubt.code for doubt in server.doubts] == ["model_not_listed"]
+    assert [warning.code for warning in server.doubts] == ["model_not_listed"]
     assert "lists stub, not re2-stub" in server.doubts[0].message
 
 

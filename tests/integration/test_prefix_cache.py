@@ -38,7 +38,9 @@ def told(run: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_votes_that_find_each_others_prompts_are_no_doubt_however_many_they_find(workers: int, tmp_path: Path) -> None:
+def test_votes_that_find_each_others_prompts_are_no_warning_however_many_they_find(
+    workers: int, tmp_path: Path
+) -> None:
     made = table(tmp_path)
     assert main(made.argv("run", *VOTE, "--budget=8", "--concurrency=2", f"--workers={workers}")) == 0
     (row,), doubts = told(made.home / "run")
@@ -56,7 +58,7 @@ def test_votes_that_find_each_others_prompts_are_no_doubt_however_many_they_find
     assert doubts == []
 
 
-def test_a_server_that_keeps_its_cache_between_points_is_doubted_with_both_figures(
+def test_a_server_that_keeps_its_cache_between_points_is_warned_of_with_both_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = table(tmp_path, "--keeps-cache")
@@ -78,7 +80,7 @@ def test_a_server_that_keeps_its_cache_between_points_is_doubted_with_both_figur
     assert "% of the prompt tokens came from the prefix cache" not in said
 
 
-def test_hits_of_a_cache_that_is_off_are_doubted(tmp_path: Path) -> None:
+def test_hits_of_a_cache_that_is_off_are_warned_of(tmp_path: Path) -> None:
     made = table(tmp_path)
     config = tmp_path / "off.toml"
     config.write_text("prefix_caching = false\n")

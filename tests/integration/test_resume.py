@@ -56,7 +56,7 @@ def test_each_round_starts_every_setting_once_and_sends_its_share(tmp_path: Path
     order = [(number, repeat) for number in range(3) for repeat in range(2)]
     assert [turn[:2] for turn in turns] == [start for start in order for _ in range(2)]
     assert [turn[2] for turn in turns] == ["vllm", "sglang", "sglang", "vllm"] * 3
-    assert {"small_rounds"} <= {doubt["code"] for doubt in manifest["doubts"]}
+    assert {"small_rounds"} <= {warning["code"] for warning in manifest["doubts"]}
 
 
 def test_a_run_says_under_which_limits_and_retry_rules_it_was_made(tmp_path: Path) -> None:

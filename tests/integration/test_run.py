@@ -287,17 +287,17 @@ def test_answers_are_graded_while_requests_run_only_when_asked(tmp_path: Path) -
     table = bench(tmp_path)
     assert main(table.argv("run", "--backend=vllm", "--problems=2", "--budget=8", "--grade-live")) == 0
     manifest = json.loads((table.home / "run" / "manifest.json").read_text())
-    assert "graded_live" in {doubt["code"] for doubt in manifest["doubts"]}
+    assert "graded_live" in {warning["code"] for warning in manifest["doubts"]}
 
 
-def test_two_servers_at_once_give_the_rows_of_both_and_a_doubt(tmp_path: Path) -> None:
+def test_two_servers_at_once_give_the_rows_of_both_and_a_warning(tmp_path: Path) -> None:
     table = bench(tmp_path)
     flags = ("--backend=vllm,sglang", "--problems=4", "--budget=8", "--parallel-servers=2", "--repeats=2")
     assert main(table.argv("run", *flags)) == 0
     rows = [row for row in rows_of(table.home / "run") if row.phase == "measured"]
     assert len({row.key for row in rows}) == len(rows) == 2 * 2 * 4
     manifest = json.loads((table.home / "run" / "manifest.json").read_text())
-    assert "parallel_servers" in {doubt["code"] for doubt in manifest["doubts"]}
+    assert "parallel_servers" in {warning["code"] for warning in manifest["doubts"]}
     assert all(len(facts["startup_s"]) == 2 for facts in manifest["settings"].values())
 
 

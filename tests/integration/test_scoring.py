@@ -57,10 +57,10 @@ def measured(run: Path) -> dict[RowKey, RequestRecord]:
     return {row.key: row for row in rows_of(run) if row.phase == "measured"}
 
 
-def doubts_of(run: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+def audit_warnings(run: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     capsys.readouterr()
     assert main(["report", str(run), "--format=json"]) == 0
-    return {doubt["code"]: doubt["message"] for doubt in json.loads(capsys.readouterr().out)["doubts"]}
+    return {warning["code"]: warning["message"] for warning in json.loads(capsys.readouterr().out)["doubts"]}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_the_report_tells_what_scoring_took_apart_from_the_method(
     scored: tuple[Path, Reward], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, _ = scored
-    told = doubts_of(run, capsys)
+    told = audit_warnings(run, capsys)
     assert told["scoring_apart"].startswith(f"scoring {ALL} responses by {MODEL} took ")
     assert not told.keys() & {"unscored", "scoring_untimed", "scores_saturated"}
     points = json.loads((run / "points.json").read_text())
@@ -173,7 +173,7 @@ def test_a_run_that_was_not_scored_is_graded_without_asking_and_says_how_to_ask(
     said = capsys.readouterr().err
     assert f"{ALL} responses have no score; to ask the reward model: tts-compare grade {copy} --scores " in said
     assert {choice.status for choice in choices(copy).values()} == {"ungraded"}
-    assert doubts_of(copy, capsys)["unscored"].startswith(f"{ALL} of {ALL} responses have no score")
+    assert audit_warnings(copy, capsys)["unscored"].startswith(f"{ALL} of {ALL} responses have no score")
     points = json.loads((copy / "points.json").read_text())
     assert [(point["samples"], point["ungraded"]) for point in points] == [(m, PROBLEMS) for m in (1, 2, 4)]
     assert all(point["latency_mean_s"] > 0 for point in points)
@@ -233,7 +233,7 @@ def test_a_run_killed_while_it_is_scored_loses_no_score_that_it_had(tmp_path: Pa
 
 
 @pytest.mark.parametrize("how", ["run", "grade"])
-def test_a_response_that_cannot_be_scored_is_left_out_with_its_reason_and_a_doubt(
+def test_a_response_that_cannot_be_scored_is_left_out_with_its_reason_and_a_warning(
     how: str, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     longest = max((row.text for row in measured(copy).values()), key=len)
@@ -252,7 +252,7 @@ def test_a_response_that_cannot_be_scored_is_left_out_with_its_reason_and_a_doub
     assert {problem for problem, choice in choices(run).items() if choice.status == "ungraded"} == touched
     of_one = [grade for grade in grades_of(run) if grade.samples == 1]
     assert all(grade.status != "ungraded" and grade.score is not None for grade in of_one)
-    assert doubts_of(run, capsys)["unscored"].startswith(f"{len(failed)} of {ALL} responses have no score")
+    assert audit_warnings(run, capsys)["unscored"].startswith(f"{len(failed)} of {ALL} responses have no score")
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_the_scores_of_a_run_can_come_from_a_file_afterwards(copy: Path, capsys:
     assert main(["grade", str(copy), "--scores", str(file)]) == 0
     first = {grade.problem: grade.answer for grade in grades_of(copy) if grade.sample == 0}
     assert {problem: choice.answer for problem, choice in choices(copy).items()} == first
-    assert "not known" in doubts_of(copy, capsys)["scoring_untimed"]
+    assert "not known" in audit_warnings(copy, capsys)["scoring_untimed"]
 
 
 def test_scores_are_for_a_run_with_best_of_n(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

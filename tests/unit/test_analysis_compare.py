@@ -193,7 +193,7 @@ def test_a_run_that_says_nothing_of_a_claim_says_what_it_lacks() -> None:
     assert "speculation" in found["b"].sentence
 
 
-def test_claims_on_one_start_carry_the_doubt() -> None:
+def test_claims_on_one_start_carry_the_warning() -> None:
     found = claims(replace(PAPER, repeats=1))
     assert all(found[letter].doubts == ("one_server_start",) for letter in "bcdefg")
 
@@ -265,7 +265,7 @@ def test_a_run_that_was_stopped_between_two_methods_is_compared() -> None:
     assert row["latency_verdict"].startswith("slower by")
 
 
-def test_a_spot_check_that_disagrees_becomes_a_doubt_on_the_derived_point() -> None:
+def test_a_spot_check_that_disagrees_becomes_a_warning_on_the_derived_point() -> None:
     run = make_run(World(problems=40, budgets=(64, 1024), single_pass=True, timelines=True))
     real = make_run(World(problems=8, budgets=(64,), timelines=True)).records
     slow = (pl.col("last_token_ns") - pl.col("sent_ns")) // 5
@@ -294,10 +294,10 @@ def test_a_spot_check_with_the_same_text_agrees_wherever_the_chunks_end(chunk_to
 
 
 def codes(run: Run) -> dict[str, RunWarning]:
-    return {doubt.code: doubt for doubt in analysed(run, 100).doubts}
+    return {warning.code: warning for warning in analysed(run, 100).doubts}
 
 
-def test_a_clean_run_has_no_doubts_but_those_of_its_size() -> None:
+def test_a_clean_run_has_no_warnings_but_those_of_its_size() -> None:
     run = make_run(World(problems=200, repeats=2, budgets=(4096,)))
     assert set(codes(run)) == set()
 
@@ -332,7 +332,7 @@ def test_starts_that_differ_are_seen() -> None:
         ("doubts", pl.lit(["no_done"], dtype=pl.List(pl.String)), "no_done"),
     ],
 )
-def test_what_rows_show_becomes_a_doubt(column: str, value: pl.Expr, code: str) -> None:
+def test_what_rows_show_becomes_a_warning(column: str, value: pl.Expr, code: str) -> None:
     run = make_run(World(problems=20))
     records = run.records.with_columns(value.alias(column))
     found = codes(Run(records=records, grades=run.grades, manifest=run.manifest))
@@ -356,7 +356,7 @@ def test_what_rows_show_becomes_a_doubt(column: str, value: pl.Expr, code: str) 
         ),
     ],
 )
-def test_more_cached_tokens_than_the_points_prompts_explain_are_one_doubt_and_a_large_share_alone_is_none(
+def test_more_cached_tokens_than_the_points_prompts_explain_are_one_warning_and_a_large_share_alone_is_none(
     figures: list[tuple[int | None, int]], said: str | None, caching: bool
 ) -> None:
     run = make_run(World(problems=20))
@@ -368,8 +368,8 @@ def test_more_cached_tokens_than_the_points_prompts_explain_are_one_doubt_and_a_
     run = with_manifest(with_setting(run, setting, prefix_caching=caching), server_metrics={setting: told})
     records = run.records.with_columns(cached_tokens=pl.col("prompt_tokens"))
     doubts = analysed(Run(records=records, grades=run.grades, manifest=run.manifest), 100).doubts
-    hits = [doubt for doubt in doubts if doubt.code == "prefix_cache_hits"]
-    assert [doubt.message.split(":")[0] for doubt in hits] == ([said] if said else [])
+    hits = [warning for warning in doubts if warning.code == "prefix_cache_hits"]
+    assert [warning.message.split(":")[0] for warning in hits] == ([said] if said else [])
 
 
 @pytest.mark.parametrize("prefix", [{"observed_tokens": 5, "expected_tokens": None, "unknown": "why"}, {}])
@@ -399,7 +399,7 @@ def test_requests_sent_late_in_an_open_loop_are_the_clients_fault() -> None:
     assert "client_bottleneck" in codes(Run(records=records, grades=run.grades, manifest=run.manifest))
 
 
-def test_the_manifests_doubts_come_first() -> None:
+def test_the_manifests_warnings_come_first() -> None:
     told = {"code": "parallel_servers", "message": "m", "advice": "a", "setting": None}
     run = with_manifest(make_run(World(problems=20)), doubts=[told])
     first = analysed(run, 100).doubts[0]

@@ -74,7 +74,7 @@ def test_dollars_come_of_the_device_hour_or_of_the_hosted_price() -> None:
     assert found["cost_per_token_gpu_s"] is None
 
 
-def test_an_endpoint_without_price_and_devices_is_doubted() -> None:
+def test_an_endpoint_without_price_and_devices_is_warned_of() -> None:
     hosted = run_of([row("a", 0, 0.5, 2.0, 16)], [grade("a", "correct")], settings={"s": {"devices": None}})
     assert "price_missing" in only(hosted)["doubts"]
 
@@ -229,7 +229,7 @@ def test_the_interval_of_an_accuracy_holds_it_where_some_samples_of_many_problem
     assert found["accuracy_lo"] < found["accuracy"] < found["accuracy_hi"]
 
 
-def test_a_doubt_about_one_load_is_not_on_the_points_of_another() -> None:
+def test_a_warning_about_one_load_is_not_on_the_points_of_another() -> None:
     fine, lost = (
         make_run(World(problems=20)),
         make_run(World(problems=20, load="c8", engines=(Engine(failure_share=0.4),))),
@@ -356,7 +356,7 @@ def test_a_budget_is_derived_only_from_the_work_it_was_graded_in() -> None:
     assert found["ungraded"].sum() == 0
 
 
-def test_a_budget_derived_from_answers_in_one_piece_is_doubted() -> None:
+def test_a_budget_derived_from_answers_in_one_piece_is_warned_of() -> None:
     whole = {"timeline_us": [3_000_000], "timeline_tokens": [6], "timeline_chars": [24]}
     rows = [row("a", 0, 3.0, 3.0, 6, **whole), row("b", 3, 3.0, 3.0, 6, **whole)]
     grades = [grade(p, "correct", cut_tokens=cut) for p in "ab" for cut in (None, 4)]
@@ -366,7 +366,7 @@ def test_a_budget_derived_from_answers_in_one_piece_is_doubted() -> None:
     assert "derived_short" not in found[1024]["doubts"]
 
 
-def test_a_derived_bill_at_concurrency_is_not_known_and_its_latency_is_doubted() -> None:
+def test_a_derived_bill_at_concurrency_is_not_known_and_its_latency_is_warned_of() -> None:
     small = {r["budget"]: r for r in table(derived_run("c8")).iter_rows(named=True)}[4]
     assert small["gpu_s_per_problem"] is None
     assert small["biased"]

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from tests.builders import manifest
-from tts_compare.analysis.rows.scoring import scoring_doubts, scoring_facts
+from tts_compare.analysis.rows.scoring import scoring_facts, scoring_warnings
 from tts_compare.analysis.schema import record_schema
 from tts_compare.rundir.facts import ScoringFacts
 from tts_compare.rundir.scores import Score, Scorer
@@ -66,8 +66,8 @@ def doubts(scoring: dict[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
         schema=record_schema(),
     )
     return {
-        doubt.code: (doubt.message, doubt.points)
-        for doubt in scoring_doubts(points, records, manifest(scoring=scoring))
+        warning.code: (warning.message, warning.points)
+        for warning in scoring_warnings(points, records, manifest(scoring=scoring))
     }
 
 
@@ -90,12 +90,12 @@ def test_the_time_of_scoring_is_told_apart_and_so_is_what_has_no_score() -> None
     assert "3 problems" in told["scores_saturated"][0]
 
 
-def test_a_run_without_best_of_n_has_none_of_these_doubts() -> None:
+def test_a_run_without_best_of_n_has_none_of_these_warnings() -> None:
     points = pl.DataFrame([{"setting": "a", "method": "vote", "budget": 8, "samples": 2}])
-    assert scoring_doubts(points, pl.DataFrame(schema=record_schema()), manifest()) == []
+    assert scoring_warnings(points, pl.DataFrame(schema=record_schema()), manifest()) == []
 
 
-def test_each_of_these_doubts_is_documented() -> None:
+def test_each_of_these_warnings_is_documented() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text()
     facts = {"a": {"model": "rm", "scored": 1, "busy_s": 1.0, "saturated": 1}}
     assert {"scoring_untimed", "scoring_apart", "unscored", "scores_saturated"} == doubts(facts).keys()

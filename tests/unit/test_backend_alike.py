@@ -14,7 +14,7 @@ SGLANG = replace(VLLM, backend="sglang")
 
 
 def codes(*settings: Setting) -> set[str]:
-    return {doubt.code for doubt in differences(settings)}
+    return {warning.code for warning in differences(settings)}
 
 
 def test_two_engines_with_the_defaults_are_alike() -> None:
@@ -48,7 +48,7 @@ def test_auto_and_float32_are_one_dtype_on_a_cpu_and_two_on_a_gpu() -> None:
     assert codes(on_gpu, replace(on_gpu, dtype="float32")) == {"dtype_differs"}
 
 
-def test_tensor_parallel_on_gpus_is_what_is_compared_and_no_doubt() -> None:
+def test_tensor_parallel_on_gpus_is_what_is_compared_and_no_warning() -> None:
     on_gpu = replace(VLLM, device="cuda")
     assert codes(on_gpu, replace(on_gpu, tensor_parallel=4)) == set()
 
@@ -60,7 +60,7 @@ def test_two_ranks_of_one_thread_against_one_rank_of_two_are_equal_cores_and_une
 def test_sglangs_trie_and_vllms_lookup_are_told_apart_where_both_appear() -> None:
     ngram = Speculation(kind="ngram")
     both = differences((replace(VLLM, speculation=ngram), replace(SGLANG, speculation=ngram)))
-    assert [doubt.code for doubt in both] == ["ngram_is_not_one_method"]
+    assert [warning.code for warning in both] == ["ngram_is_not_one_method"]
     assert "trie" in both[0].message
     assert codes(replace(VLLM, speculation=ngram), SGLANG) == set()
 

@@ -56,10 +56,10 @@ def test_what_it_has_not_is_a_reason(change: dict[str, object], word: str) -> No
     assert word in str(ENGINE.unsupported(replace(CPU, **change), LAPTOP))  # type: ignore[arg-type]
 
 
-def test_beside_another_engine_what_it_cannot_be_told_is_a_doubt() -> None:
+def test_beside_another_engine_what_it_cannot_be_told_is_a_warning() -> None:
     other = Setting(backend="vllm", model="org/Model-7B")
-    (doubt,) = (d for d in differences((CPU, other)) if d.code == "setting_not_stated")
-    assert "transformers cannot be told max_model_len, max_num_seqs, prefix_caching" in doubt.message
+    (warning,) = (d for d in differences((CPU, other)) if d.code == "setting_not_stated")
+    assert "transformers cannot be told max_model_len, max_num_seqs, prefix_caching" in warning.message
     assert not [d for d in differences((CPU,)) if d.code == "setting_not_stated"]
 
 

@@ -70,9 +70,9 @@ def test_a_share_above_one_is_one_warning_a_setting_on_the_points_that_have_it(t
     run = golden(tmp_path / "run", bandwidth=1e9)
     analysis = analyse_runs([run]).analysis
     above = analysis.points.filter(analysis.points["bound_share"] > 1)
-    warnings = [doubt for doubt in analysis.doubts if doubt.code == "above_the_bound"]
+    warnings = [warning for warning in analysis.doubts if warning.code == "above_the_bound"]
     assert above.height > 3
-    assert sorted(str(doubt.setting) for doubt in warnings) == sorted(above["setting"].unique())
+    assert sorted(str(warning.setting) for warning in warnings) == sorted(above["setting"].unique())
     for row in analysis.points.to_dicts():
         assert ("above_the_bound" in row["doubts"]) is ((row["bound_share"] or 0) > 1)
     write_points(run, store.read_manifest(run))

@@ -1,4 +1,4 @@
-"""What the client's own figures cast doubt on."""
+"""What the client's own figures cast warning on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tts_compare.client.audit import (
     LoopFigures,
     Probe,
     audit_of,
-    doubts_of,
     quantile,
     trail_ms,
+    audit_warnings,
     watch,
 )
 from tts_compare.rundir.metrics import ClientFigures
@@ -39,12 +39,12 @@ IDLE = LoopFigures(lags_ms=(0.1, 0.2), cpu_s=0.1, wall_s=1.0)
 BUSY = LoopFigures(lags_ms=(5.0, 40.0), cpu_s=0.95, wall_s=1.0)
 
 
-def test_a_client_that_fared_well_is_not_doubted() -> None:
+def test_a_client_that_fared_well_is_not_warned_of() -> None:
     calm = ClientFigures(
         loop_lag_p99_ms=1.0, cpu_share=0.3, send_lag_p99_ms=1.0, trail_p50_ms=1.0, histogram_trail_ms=2.0
     )
-    assert doubts_of(calm) == ()
-    assert doubts_of(ClientFigures()) == ()
+    assert audit_warnings(calm) == ()
+    assert audit_warnings(ClientFigures()) == ()
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_a_client_that_fared_well_is_not_doubted() -> None:
         (ClientFigures(histogram_trail_ms=30.0), "client_trails_server"),
     ],
 )
-def test_each_way_to_be_the_bottleneck_is_a_doubt_with_the_advice(audit: ClientFigures, code: str) -> None:
-    (doubt,) = doubts_of(audit, setting="x")
-    assert (doubt.code, doubt.setting) == (code, "x")
-    assert "--workers" in doubt.advice
+def test_each_way_to_be_the_bottleneck_is_a_warning_with_the_advice(audit: ClientFigures, code: str) -> None:
+    (warning,) = audit_warnings(audit, setting="x")
+    assert (warning.code, warning.setting) == (code, "x")
+    assert "--workers" in warning.advice
 
 
 def test_the_trail_is_what_the_client_saw_beyond_the_engines_own_figure() -> None:
@@ -89,16 +89,16 @@ def test_a_loop_held_up_is_seen() -> None:
     audit = asyncio.run(held())
     assert audit.loop_lag_max_ms is not None
     assert audit.loop_lag_max_ms > 100
-    assert "client_lag" in {doubt.code for doubt in doubts_of(audit)}
+    assert "client_lag" in {warning.code for warning in audit_warnings(audit)}
 
 
-def test_one_long_standstill_is_a_doubt_however_calm_the_rest_was() -> None:
+def test_one_long_standstill_is_a_warning_however_calm_the_rest_was() -> None:
     calm = LoopFigures(lags_ms=(0.1,) * 10_000 + (5000.0,), cpu_s=0.1, wall_s=200.0)
     audit = audit_of([], [IDLE, calm])
     assert audit.loop_lag_p99_ms == pytest.approx(0.2)
-    (doubt,) = doubts_of(audit, setting="x")
-    assert (doubt.code, doubt.setting) == ("client_stood_still", "x")
-    assert "5.0 s" in doubt.message
+    (warning,) = audit_warnings(audit, setting="x")
+    assert (warning.code, warning.setting) == ("client_stood_still", "x")
+    assert "5.0 s" in warning.message
 
 
 def test_a_machine_that_slept_is_seen_although_its_monotonic_clock_slept_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +110,8 @@ def test_a_machine_that_slept_is_seen_although_its_monotonic_clock_slept_too(mon
             await asyncio.sleep(0.03)
         return probe.audit()
 
-    (doubt,) = (d for d in doubts_of(asyncio.run(suspended())) if d.code == "client_stood_still")
-    assert "30." in doubt.message
+    (warning,) = (d for d in audit_warnings(asyncio.run(suspended())) if d.code == "client_stood_still")
+    assert "30." in warning.message
 
 
 def test_a_long_watch_keeps_a_bounded_number_of_lags_their_quantiles_and_the_longest() -> None:

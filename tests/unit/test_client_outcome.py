@@ -158,7 +158,7 @@ def test_what_came_of_a_broken_answer_is_kept() -> None:
     assert row.text == "half an ans"
 
 
-def test_a_connection_lost_behind_a_whole_answer_costs_a_doubt_only() -> None:
+def test_a_connection_lost_behind_a_whole_answer_costs_a_warning_only() -> None:
     (row,) = answer(GOOD, broken=RequestError(kind="truncated_stream", status=200, message="connection lost"))
     assert row.ok
     assert "unclean_end" in row.doubts
@@ -171,7 +171,7 @@ def test_a_loss_before_any_token_is_an_empty_answer_and_a_limit_stays_a_limit() 
     assert error_of(b"", broken=late).kind == "timeout_idle"
 
 
-def test_more_tokens_than_asked_for_are_a_doubt_and_many_more_a_failure() -> None:
+def test_more_tokens_than_asked_for_are_a_warning_and_many_more_a_failure() -> None:
     chunk = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n'
     (row,) = answer(chunk * 5 + GOOD, max_tokens=5)
     assert row.ok

@@ -113,7 +113,7 @@ def test_sglang_counts_no_token_on_its_finish_chunk_and_the_total_still_fits() -
     assert row.last_token_ns == 30 * MS
 
 
-def test_a_count_in_the_last_chunk_alone_is_spread_over_the_chunks_and_doubted() -> None:
+def test_a_count_in_the_last_chunk_alone_is_spread_over_the_chunks_and_warned_of() -> None:
     row = one((10, chat("aaaa")), (20, chat("bbbb")), (30, chat("cc", finish="length")), (30, last(10)))
     assert sum(row.timeline.tokens) == row.completion_tokens == 10
     assert row.timeline.tokens == (4, 4, 2)

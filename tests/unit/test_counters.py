@@ -1,4 +1,4 @@
-"""A server's counters become figures: what is absent stays unknown, and what contradicts our rows is a doubt."""
+"""A server's counters become figures: what is absent stays unknown, and what contradicts our rows is a warning."""
 
 from __future__ import annotations
 
@@ -68,4 +68,4 @@ def test_the_names_of_each_engine_are_those_its_server_prints(shared_data: Path)
 )
 def test_only_more_than_we_sent_is_foreign(seen: ServerFigures, codes: list[str]) -> None:
     rows = [record("a"), record("b")]
-    assert [doubt.code for doubt in contradictions(seen, rows, "s")] == codes
+    assert [warning.code for warning in contradictions(seen, rows, "s")] == codes

@@ -26,7 +26,7 @@ def calls(levels: dict[str, np.ndarray], *, load: str = "c1") -> pl.DataFrame:
 
 
 def said(levels: dict[str, np.ndarray]) -> list[str]:
-    return [doubt.code for doubt in effort_warnings(calls(levels), NO_POINTS)]
+    return [warning.code for warning in effort_warnings(calls(levels), NO_POINTS)]
 
 
 def drawn(rng: np.random.Generator, ratio: float, *, problems: int, spread: float) -> dict[str, np.ndarray]:
@@ -58,9 +58,9 @@ def test_levels_that_differ_say_nothing() -> None:
 
 def test_equal_lengths_problem_by_problem_are_said_as_what_they_are() -> None:
     same = np.array([10, 20, 30, 40, 50])
-    (doubt,) = effort_warnings(calls({"low": same, "high": same}), NO_POINTS)
-    assert doubt.code == "effort_collapsed"
-    assert "the same number of tokens on each of 5 problems" in doubt.message
+    (warning,) = effort_warnings(calls({"low": same, "high": same}), NO_POINTS)
+    assert warning.code == "effort_collapsed"
+    assert "the same number of tokens on each of 5 problems" in warning.message
     assert said({"low": same[:4], "high": same[:4]}) == [], "four problems tell nothing"
 
 
@@ -68,8 +68,8 @@ def test_three_levels_are_three_pairs_judged_together_in_the_order_of_the_levels
     rng = np.random.default_rng(8)
     levels = drawn(rng, 1.0, problems=80, spread=0.05)
     levels["medium"] = levels["low"] * 3
-    (doubt,) = effort_warnings(calls(levels), NO_POINTS)
-    assert "the efforts low and high give answers of the same length" in doubt.message
+    (warning,) = effort_warnings(calls(levels), NO_POINTS)
+    assert "the efforts low and high give answers of the same length" in warning.message
 
 
 def test_thinking_means_are_there_only_where_every_answer_tells() -> None:

@@ -37,16 +37,16 @@ def test_every_run_is_priced_by_its_own_device_hour() -> None:
     assert usd == {"at3.6": pytest.approx(seconds / 1000), "at7.2": pytest.approx(seconds / 500), "atNone": None}
 
 
-def test_one_id_for_two_problems_is_a_doubt_and_the_same_problems_are_none() -> None:
+def test_one_id_for_two_problems_is_a_warning_and_the_same_problems_are_none() -> None:
     run = make_run(World(problems=3)).manifest
     first = run.dataset.problems[:2]
     other, unknown = (
         changed(run, dataset={"problems": [replace(row, problem=text) for row in first]}) for text in ("Another?", "")
     )
     assert joined_manifest([("a", run), ("b", run), ("imported", unknown)]).doubts == ()
-    (doubt,) = joined_manifest([("a", run), ("b", other)]).doubts
-    assert doubt.code == "problems_differ"
-    assert doubt.message.startswith("2 ids")
+    (warning,) = joined_manifest([("a", run), ("b", other)]).doubts
+    assert warning.code == "problems_differ"
+    assert warning.message.startswith("2 ids")
 
 
 @pytest.mark.parametrize("engines", [(Engine(),), (Engine(), Engine(speculation="ngram"))])

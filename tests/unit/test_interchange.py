@@ -33,7 +33,7 @@ def read(name: str, given_too: Given | None = None) -> Imported:
 
 def codes(imported: Imported) -> set[str]:
     """Of its doubts."""
-    return {doubt.code for doubt in imported.doubts}
+    return {warning.code for warning in imported.doubts}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -55,11 +55,11 @@ def test_instants_are_in_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_another_tool_measured_is_doubted_and_has_no_cost(name: str) -> None:
-    """Every doubt says what is wrong, and touches the setting; the manifest knows no devices."""
+def test_what_another_tool_measured_is_warned_of_and_has_no_cost(name: str) -> None:
+    """Every warning says what is wrong, and touches the setting; the manifest knows no devices."""
     imported = read(name)
     assert {"imported", "devices_unknown"} <= codes(imported)
-    assert all(doubt.message and doubt.setting == imported.setting for doubt in imported.doubts)
+    assert all(warning.message and warning.setting == imported.setting for warning in imported.doubts)
     assert imported.manifest.settings[imported.setting].devices is None
 
 

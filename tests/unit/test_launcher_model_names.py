@@ -41,7 +41,7 @@ def test_a_name_is_around_a_listed_one_only_with_a_prefix_or_a_variant(model: st
     assert listed_part(model, ("gpt-4o", "x-gpt-4o", "o")) == part
 
 
-def test_only_a_name_of_which_a_part_is_listed_is_doubted() -> None:
-    assert [doubt.code for doubt in unlisted(hosted("re2-gpt-4o"), LISTED)] == ["model_not_listed"]
+def test_only_a_name_of_which_a_part_is_listed_is_warned_of() -> None:
+    assert [warning.code for warning in unlisted(hosted("re2-gpt-4o"), LISTED)] == ["model_not_listed"]
     assert unlisted(hosted("gpt-4o"), LISTED) == ()
     assert unlisted(hosted("my-gpt-4o", "https://us.openai.azure.com/openai/v1"), LISTED) == ()

@@ -13,7 +13,7 @@ from tts_compare.backends import BACKENDS, Machine
 from tts_compare.domain import Setting, Speculation
 from tts_compare.errors import UsageError
 from tts_compare.launchers import Place, ServerPlan, free_port, launcher_for, plan_server
-from tts_compare.launchers.attach import base_url_of, doubts_of, root_of
+from tts_compare.launchers.attach import base_url_of, root_of, trust_warnings
 from tts_compare.launchers.logs import describe_status, read_tail
 from tts_compare.launchers.ports import can_bind, listening_inodes, listens
 from tts_compare.launchers.supervisor import present, unlink_left
@@ -132,14 +132,16 @@ def test_an_address_without_a_path_gets_v1(address: str, base: str, root: str) -
     assert root_of(base) == root
 
 
-def test_what_an_attached_server_does_not_tell_is_taken_on_trust_and_what_it_denies_is_a_doubt() -> None:
+def test_what_an_attached_server_does_not_tell_is_taken_on_trust_and_what_it_denies_is_a_warning() -> None:
     setting = Setting(backend="sglang", model="m", tensor_parallel=2, max_model_len=2048)
-    doubts = doubts_of(setting, {"tensor_parallel": 1, "max_model_len": 2048, "dtype": "bfloat16"}, ("speculation",))
-    assert [doubt.code for doubt in doubts] == ["attached_on_trust", "attached_differs"]
+    doubts = trust_warnings(
+        setting, {"tensor_parallel": 1, "max_model_len": 2048, "dtype": "bfloat16"}, ("speculation",)
+    )
+    assert [warning.code for warning in doubts] == ["attached_on_trust", "attached_differs"]
     assert "speculation" in doubts[0].message
     assert "tensor_parallel is 1, the setting says 2" in doubts[1].message
-    assert all(doubt.setting == setting.id for doubt in doubts)
-    assert doubts_of(replace(setting, tensor_parallel=1), {"tensor_parallel": 1}, ()) == ()
+    assert all(warning.setting == setting.id for warning in doubts)
+    assert trust_warnings(replace(setting, tensor_parallel=1), {"tensor_parallel": 1}, ()) == ()
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,8 @@ class Writer:
         self.manifest = Manifest(sessions=(Session(),))
         self.codes: list[str] = []
 
-    def doubt(self, doubts: list[SimpleNamespace]) -> None:
-        self.codes += [doubt.code for doubt in doubts]
+    def warn(self, doubts: list[SimpleNamespace]) -> None:
+        self.codes += [warning.code for warning in doubts]
 
 
 def test_the_client_is_bound_while_the_run_lasts_and_the_manifest_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ H100, B200 = catalogue()["H100-SXM"], catalogue()["B200"]
 def codes(
     *settings: Setting, gpus: Sequence[str] = ("NVIDIA H100 80GB HBM3",), device: Accelerator | None = None
 ) -> list[str]:
-    return [doubt.code for doubt in differences_on_gpus(settings, gpus, device)]
+    return [warning.code for warning in differences_on_gpus(settings, gpus, device)]
 
 
 def with_ngram(setting: Setting) -> Setting:

@@ -202,7 +202,7 @@ def test_without_a_terminal_there_is_a_line_for_what_happens_and_one_a_minute() 
         emit(ServerReady(setting=A, at_s=1.0))
         for i in range(180):
             emit(RequestDone(setting=A, ok=True, at_s=2.0 + i, latency_s=1.0, completion_tokens=10))
-        emit(Warned(doubt=RunWarning(code="x", message="clock was set"), at_s=200.0))
+        emit(Warned(warning=RunWarning(code="x", message="clock was set"), at_s=200.0))
     lines = out.getvalue().splitlines()
     assert sum("of 1000 requests" in line for line in lines) == 3
     assert lines[:2] == [f"starting {A}", f"ready: {A}"]

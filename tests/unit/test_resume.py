@@ -14,8 +14,8 @@ from tests.unit.test_store import record
 from tts_compare.config import load_experiment
 from tts_compare.domain import Setting
 from tts_compare.errors import UsageError
-from tts_compare.measure.execute import machine_doubts, take_up
-from tts_compare.measure.servers import change_doubts
+from tts_compare.measure.execute import machine_warnings, take_up
+from tts_compare.measure.servers import change_warnings
 from tts_compare.plan.manifest import new_manifest
 from tts_compare.plan.prepare import prepare
 from tts_compare.rundir import store
@@ -60,20 +60,20 @@ def test_what_a_method_asks_with_stays_and_how_it_chooses_may_change(manifest: M
             take_up(best_of(**changed), best_of())
 
 
-def test_rows_of_two_machines_are_a_doubt(manifest: Make) -> None:
+def test_rows_of_two_machines_are_a_warning(manifest: Make) -> None:
     machine = manifest().machine
-    assert machine_doubts(machine, machine) == ()
-    (doubt,) = machine_doubts(structs.replace(machine, gpus=("A",), memory_bytes=1), machine)
-    assert doubt.code == "machine_changed"
-    assert "memory_bytes, gpus" in doubt.message
+    assert machine_warnings(machine, machine) == ()
+    (warning,) = machine_warnings(structs.replace(machine, gpus=("A",), memory_bytes=1), machine)
+    assert warning.code == "machine_changed"
+    assert "memory_bytes, gpus" in warning.message
 
 
-def test_requests_answered_by_two_versions_of_an_engine_are_a_doubt() -> None:
+def test_requests_answered_by_two_versions_of_an_engine_are_a_warning() -> None:
     setting = Setting(backend="vllm", model="m")
-    assert change_doubts(setting, None, "0.32.0") == change_doubts(setting, "0.32.0", "0.32.0") == ()
-    (doubt,) = change_doubts(setting, "0.32.0", "0.33.0")
-    assert (doubt.code, doubt.setting) == ("version_changed", setting.id)
-    assert "0.32.0 and later ones by 0.33.0" in doubt.message
+    assert change_warnings(setting, None, "0.32.0") == change_warnings(setting, "0.32.0", "0.32.0") == ()
+    (warning,) = change_warnings(setting, "0.32.0", "0.33.0")
+    assert (warning.code, warning.setting) == ("version_changed", setting.id)
+    assert "0.32.0 and later ones by 0.33.0" in warning.message
 
 
 def test_a_run_that_a_key_comes_to_is_closed_to_others(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tests import builders
 from tests.builders import manifest
 from tts_compare.domain import RequestError, RequestRecord, Setting
 from tts_compare.judge.judge import Judge
-from tts_compare.measure.again import resume_doubts, retried_doubts
+from tts_compare.measure.again import resume_warnings, retried_warnings
 from tts_compare.rundir import store
 
 SETTING = "vllm/m/tp1-pp1-dp1/none"
@@ -40,7 +40,7 @@ def test_failures_that_are_sent_again_are_counted_with_what_became_of_them() -> 
         row("b", 2, 1),
         row("c", 1, 1, error=BROKEN),
     ]
-    (warning,) = retried_doubts(rows, session=1, hosted=())
+    (warning,) = retried_warnings(rows, session=1, hosted=())
     assert (warning.code, warning.severity, warning.setting) == ("retried_failed", "note", SETTING)
     assert warning.message == (
         "session 2 sent 2 failed requests again, of which 1 were answered: the failed attempts stay in the time and "
@@ -51,15 +51,15 @@ def test_failures_that_are_sent_again_are_counted_with_what_became_of_them() -> 
 def test_what_was_not_measured_or_was_cured_before_is_no_failure_sent_again() -> None:
     interrupted = [row("a", 0, 0, error=CANCELLED), row("a", 1, 1)]
     cured = [row("b", 0, 0, error=BROKEN), row("b", 1, 0), row("c", 0, 1, error=BROKEN), row("c", 1, 1)]
-    assert list(retried_doubts([*interrupted, *cured], session=1, hosted=())) == []
+    assert list(retried_warnings([*interrupted, *cured], session=1, hosted=())) == []
 
 
 def test_a_model_that_a_resumed_run_did_not_have_is_named() -> None:
     old = manifest(settings={SETTING: {"model": "m"}})
-    (warning,) = resume_doubts(old, [Setting(backend="vllm", model="m"), Setting(backend="vllm", model="other")])
+    (warning,) = resume_warnings(old, [Setting(backend="vllm", model="m"), Setting(backend="vllm", model="other")])
     assert warning.code == "resumed_other_model"
     assert warning.message == "the run was resumed with other: it holds settings of m too"
-    assert list(resume_doubts(old, [Setting(backend="sglang", model="m")])) == []
+    assert list(resume_warnings(old, [Setting(backend="sglang", model="m")])) == []
 
 
 def test_texts_that_no_tokenizer_is_at_hand_for_are_told_by_whoever_grades(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_data_set_that_is_too_small_is_a_warning_until_a_round_would_be_empty(
 def test_a_plan_says_that_its_rounds_are_small() -> None:
     asked = {"backend": "openai", "base_url": "http://h/v1", "model": "m", "dataset": "quickstart", "rounds": "3"}
     prepared = prepare(load_experiment(None, asked, environ={}), fetch=False)
-    assert "small_rounds" in {doubt.code for doubt in prepared.doubts}
+    assert "small_rounds" in {warning.code for warning in prepared.doubts}
     assert Counter(prepared.shares.values()) == {0: 17, 1: 16, 2: 16}
 
 

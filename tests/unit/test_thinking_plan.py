@@ -51,7 +51,7 @@ def methods_of(of: Prepared) -> list[str]:
 def test_levels_that_render_the_same_prompt_are_one_point_and_that_is_told(tmp_path: Path) -> None:
     found = prepared(tmp_path, LEVELS + SWITCH, methods={"effort": "high,low,minimal,none"})
     assert methods_of(found) == ["effort-none", "effort-minimal", "effort-high"]
-    told = [doubt.message for doubt in found.doubts if doubt.code == "efforts_alike"]
+    told = [warning.message for warning in found.doubts if warning.code == "efforts_alike"]
     assert len(told) == len(found.settings)
     assert all("minimal and low" in message for message in told)
 
@@ -110,7 +110,7 @@ def test_without_model_files_the_parser_follows_from_the_name_and_that_is_said()
     (setting,) = found.settings
     assert setting.reasoning is not None
     assert setting.reasoning.parser == "qwen3"
-    (told,) = [doubt for doubt in found.doubts if doubt.code == "parser_unchecked"]
+    (told,) = [warning for warning in found.doubts if warning.code == "parser_unchecked"]
     assert "not checked" in told.message
     unknown = prepare(load_experiment(None, {**asked, "model": "org/Mine-8B"}, environ={}), fetch=False, machine=CPU)
     assert "no parser is known" in reasons(unknown)

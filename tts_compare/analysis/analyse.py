@@ -17,7 +17,7 @@ from tts_compare.analysis.findings.failed_lengths import failed_lengths
 from tts_compare.analysis.findings.frontier import Resampled, band_rows, frontier_columns, frontier_rows, resample
 from tts_compare.analysis.findings.losslessness import losslessness_frame
 from tts_compare.analysis.findings.optimal import choices, optimal_frame
-from tts_compare.analysis.findings.row_warnings import find_doubts, with_codes
+from tts_compare.analysis.findings.row_warnings import find_warnings, with_codes
 from tts_compare.analysis.findings.slo import choose
 from tts_compare.analysis.findings.spot import spot_frame
 from tts_compare.analysis.metrics import FORMULAS, POINT_COLUMNS
@@ -98,7 +98,7 @@ def points(
     frame = without_barren(frame, frame)
     spot = spot_frame(records, ready.cuts)
     no_pairs = pl.DataFrame(schema=_NO_PAIRS)
-    doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=no_pairs)
+    doubts = find_warnings(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=no_pairs)
     return with_codes(frame, (*doubts, *warnings))
 
 
@@ -117,7 +117,7 @@ def analyse(
     rows: AnalysisRows | None = None,
     to_limit: ToLimit | None = None,
 ) -> Analysis:
-    """Points, frontiers with bands, comparisons, the paper's claims, objectives, losslessness and doubts of a run.
+    """Points, frontiers with bands, comparisons, the paper's claims, objectives, losslessness and warnings of a run.
 
     records, grades: ``schema.record_schema`` and ``schema.grade_schema``; the optional columns where derived points,
     token gaps and losslessness are wanted. rows: what ``prepare`` made of the same frames, made here where it is not
@@ -136,7 +136,7 @@ def analyse(
     own = [weights.of(_compared(cube)) for cube in ready.cubes]
     few = [weights.for_intervals(_compared(cube)) for cube in ready.cubes]
     spot = spot_frame(records, ready.cuts)
-    doubts = find_doubts(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=pairs)
+    doubts = find_warnings(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=pairs)
     doubts = (*doubts, *warnings)
     frame = with_codes(frame, doubts)
     each = list(zip(ready.cubes, drawn, own, strict=True))

@@ -214,7 +214,7 @@ def _mean_estimates(
 
 
 def _means(estimates: list[Estimate] | None) -> dict[str, Any]:
-    """The intervals as columns; the bill's and the cost's are relative and applied to the point's own figure later."""
+    """The intervals as columns; those of costs are relative, and applied to the point's own figure later."""
     if estimates is None:
         estimates = [Estimate(value=math.nan, lo=math.nan, hi=math.nan, p=math.nan, starts=0)] * len(_FIGURES)
     latency, cost, bill, tokens = estimates

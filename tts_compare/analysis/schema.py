@@ -150,7 +150,7 @@ class SloChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """All that reports show. Frames hold the columns of ``metrics``; doubts name what they touch.
+    """All that reports show. Frames hold the columns of ``metrics``; doubts are warnings, which name what they touch.
 
     failed_lengths: a value for each point that failed an answer. rivals: PAIR_COLUMNS, the system-optimal point (b) of
     each load and policy against one point of every other setting (a); None where it was not worked out.

@@ -94,7 +94,7 @@ def _tested(ratios: NDArray[np.float64], names: str, *, tests: int) -> tuple[str
         return "effort_collapsed", f"{names} give answers of the same length, {within}: {interval}"
     if p_equal * tests < _ALPHA:
         return None
-    return "effort_not_told_apart", f"{names} cannot be told apart by the lengths of their answers: {interval}"
+    return "effort_not_told_apart", f"{names} cannot be distinguished by the lengths of their answers: {interval}"
 
 
 def in_order() -> tuple[pl.Expr, pl.Expr]:

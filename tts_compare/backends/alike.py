@@ -17,7 +17,7 @@ def differences(settings: Sequence[Setting]) -> tuple[RunWarning, ...]:
     """
     ours = [setting for setting in settings if not setting.hosted]
     found = [_unequal(ours, code=code, what=what, of=of) for code, what, of in _QUANTITIES]
-    return (*(doubt for doubt in (*found, _cores(ours), _tries(ours)) if doubt is not None), *_not_stated(ours))
+    return (*(warning for warning in (*found, _cores(ours), _tries(ours)) if warning is not None), *_not_stated(ours))
 
 
 def _not_stated(settings: Sequence[Setting]) -> tuple[RunWarning, ...]:

@@ -96,8 +96,8 @@ def head_lines(prepared: Prepared, planned: PlannedMachine | None) -> Iterator[s
         yield f"work       {what}, load {work.load}, {_samples(work.samples)}"
     if planned is None and machine.device == "cpu" and (count := amd_gpus()):
         yield f"warning    this machine has {count} AMD GPUs, which are not supported: the plan is for its processor"
-    for doubt in prepared.doubts:
-        yield f"warning    {doubt.message}" + (f" ({doubt.advice})" if doubt.advice else "")
+    for warning in prepared.doubts:
+        yield f"warning    {warning.message}" + (f" ({warning.advice})" if warning.advice else "")
 
 
 def _design_facts(prepared: Prepared) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _design_facts(prepared: Prepared) -> dict[str, Any]:
         "rounds": prepared.experiment.rounds,
         "repeats": prepared.experiment.repeats,
         "work": [asdict(work) for work in prepared.work],
-        "warnings": [asdict(doubt) for doubt in prepared.doubts],
+        "warnings": [asdict(warning) for warning in prepared.doubts],
     }
 
 

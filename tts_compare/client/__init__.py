@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tts_compare.client.audit import Probe, doubts_of, watch
+from tts_compare.client.audit import Probe, audit_warnings, watch
 from tts_compare.client.limits import Stamps, TimeLimits
 from tts_compare.client.send import open_client, send
 from tts_compare.client.transport import StampingTransport
@@ -14,8 +14,8 @@ __all__ = [
     "Stamps",
     "TimeLimits",
     "Workers",
-    "doubts_of",
     "open_client",
     "send",
+    "audit_warnings",
     "watch",
 ]

@@ -132,7 +132,7 @@ def audit_of(
     histogram = None
     if server_ttft_s is not None and server_ttft_s[1] > 0 and ttfts_ms:
         histogram = sum(ttfts_ms) / len(ttfts_ms) - server_ttft_s[0] / server_ttft_s[1] * 1e3
-    # The process whose loop was slowest speaks for all: its rows are the ones in doubt.
+    # The process whose loop was slowest speaks for all: its rows are the ones in warning.
     worst = max(processes, key=lambda p: quantile(p.lags_ms, 0.99) or 0.0, default=None)
     lags = worst.lags_ms if worst else ()
     return ClientFigures(
@@ -162,8 +162,8 @@ def quantile(ordered: Sequence[float], q: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else None
 
 
-def doubts_of(audit: ClientFigures, *, setting: str | None = None) -> tuple[RunWarning, ...]:
-    """Return what an audit casts doubt on; ``setting`` is the id of the setting whose point it was."""
+def audit_warnings(audit: ClientFigures, *, setting: str | None = None) -> tuple[RunWarning, ...]:
+    """Return what an audit casts warning on; ``setting`` is the id of the setting whose point it was."""
     found: list[tuple[str, str]] = []
     if (lag := audit.loop_lag_p99_ms) is not None and lag > MAX_LAG_P99_MS:
         found.append(("client_lag", f"the client's event loop ran {lag:.0f} ms late (p99): arrivals are stamped late"))

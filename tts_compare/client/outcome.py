@@ -70,7 +70,7 @@ def rows(
     # The sum of an answer with choices that nobody asked for is no sum of the rows.
     totals = shares(choices, usage.generated if usage and not reducer.extra_choices else None)
     server = reducer.metrics
-    doubts = _doubts(attempt, reducer, stamps, complete=failure is None and broken is None, surplus=surplus)
+    doubts = _warnings(attempt, reducer, stamps, complete=failure is None and broken is None, surplus=surplus)
     if failure is None and broken is not None:
         doubts += ("unclean_end",)
     return tuple(
@@ -115,7 +115,7 @@ def _row(
         "stop_without_text": silent,
         **_ignored(asked, thought, choice),
     }
-    own_doubts = (*resolved.doubts, *(name for name, holds in doubted.items() if holds), *doubts)
+    own_warnings = (*resolved.doubts, *(name for name, holds in doubted.items() if holds), *doubts)
     return RequestRecord(
         setting=key.setting,
         method=key.method,
@@ -149,7 +149,7 @@ def _row(
         timeline=resolved.since(sent or 0),
         token_ids=tuple(ids) if ids else None,
         server=server or None,
-        doubts=own_doubts,
+        doubts=own_warnings,
         error=failure,
     )
 
@@ -247,7 +247,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _doubts(attempt: Attempt, reducer: Reducer, stamps: Stamps, *, complete: bool, surplus: bool) -> tuple[str, ...]:
+def _warnings(attempt: Attempt, reducer: Reducer, stamps: Stamps, *, complete: bool, surplus: bool) -> tuple[str, ...]:
     found = {
         "no_done": complete and attempt.stream and not reducer.done,
         "bytes_after_answer": surplus or reducer.after_done,

@@ -19,7 +19,7 @@ FIGURE_CODES: Mapping[str, Code] = {
     ),
     "effort_not_told_apart": Code(
         severity="note",
-        text="two effort levels cannot be told apart by the lengths of their answers",
+        text="two effort levels cannot be distinguished by the lengths of their answers",
         fix="tts-compare run --problems N",
         advice="more problems or samples would tell",
     ),

@@ -138,7 +138,7 @@ class Restarted:
 class Warned:
     """A warning arose while the run went on."""
 
-    doubt: RunWarning
+    warning: RunWarning
     at_s: float
 
 

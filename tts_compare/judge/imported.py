@@ -1,4 +1,4 @@
-"""Another tool's result file as a run of ours, with the doubts that belong to it, graded where texts and golds are."""
+"""Another tool's result file as a run of ours, with its warnings, graded where texts and reference answers are."""
 
 from __future__ import annotations
 

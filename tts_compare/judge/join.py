@@ -38,7 +38,7 @@ RunFrames: TypeAlias = "tuple[pl.DataFrame, pl.DataFrame, Manifest]"
 def frames(run: store.RunDir, manifest: Manifest) -> RunFrames:
     """Records, with texts and timelines, and grades of a run as the analysis reads them, and its manifest.
 
-    Rows that cannot be read are set aside, and grades that cannot be read are made anew; the manifest that is returned
+    Rows that cannot be read are skipped, and grades that cannot be read are made anew; the manifest that is returned
     has the warnings that say so.
     """
     from tts_compare.analysis.schema import grade_schema, record_schema
@@ -199,11 +199,11 @@ def joined_manifest(manifests: Sequence[tuple[str, Manifest]]) -> Manifest:
     """One manifest for several runs, settings under ``<run>:<setting>``; the rest is the first run's.
 
     A setting takes the device-hour price, time limits and retry rules of its own run along. One id for two problems
-    is a doubt.
+    is a warning.
     """
     parts = [_under(name, manifest) for name, manifest in manifests]
     problems = {row.id: row for part in parts for row in part.dataset.problems}
-    doubts = [doubt for part in parts for doubt in part.doubts]
+    doubts = [warning for part in parts for warning in part.doubts]
     # An import that was given no data set has problems without a text.
     texts = {(row.id, row.problem) for part in parts for row in part.dataset.problems if row.problem}
     if others := len(texts) - len({ident for ident, _ in texts}):

@@ -115,7 +115,7 @@ class AttachLauncher:
             setting=setting,
             trusted=trusted,
             engine_version=version if isinstance(version, str) else None,
-            doubts=(*doubts_of(setting, told, trusted), *unlisted(setting, models.names)),
+            doubts=(*trust_warnings(setting, told, trusted), *unlisted(setting, models.names)),
         )
 
 
@@ -159,8 +159,8 @@ def _served(models: probe.Models, base_url: str, setting: Setting) -> str:
     return name
 
 
-def doubts_of(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...]) -> tuple[RunWarning, ...]:
-    """One doubt for all that was taken on trust, and one for each field the server tells otherwise."""
+def trust_warnings(setting: Setting, told: Mapping[str, Any], trusted: tuple[str, ...]) -> tuple[RunWarning, ...]:
+    """One warning for all that was taken on trust, and one for each field the server tells otherwise."""
     doubts = []
     if trusted:
         doubts.append(

@@ -34,7 +34,7 @@ def listed_part(model: str, listed: Collection[str]) -> str | None:
 
 
 def unlisted(setting: Setting, listed: Collection[str]) -> tuple[RunWarning, ...]:
-    """A doubt where the endpoint lists only a part of the name that is sent."""
+    """A warning where the endpoint lists only a part of the name that is sent."""
     part = listed_part(setting.model, listed)
     if part is None or name_to_send(setting, listed) in listed or _lists_what_it_could_serve(setting):
         return ()

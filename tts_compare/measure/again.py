@@ -11,7 +11,7 @@ from tts_compare.domain.ending import ending
 from tts_compare.rundir.manifest import Manifest
 
 
-def resume_doubts(old: Manifest, settings: Iterable[Setting]) -> Iterator[RunWarning]:
+def resume_warnings(old: Manifest, settings: Iterable[Setting]) -> Iterator[RunWarning]:
     """A warning where settings of another model are added. old: the manifest before the run was resumed."""
     known = {facts.model for facts in old.settings.values()}
     added = sorted({setting.model for setting in settings} - known)
@@ -20,7 +20,7 @@ def resume_doubts(old: Manifest, settings: Iterable[Setting]) -> Iterator[RunWar
         yield warn("resumed_other_model", message)
 
 
-def retried_doubts(rows: Iterable[RequestRecord], *, session: int, hosted: Collection[str]) -> Iterator[RunWarning]:
+def retried_warnings(rows: Iterable[RequestRecord], *, session: int, hosted: Collection[str]) -> Iterator[RunWarning]:
     """How many requests that had failed before this session were sent again in it, a setting, and what became of them.
 
     rows: all of the run, in the order in which they were written. hosted: settings whose server is not ours.

@@ -28,7 +28,7 @@ def client_bound(machine: Machine, writer: RunWriter) -> Iterator[None]:
         except OSError as error:
             why, cores = f"the client may not choose its cores: {error.strerror}", ()
     if why is not None:
-        writer.doubt([warn("numa_not_bound", f"servers and client were not bound to NUMA nodes: {why}")])
+        writer.warn([warn("numa_not_bound", f"servers and client were not bound to NUMA nodes: {why}")])
     if not cores:
         yield
         return

@@ -24,7 +24,7 @@ from tts_compare.judge.join import Judged, judge_run, write_points
 from tts_compare.judge.judge import Judge
 from tts_compare.judge.score import is_asked_with_key, score_run
 from tts_compare.limits.admission import SpendingLimit
-from tts_compare.measure.again import resume_doubts, retried_doubts
+from tts_compare.measure.again import resume_warnings, retried_warnings
 from tts_compare.measure.binding import client_bound
 from tts_compare.measure.loop import Run
 from tts_compare.measure.preflight import preflight
@@ -106,7 +106,7 @@ def execute(
         writer = RunWriter(run, manifest, rows, tell, private=private, session=session, records=kept)
         if asides:  # told, and not kept: whoever reads the rows finds the same lines
             unread = warn("rows_set_aside", store.told(asides))
-            tell(Warned(doubt=unread, at_s=monotonic()))
+            tell(Warned(warning=unread, at_s=monotonic()))
         writer.save()
         fleet = Fleet(prepared=prepared, pythons=pythons)
         spending = SpendingLimit(prepared.experiment.budget_usd) if prepared.experiment.budget_usd else None
@@ -116,8 +116,8 @@ def execute(
         planned = state.planned()
         tell(planned)
         if before and any(left for _, left in planned.settings):
-            writer.doubt(resume_doubts(before, prepared.settings))
-            writer.doubt(machine_doubts(before.machine, manifest.machine))
+            writer.warn(resume_warnings(before, prepared.settings))
+            writer.warn(machine_warnings(before.machine, manifest.machine))
         for item in prepared.left_out:
             tell(SettingSkipped(setting=item.setting.id, reason=item.reason, at_s=monotonic()))
         with client_bound(prepared.machine, writer):
@@ -176,7 +176,7 @@ def take_up(new: Manifest, old: Manifest) -> Manifest:
         chat_templates={**old.chat_templates, **new.chat_templates},
         experiment=structs.replace(new.experiment, work=work),
         sessions=(*(old.sessions or (Session(clock=old.clock, command=old.command),)), *new.sessions),
-        doubts=(*new.doubts, *(doubt for doubt in old.doubts if doubt not in new.doubts)),
+        doubts=(*new.doubts, *(warning for warning in old.doubts if warning not in new.doubts)),
     )
 
 
@@ -185,7 +185,7 @@ def _rows_of(item: Work) -> tuple[object, ...]:
     return (item.method, item.budget, item.load, item.spot_check)
 
 
-def machine_doubts(old: MachineRow, new: MachineRow) -> tuple[RunWarning, ...]:
+def machine_warnings(old: MachineRow, new: MachineRow) -> tuple[RunWarning, ...]:
     """A warning where a run goes on elsewhere: its rows are then of two machines."""
     changed = [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     if not changed:
@@ -269,11 +269,11 @@ def _grade(state: Run, judge: Judge) -> None:
     """Write every grade, and what is to be known of them."""
     writer = state.writer
     judge.write()
-    writer.doubt(judge.warnings())
-    writer.doubt(warnings_of(writer))
+    writer.warn(judge.warnings())
+    writer.warn(warnings_of(writer))
     if state.prepared.experiment.retry_failed:
         hosted = {setting.id for setting in state.prepared.settings if setting.base_url is not None}
-        writer.doubt(retried_doubts(writer.records, session=writer.session, hosted=hosted))
+        writer.warn(retried_warnings(writer.records, session=writer.session, hosted=hosted))
 
 
 def _loop_factory() -> Any:

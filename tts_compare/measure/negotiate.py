@@ -46,7 +46,7 @@ async def negotiated(session: ServerSession, call: Call, key: RowKey, writer: Ru
         dialect = whole if again.ok and again.tokens_source == "usage" else dialect
     session = _speaking(session, backend, dialect)
     writer.set_setting(session.setting.id, dialect=asdict(dialect))
-    writer.doubt(_unstated(dialect, session.setting))
+    writer.warn(_unstated(dialect, session.setting))
     return session
 
 

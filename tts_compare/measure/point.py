@@ -141,10 +141,10 @@ async def run_point(
     about = {name: getattr(row, name) for name in ("method", "budget", "load", "repeat", "round", "session", "phase")}
     if after is not None:
         writer.keep_metrics(point.setting, {**about, "samples": changes(before, after)})
-    writer.doubt(contradictions(seen, sent, point.setting))
-    writer.doubt(timed.doubts_of(audit, setting=point.setting))
+    writer.warn(contradictions(seen, sent, point.setting))
+    writer.warn(timed.audit_warnings(audit, setting=point.setting))
     if (disagrees := energy_warning(energy_j, power_j, setting=point.setting)) is not None:
-        writer.doubt([disagrees])
+        writer.warn([disagrees])
 
 
 def _remembering(post: Send, calls: dict[str, Call]) -> Send:
@@ -215,7 +215,7 @@ async def _flush(session: ServerSession, writer: RunWriter) -> bool:
     except httpx.HTTPError:
         done = False
     if not done:
-        writer.doubt(
+        writer.warn(
             [
                 warn(
                     "prefix_cache_not_flushed",

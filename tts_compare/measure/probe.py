@@ -68,11 +68,11 @@ async def probe(session: ServerSession, calls: Sequence[tuple[Call, RowKey]], wr
         rows[thinking] = found[0]
         if thinking.budget is None and not session.setting.hosted:
             prompts[thinking] = await _prompt_ids(session, call) or found[0].prompt_tokens
-    writer.doubt(_budgets_ignored(rows, session.setting.id))
-    writer.doubt(_equal_prompts(prompts, session.setting.id))
+    writer.warn(_budgets_ignored(rows, session.setting.id))
+    writer.warn(_equal_prompts(prompts, session.setting.id))
     hosted = [thinking.name for thinking in rows if session.setting.hosted]
     if hosted:
-        writer.doubt(
+        writer.warn(
             [warn("control_unchecked", f"{', '.join(hosted)}: asked for, not enforced", setting=session.setting.id)]
         )
 

@@ -86,9 +86,9 @@ async def serving(
             cores=tuple(getattr(server, "cores", ())) or None,
             startup_s=(*facts.startup_s, *started),
         )
-        writer.doubt(server.doubts)
-        writer.doubt(_version_doubts(setting, server.engine_version))
-        writer.doubt(change_doubts(setting, before, version))
+        writer.warn(server.doubts)
+        writer.warn(_version_warnings(setting, server.engine_version))
+        writer.warn(change_warnings(setting, before, version))
         writer.save()
         limits = timed.TimeLimits(
             connect_s=experiment.limits.connect_s,
@@ -128,7 +128,7 @@ def _installed_version(fleet: Fleet, setting: Setting) -> str | None:
     return python.version if python else None
 
 
-def _version_doubts(setting: Setting, told: str | None) -> tuple[RunWarning, ...]:
+def _version_warnings(setting: Setting, told: str | None) -> tuple[RunWarning, ...]:
     if setting.version is None or told is None or told.split("+")[0] == setting.version:
         return ()
     return (
@@ -140,7 +140,7 @@ def _version_doubts(setting: Setting, told: str | None) -> tuple[RunWarning, ...
     )
 
 
-def change_doubts(setting: Setting, before: str | None, now: str | None) -> tuple[RunWarning, ...]:
+def change_warnings(setting: Setting, before: str | None, now: str | None) -> tuple[RunWarning, ...]:
     """A warning where a run that was resumed, or a repeat, meets another version of its engine."""
     if before is None or now is None or before == now:
         return ()

@@ -35,14 +35,14 @@ async def sampled(
     try:
         sampler = start_sampler(asked)
     except OSError as error:
-        writer.doubt([_lost(setting, f"it could not be started: {error.strerror}")])
+        writer.warn([_lost(setting, f"it could not be started: {error.strerror}")])
         yield None
         return
     try:
         yield sampler
     finally:
         if (why := await sampler.stop()) is not None:
-            writer.doubt([_lost(setting, why)])
+            writer.warn([_lost(setting, why)])
 
 
 def _lost(setting: Setting, why: str) -> RunWarning:

@@ -39,12 +39,12 @@ class RunWriter:
         self.rows.append(rows)
         self.records.extend(light(row) for row in rows)
 
-    def doubt(self, doubts: Iterable[RunWarning]) -> None:
+    def warn(self, doubts: Iterable[RunWarning]) -> None:
         """Keep warnings, each once."""
-        for doubt in doubts:
-            if doubt not in self.manifest.doubts:
-                self._put(doubts=(*self.manifest.doubts, doubt))
-                self.tell(Warned(doubt=doubt, at_s=monotonic()))
+        for warning in doubts:
+            if warning not in self.manifest.doubts:
+                self._put(doubts=(*self.manifest.doubts, warning))
+                self.tell(Warned(warning=warning, at_s=monotonic()))
 
     def set_state(self, state: State) -> None:
         """Say how far the run is."""

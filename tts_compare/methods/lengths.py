@@ -44,7 +44,7 @@ def longest_prompt(
 ) -> PromptTokens:
     """Tokens of the longest prompt; ``count`` is the model's tokenizer, where there is one.
 
-    A chat's template is not rendered for it: ``TEMPLATE_TOKENS`` are set aside.
+    A chat's template is not rendered for it: ``TEMPLATE_TOKENS`` are reserved.
     """
     chat = prompt.kind == "chat"
     texts = [

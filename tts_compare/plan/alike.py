@@ -32,7 +32,7 @@ def differences_on_gpus(
     """
     ours = [s for s in settings if s.device == "cuda" and s.devices is not None and s.base_url is None]
     found = (_scheduler(ours), _attention(ours, gpus), _memory(ours, device) if device else None)
-    return tuple(doubt for doubt in found if doubt is not None)
+    return tuple(warning for warning in found if warning is not None)
 
 
 def _scheduler(settings: Sequence[Setting]) -> RunWarning | None:

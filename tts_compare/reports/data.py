@@ -56,7 +56,7 @@ class JsonReport:
 
 @dataclass(frozen=True, slots=True)
 class CsvReport:
-    """The points, a row each; several doubts in one cell are parted by semicolons."""
+    """The points, a row each; several warnings in one cell are parted by semicolons."""
 
     suffix: str = ".csv"
 

@@ -121,8 +121,8 @@ class Progress:
             case Said():
                 return _with_words(self, event.text)
             case Warned():
-                doubted = replace(self, doubts=(*self.doubts, event.doubt))
-                return _with_words(doubted, f"warning: {event.doubt.message}")
+                doubted = replace(self, doubts=(*self.doubts, event.warning))
+                return _with_words(doubted, f"warning: {event.warning.message}")
             case _:
                 return _with_words(_with_row(self, event), _words(event))
 

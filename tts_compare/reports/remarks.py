@@ -29,7 +29,7 @@ _WHY = {
 def first_words(analysis: Analysis) -> tuple[str, ...]:
     """What a report says before anything else: where nothing was right or everything was cut. Usually nothing."""
     return tuple(
-        f"{why[:1].upper()}{why[1:]} ({say_load(load)}, policy {policy}): {_WHY[why]}, so that nothing can be said of "
+        f"{why[:1].upper()}{why[1:]} ({say_load(load)}, policy {policy}): {_WHY[why]}, so that nothing is known of "
         "what accuracy costs. No frontier is marked and no claim is made."
         for (load, policy), why in barren(analysis.points).items()
     )

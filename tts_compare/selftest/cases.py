@@ -121,14 +121,14 @@ def fails(kind: ErrorKind, said: str = "") -> Callable[[Seen], Verdict]:
     return check
 
 
-def succeeds(*, text: str, count: int, doubt: str | None = None, source: str = "usage") -> Callable[[Seen], Verdict]:
+def succeeds(*, text: str, count: int, warning: str | None = None, source: str = "usage") -> Callable[[Seen], Verdict]:
     """A success with this text and count, and with the warning if one is named."""
 
     def check(seen: Seen) -> Verdict:
         row = seen.last
         right = row.ok and row.text == text and row.completion_tokens == count == sum(row.timeline.tokens)
-        noted = doubt is None or doubt in row.doubts
-        truth = f"{count} tokens ({source}){f', {doubt}' if doubt else ''}"
+        noted = warning is None or warning in row.doubts
+        truth = f"{count} tokens ({source}){f', {warning}' if warning else ''}"
         measured = row.error.kind if row.error else f"{row.completion_tokens} tokens ({row.tokens_source})"
         measured += "".join(f", {name}" for name in row.doubts)
         return truth, measured, right and noted and row.tokens_source == source
@@ -238,7 +238,7 @@ CASES: tuple[Case, ...] = (
         server="chunky",
         prompt="wide",
         body=_FINAL,
-        check=succeeds(text=WIDE, count=_counted(WIDE), doubt="timeline_estimated"),
+        check=succeeds(text=WIDE, count=_counted(WIDE), warning="timeline_estimated"),
     ),
     Case(
         name="usage missing: tokens are marked estimated",
@@ -310,11 +310,11 @@ CASES: tuple[Case, ...] = (
     Case(name="a body that ends with its connection", body=_fault("close_delimited"), check=_right),
     Case(name="an informational answer first", body=_fault("early_hints"), check=_right),
     Case(name="a stall in mid-stream", body=_fault("stall=0.3"), check=gap),
-    Case(name="no [DONE]", body=_fault("no_done"), check=succeeds(text=ANSWER, count=_SHORT, doubt="no_done")),
+    Case(name="no [DONE]", body=_fault("no_done"), check=succeeds(text=ANSWER, count=_SHORT, warning="no_done")),
     Case(
         name="a second answer behind the first",
         body=_fault("two_responses"),
-        check=succeeds(text=ANSWER, count=_SHORT, doubt="bytes_after_answer"),
+        check=succeeds(text=ANSWER, count=_SHORT, warning="bytes_after_answer"),
     ),
     Case(name="429, then success", body=_fault("429=1"), attempts=2, check=waited_apart),
     Case(name="503", body=_fault("503"), check=fails("http_5xx", "overloaded")),

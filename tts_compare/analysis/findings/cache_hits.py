@@ -1,4 +1,4 @@
-"""Doubts about prompt tokens served from a prefix cache: more than what a point itself sent can explain."""
+"""Warnings about prompt tokens served from a prefix cache: more than what a point itself sent can explain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHARE = 0.5
 
 
 def cache_hits(calls: pl.DataFrame, manifest: Manifest) -> list[RunWarning]:
-    """At most one doubt a setting.
+    """At most one warning a setting.
 
     Where it was known what its points' own prompts explain, more than that is one; else any prompt token from the cache
     where it is off, and over half of them where it is on.

@@ -285,7 +285,7 @@ def _plain_label(cube: Cube, point: int) -> str:
 
 
 def manifest_changes(a: Manifest, b: Manifest) -> list[Change]:
-    """Every leaf at which two manifests differ, what differs between any two runs left out."""
+    """Every leaf at which two manifests differ, what differs between any two runs omitted."""
     return _changes("", plain(a), plain(b))
 
 

@@ -1,4 +1,4 @@
-"""How long the problems that a setting failed are elsewhere: failures tied to difficulty cannot be told from luck."""
+"""How long the problems that a setting failed are elsewhere: failures of hard problems cannot be told from bad luck."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compute-optimal against system-optimal: what choosing by tokens costs in latency and in the bill."""
+"""Compute-optimal against system-optimal: what choosing by tokens costs in latency and in the cost per problem."""
 
 from __future__ import annotations
 

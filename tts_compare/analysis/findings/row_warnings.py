@@ -16,7 +16,7 @@ from tts_compare.analysis.findings.round_warnings import round_warnings
 from tts_compare.analysis.findings.spot import TOLERANCE
 from tts_compare.analysis.rows.attempts import hosted_settings
 from tts_compare.analysis.rows.samples import call_rows, measured_rows, walls
-from tts_compare.analysis.rows.scoring import scoring_doubts
+from tts_compare.analysis.rows.scoring import scoring_warnings
 from tts_compare.analysis.schema import POINT_KEY
 from tts_compare.analysis.thinking import effort_warnings
 from tts_compare.codes import warn
@@ -29,7 +29,7 @@ _SPREAD = 0.05
 _LATE_S = 0.05
 
 
-def find_doubts(
+def find_warnings(
     points: pl.DataFrame,
     records: pl.DataFrame,
     grades: pl.DataFrame,
@@ -53,7 +53,7 @@ def find_doubts(
         *round_warnings(measured, points, manifest),
         *point_warnings(points, priced),
         *cut_warnings(measured, grades, cuts, points),
-        *scoring_doubts(points, records, manifest),
+        *scoring_warnings(points, records, manifest),
         *_cold_start(calls),
         *_drift(calls),
         *_late_client(calls),
@@ -69,7 +69,7 @@ def find_doubts(
 
 
 def with_codes(points: pl.DataFrame, doubts: tuple[RunWarning, ...]) -> pl.DataFrame:
-    """The points frame with the codes of the doubts that touch each point; run-wide doubts stay off the rows."""
+    """The points frame with the codes of the warnings that touch each point; run-wide warnings stay off the rows."""
     codes = []
     for row in points.select(POINT_KEY).iter_rows(named=True):
         label = place_label(row)

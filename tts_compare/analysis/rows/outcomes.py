@@ -246,7 +246,7 @@ def _vote_outcomes(answers: pl.DataFrame, votes: pl.DataFrame, judged: pl.DataFr
 
 
 def _offset_s(key: list[str]) -> pl.Expr:
-    """Seconds by which a sample began after the first of its vote, in one session; waits for our limits left out."""
+    """Seconds by which a sample began after the first of its vote, in one session; waits for our limits omitted."""
     begun = pl.col("start_ns") - pl.col("start_ns").min().over(*key, "session")
     own = pl.when(pl.col("load").str.starts_with("r")).then(0).otherwise(pl.col("limit_wait_ns"))
     return (begun - own).clip(0).fill_null(0) * 1e-9

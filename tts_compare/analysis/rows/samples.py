@@ -153,7 +153,7 @@ def _shared(latency: pl.Expr, *keys: str) -> pl.Expr:
 
 def whole_samples(calls: pl.DataFrame) -> pl.DataFrame:
     """One row a sample, ``_COLUMNS``. Calls of one sample follow each other: the latency runs from the first call's
-    start to the last call's last token (``attempts.with_waits`` says what is left out of it); tokens and the seconds of
+    start to the last call's last token (``attempts.with_waits`` says what is not in it); tokens and the seconds of
     successful attempts are sums; truncated is the last call's. ``ending`` is the worst of its calls.
     """
     latency = pl.col("before_ns") * _NS + pl.col("latency_s")

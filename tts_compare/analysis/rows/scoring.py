@@ -40,8 +40,8 @@ def scoring_facts(rows: Iterable[Score], settings: Iterable[str]) -> dict[str, S
     }
 
 
-def scoring_doubts(points: pl.DataFrame, records: pl.DataFrame, manifest: Manifest) -> list[RunWarning]:
-    """The doubts of ``best_of_n``. manifest: its ``scoring`` has the facts of the settings a reward model scored."""
+def scoring_warnings(points: pl.DataFrame, records: pl.DataFrame, manifest: Manifest) -> list[RunWarning]:
+    """The warnings of ``best_of_n``. manifest: its ``scoring`` has the facts of the settings a reward model scored."""
     facts = manifest.scoring
     labels: dict[str, dict[str, None]] = {}
     for row in points.filter(pl.col("method") == _METHOD).iter_rows(named=True):

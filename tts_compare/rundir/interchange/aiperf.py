@@ -14,8 +14,8 @@ from tts_compare.rundir.interchange.common import (
     Json,
     blank_record,
     budget_of,
-    common_doubts,
-    doubts_of,
+    coded_warnings,
+    common_warnings,
     finish_reason,
     nanoseconds,
     problems_by_order,
@@ -33,14 +33,14 @@ def read_aiperf(rows: Sequence[Json], given: Given) -> Imported:
         _record(blank_record(setting, f"c{len(profiled)}", budget, i, names[i]), row, given)
         for i, row in enumerate(profiled)
     )
-    codes = (*common_doubts(given), "wall_clock", "timeline_missing", "texts_missing", "tokens_estimated", *matched)
+    codes = (*common_warnings(given), "wall_clock", "timeline_missing", "texts_missing", "tokens_estimated", *matched)
     load = f"c{_overlap(records)}"
     return Imported(
         source="AIPerf",
         setting=setting,
         model="unknown",
         records=tuple(replace(record, load=load) for record in records),
-        doubts=doubts_of(setting, *codes),
+        doubts=coded_warnings(setting, *codes),
     )
 
 
@@ -129,7 +129,7 @@ def read_aiperf_raw(rows: Sequence[Json], given: Given) -> Imported:
         setting=setting,
         model=model,
         records=tuple(replace(record, load=load, budget=budget) for record in records),
-        doubts=doubts_of(setting, *codes),
+        doubts=coded_warnings(setting, *codes),
     )
 
 

@@ -40,7 +40,7 @@ class Given:
     budget: int | None = None
 
 
-def doubts_of(setting: str, *codes: str) -> tuple[RunWarning, ...]:
+def coded_warnings(setting: str, *codes: str) -> tuple[RunWarning, ...]:
     return tuple(warn(code, setting=setting) for code in dict.fromkeys(codes))
 
 
@@ -80,5 +80,5 @@ def problems_by_order(count: int, given: Given) -> tuple[list[str], tuple[str, .
     return [f"request-{index}" for index in range(count)], ("problems_unknown",)
 
 
-def common_doubts(given: Given) -> tuple[str, ...]:
+def common_warnings(given: Given) -> tuple[str, ...]:
     return ("imported", "devices_unknown", *(() if given.budget is not None else ("finish_reason_unknown",)))

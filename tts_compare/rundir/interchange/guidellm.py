@@ -13,8 +13,8 @@ from tts_compare.rundir.interchange.common import (
     Json,
     blank_record,
     budget_of,
-    common_doubts,
-    doubts_of,
+    coded_warnings,
+    common_warnings,
     finish_reason,
     nanoseconds,
 )
@@ -41,10 +41,10 @@ def read_guidellm(report: Json, given: Given) -> Imported:
             matched.add(how)
             blank = replace(blank_record(setting, load, budget, i, problem), repeat=repeat if before else 0)
             records.append(_record(blank, status, row, given))
-    codes = [*common_doubts(given), "wall_clock", "timeline_missing", *sorted(matched - {""})]
+    codes = [*common_warnings(given), "wall_clock", "timeline_missing", *sorted(matched - {""})]
     codes += [] if any(record.text or record.reasoning for record in records) else ["texts_missing"]
     return Imported(
-        source="GuideLLM", setting=setting, model=model, records=tuple(records), doubts=doubts_of(setting, *codes)
+        source="GuideLLM", setting=setting, model=model, records=tuple(records), doubts=coded_warnings(setting, *codes)
     )
 
 

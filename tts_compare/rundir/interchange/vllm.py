@@ -12,8 +12,8 @@ from tts_compare.rundir.interchange.common import (
     Json,
     blank_record,
     budget_of,
-    common_doubts,
-    doubts_of,
+    coded_warnings,
+    common_warnings,
     finish_reason,
     nanoseconds,
     problems_by_order,
@@ -32,7 +32,7 @@ def read_vllm(result: Json, given: Given) -> Imported:
     for i in range(count):
         blank = blank_record(setting, load, budget, i, names[i])
         records.append(_record(blank, result, i, str(texts[i] or ""), given))
-    codes = [*common_doubts(given), *matched, "timeline_missing"]
+    codes = [*common_warnings(given), *matched, "timeline_missing"]
     codes += ["ttft_role_chunk"] if "chat" in str(result.get("backend", "")) else []
     codes += [] if any(texts) else ["texts_missing"]
     return Imported(
@@ -40,7 +40,7 @@ def read_vllm(result: Json, given: Given) -> Imported:
         setting=setting,
         model=str(result["model_id"]),
         records=tuple(records),
-        doubts=doubts_of(setting, *codes),
+        doubts=coded_warnings(setting, *codes),
     )
 
 
