@@ -16,9 +16,9 @@ from tts_compare.client.audit import (
     LoopFigures,
     Probe,
     audit_of,
+    audit_warnings,
     quantile,
     trail_ms,
-    audit_warnings,
     watch,
 )
 from tts_compare.rundir.metrics import ClientFigures

@@ -14,8 +14,8 @@ __all__ = [
     "Stamps",
     "TimeLimits",
     "Workers",
+    "audit_warnings",
     "open_client",
     "send",
-    "audit_warnings",
     "watch",
 ]
