@@ -5,7 +5,6 @@ The names below are the Python API (docs/python.md). Each is imported when it is
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,7 +34,11 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module("tts_compare.errors" if name in _ERRORS else "tts_compare.api"), name)
+    if name in _ERRORS:
+        from tts_compare import errors as home
+    else:
+        from tts_compare import api as home
+    found = getattr(home, name)
     globals()[name] = found
     return found
 

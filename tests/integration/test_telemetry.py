@@ -89,7 +89,11 @@ def test_a_gpu_that_is_ours_alone_and_at_its_clocks_gives_samples_and_no_warning
     assert any(row.engine and row.engine.running for row in rows)
     assert all(row.host and row.host.memory_used_bytes for row in rows)
     (stretch,) = json.loads((run / "manifest.json").read_text())["server_metrics"]["vllm/tiny/tp1-pp1-dp1/none"]
-    assert stretch["power_j"] == pytest.approx(stretch["energy_j"], rel=0.1)
+    gaps = sorted(after.at_ns - before.at_ns for before, after in pairwise(rows))
+    if stretch["power_j"] is None:  # a busy machine: what lies between samples that are missing is not made up
+        assert gaps[-1] > 2 * gaps[len(gaps) // 2]
+    else:
+        assert stretch["power_j"] == pytest.approx(stretch["energy_j"], rel=0.1)
 
 
 def test_a_gpu_that_throttles_is_named_with_the_reason(tmp_path: Path, driver: Driver) -> None:
