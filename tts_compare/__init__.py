@@ -34,11 +34,9 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _ERRORS:
-        from tts_compare import errors as home
-    else:
-        from tts_compare import api as home
-    found = getattr(home, name)
+    from tts_compare import api, errors
+
+    found = getattr(errors if name in _ERRORS else api, name)
     globals()[name] = found
     return found
 
