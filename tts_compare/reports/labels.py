@@ -82,7 +82,7 @@ def label_settings(
     varies |= {field: len({parts[field] for parts in known}) > 1 for field in ("tp", "pp", "dp", "speculation")}
     kept = [field for field in _FIELDS[:-1] if varies[field] or field == "engine"]
     of = {setting: _label(setting, parts, kept, facts.get(setting)) for setting, parts in split.items()}
-    of |= {setting: f"{of[setting]} {_rest(split[setting], facts.get(setting))}" for setting in _alike(of)}
+    of |= {setting: f"{of[setting]} {_rest(split[setting], facts.get(setting))}".rstrip() for setting in _alike(of)}
     of |= {setting: f"{of[setting]} #{n}" for n, setting in enumerate(_alike(of), start=1)}
     of |= _given(names, distinct)
     if len(set(of.values())) < len(of):

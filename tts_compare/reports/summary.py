@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import structs
 
+from tts_compare.analysis.rows.attempts import is_hosted
 from tts_compare.backends import BACKENDS
 from tts_compare.reports.plain import one_line
 from tts_compare.rundir.facts import DatasetFacts, MachineRow, SamplingFacts, SettingFacts
@@ -55,10 +56,11 @@ def _pairs(sampling: SamplingFacts) -> str:
 
 
 def _prefix_cache(settings: list[SettingFacts]) -> str:
-    stated = {one.prefix_caching for one in settings if one.prefix_caching is not None}
-    if not stated:
-        return ""
-    return "on in some settings, off in others" if len(stated) > 1 else "on" if stated == {True} else "off"
+    """Of settings of ours; a hosted endpoint does not say."""
+    own = {one.prefix_caching for one in settings if not is_hosted(one) and one.prefix_caching is not None}
+    said = "on in some settings, off in others" if len(own) > 1 else "on" if own == {True} else "off" if own else ""
+    hosted = "unknown of the hosted endpoint" if any(is_hosted(one) for one in settings) else ""
+    return ", ".join(word for word in (said, hosted) if word)
 
 
 def _machine(machine: MachineRow) -> str:

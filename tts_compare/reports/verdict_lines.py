@@ -132,10 +132,11 @@ def _span(figure: Figure, factor: float) -> str:
 
 
 def _comparisons(found: Verdict, labels: Labels) -> str:
-    """The chosen point against the baseline and against the strongest rival, in a sentence each."""
-    asked = [one for one in (found.baseline, found.next) if one is not None]
-    if len(asked) == 2 and asked[0].other == asked[1].other:
-        asked = asked[:1]
+    """The chosen point against the baseline, the strongest rival, and one hosted setting, in a sentence each."""
+    asked: list[Standing] = []
+    for one in (found.baseline, found.next, found.hosted):
+        if one is not None and one.other not in [known.other for known in asked]:
+            asked.append(one)
     return " ".join(f"{say_standing(one, found, labels)}." for one in asked)
 
 

@@ -28,11 +28,9 @@ def next_command(
     warnings: Sequence[WarningGroup],
 ) -> str:
     """What to run next, as a command: first what mends a measurement, then what settles the choice; may be empty."""
-    mends = next((one.fix for one in warnings if one.severity == "error" and _RESUME in one.fix), "")
-    if not mends and any(one.code in ("engine_died", "server_failed") for one in warnings):
-        mends = next((one.fix for one in warnings if _RESUME in one.fix), "")
-    if mends:
-        return mends
+    errors = [fix for one in warnings if one.severity == "error" for fix in (one.fix, *one.also_fixes)]
+    if mends := [fix for fix in errors if _RESUME in fix]:
+        return max(mends, key=len)  # with --retry-failed where any asks for it
     if barren == "everything was cut":
         return command_with(manifest, {"budget": 8 * max(manifest.experiment.budgets or (2048,))})
     if barren:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tts_compare.analysis.findings.barren import Barren, barren
 from tts_compare.analysis.findings.choice import cheapest, system_optimal
+from tts_compare.analysis.findings.compare import HOSTED_AXIS
 from tts_compare.analysis.findings.next_run import next_command
 from tts_compare.analysis.findings.standing import (
     Figure,
@@ -58,7 +59,8 @@ class Verdict:
     barren: why there is nothing to choose by. others: settings measured besides the chosen one's. cheapest: the point
     of least cost that is as accurate, where it is another than the chosen one; cheapest_finding: whether it is shown to
     be cheaper (``worse``: the chosen one is more expensive). baseline: the chosen setting without what makes it
-    special, or the plainest. next: the strongest rival. open: settings that are not shown to be worse. next_run: a
+    special, or the plainest. next: the strongest rival. hosted: the strongest across the
+    border of own and hosted. open: settings that are not shown to be worse. next_run: a
     command that would settle what is open; empty where nothing is.
     """
 
@@ -70,6 +72,7 @@ class Verdict:
     others: int
     baseline: Standing | None
     next: Standing | None
+    hosted: Standing | None
     open: tuple[Standing, ...]
     cheapest: Place | None
     cheapest_finding: Finding
@@ -117,6 +120,7 @@ def _verdict(
         others=others,
         baseline=baseline_of(standings, manifest),
         next=strongest_of(standings),
+        hosted=strongest_of([one for one in standings if one.differs == HOSTED_AXIS]),
         open=open_,
         cheapest=None if same or cheap is None else place_of(cheap),
         cheapest_finding="unknown" if same or cheap is None else _cost_against(standings, cheap),

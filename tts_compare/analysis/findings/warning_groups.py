@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from tts_compare.domain import RunWarning, Severity
@@ -36,7 +36,8 @@ class WarningGroup:
     """Warnings of one code as one.
 
     message: the one with the largest figure. count: how many there were. settings: ids of those touched, none for the
-    whole run. also: codes of warnings that follow from it and are not told apart. fix: a command; advice: in words.
+    whole run. also: codes of warnings that follow from it and are not told apart; also_fixes: their commands. fix: a
+    command; advice: in words.
     """
 
     code: str
@@ -47,6 +48,7 @@ class WarningGroup:
     fix: str
     advice: str
     also: tuple[str, ...] = ()
+    also_fixes: tuple[str, ...] = ()
 
 
 def group_warnings(warnings: Sequence[RunWarning], manifest: Manifest) -> tuple[WarningGroup, ...]:
@@ -54,6 +56,7 @@ def group_warnings(warnings: Sequence[RunWarning], manifest: Manifest) -> tuple[
     by_code: dict[str, list[RunWarning]] = {}
     for one in warnings:
         by_code.setdefault(one.code, []).append(one)
+    fixes = {code: own[0].fix for code, own in by_code.items()}
     also: dict[str, list[str]] = {}
     for cause, followers in CONSEQUENCES.items():
         if cause not in by_code:
@@ -69,7 +72,10 @@ def group_warnings(warnings: Sequence[RunWarning], manifest: Manifest) -> tuple[
                 del by_code[code]
     order = {code: place for place, code in enumerate(CONSEQUENCES)}
     severities = get_args(Severity)
-    groups = [_merged(code, own, tuple(dict.fromkeys(also.get(code, ()))), manifest) for code, own in by_code.items()]
+    groups = []
+    for code, own in by_code.items():
+        hence = tuple(dict.fromkeys(also.get(code, ())))
+        groups.append(replace(_merged(code, own, manifest), also=hence, also_fixes=tuple(fixes[c] for c in hence)))
     return tuple(sorted(groups, key=lambda one: (severities.index(one.severity), order.get(one.code, len(order)))))
 
 
@@ -80,7 +86,7 @@ def _follows(one: RunWarning, touched: set[str | None]) -> bool:
     return bool(one.points) and all(any(point.startswith(f"{own} ") for own in touched) for point in one.points)
 
 
-def _merged(code: str, own: Sequence[RunWarning], also: tuple[str, ...], manifest: Manifest) -> WarningGroup:
+def _merged(code: str, own: Sequence[RunWarning], manifest: Manifest) -> WarningGroup:
     first = max(own, key=lambda one: _figure(one.message))
     settings = () if any(one.setting is None for one in own) else tuple(dict.fromkeys(str(one.setting) for one in own))
     return WarningGroup(
@@ -91,7 +97,6 @@ def _merged(code: str, own: Sequence[RunWarning], also: tuple[str, ...], manifes
         settings=settings,
         fix=_possible(first.fix, manifest),
         advice=_possible(first.advice, manifest),
-        also=also,
     )
 
 
