@@ -33,7 +33,13 @@ NAMES = ("tts-compare --help", "tts-compare COMMAND --help", "tts-compare engine
 #: Where the documentation says that a reward model is served.
 REWARD = "http://localhost:8000"
 RUNNABLE = ("plan", "report", "grade", "diff", "export", "import", "selftest", "completion")
-RUNS = ("RUN", "A", "B", *(f"runs/{name}" for name in ("NAME", "mine", "hosted", "old", "new", "a", "b")))
+RUNS = (
+    "RUN",
+    "A",
+    "B",
+    "tests/golden/quickstart",
+    *(f"runs/{name}" for name in ("NAME", "mine", "hosted", "old", "new", "a", "b")),
+)
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -105,7 +111,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, reward: Reward) -> Path:
     flags = ("--backend=vllm", "--spec=none,ngram", "--problems=4", "--budget=8,24", "--quiet")
     assert main(table.argv("run", *flags)) == 0
     for name in RUNS:
-        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(table.home / "run", home / name)
     (home / "method.toml").write_text(f'[method_options.best_of_n]\nscores = "{reward.url}"\n')
     best = ("--method=best_of_n", "--samples=2", "--temperature=1", f"--config={home / 'method.toml'}")
