@@ -55,6 +55,14 @@ def test_the_examples_in_docstrings_run(name: str, monkeypatch: pytest.MonkeyPat
     assert tried or name in (".figure", ".measuring")
 
 
+def test_the_examples_of_the_documentation_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(GOLDEN.parents[1])
+    page = GOLDEN.parents[1] / "docs" / "python.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False, optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
+    assert not failed
+    assert tried > 5
+
+
 def test_a_loaded_run_has_its_rows_its_points_and_what_they_mean() -> None:
     run = ttc.load(QUICKSTART)
     assert run.records.height == len((QUICKSTART / "records.jsonl").read_text().splitlines())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from tts_compare.analysis.analyse import AnalysisRows
     from tts_compare.analysis.findings.diff import RunDiff
+    from tts_compare.analysis.findings.verdict import Verdict
     from tts_compare.analysis.schema import Analysis, Claim, SloChoice
     from tts_compare.judge.join import Judged, RunRows
     from tts_compare.judge.prices import Prices
@@ -29,6 +31,20 @@ if TYPE_CHECKING:
     from tts_compare.rundir.manifest import Manifest
 
 StrPath = str | PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Which setting to use, and how sure that is."""
+
+    #: At most six lines, to be read or pasted.
+    text: str
+    #: The same as values, one a load and policy; the first is what ``text`` is about.
+    found: tuple[Verdict, ...]
+
+    def __str__(self) -> str:
+        """The lines."""
+        return self.text
 
 
 class Run:
@@ -143,6 +159,19 @@ class Run:
 
         _check_axis(axis, AXIS_OF)
         return self.analysis.frontiers.filter(axis=axis)
+
+    def verdict(self) -> Answer:
+        """Which setting to use, and how sure that is: the lines that every report begins with, and their figures.
+
+        >>> str(load("tests/golden/quickstart").verdict())[:58]
+        'System-optimal: not confirmed (one start of each setting).'
+        >>> load("tests/golden/quickstart").verdict().found[0].status
+        'not confirmed'
+        """
+        from tts_compare.reports.document import compose
+
+        document = compose(self.analysis, self.view)
+        return Answer(text="\n".join(document.verdict), found=document.verdicts)
 
     def claims(self) -> tuple[Claim, ...]:
         """The claims of the paper, each tested on this data.
