@@ -23,7 +23,7 @@ from tts_compare.analysis.statistics.distributions import t_quantile, t_two_side
 from tts_compare.analysis.statistics.intervals import paired_p
 from tts_compare.analysis.statistics.moderated import moderate
 from tts_compare.analysis.statistics.ratios import Duel, terms
-from tts_compare.analysis.statistics.resampling import log_contrast
+from tts_compare.analysis.statistics.resampling import log_contrasts
 from tts_compare.analysis.statistics.rounds import LEAST_ROUNDS, log_ratio_over_rounds
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _limits(
     duels = [Duel(cube=evidence.cube, a=c.i, b=c.j, mask=evidence.cube.compared) for c in choices]
     contrasts = [terms(duel, _FIGURES[c.figure]) for duel, c in zip(duels, choices, strict=True)]
     if evidence.rounds < LEAST_ROUNDS:
-        found = [log_contrast(own, evidence.weights, confidence=1.0 - 2.0 * level) for own in contrasts]
+        found = log_contrasts(contrasts, evidence.weights, confidence=1.0 - 2.0 * level)
         return [(e.value, e.lo, e.hi) for e in found]
     rounds = evidence.cube.rounds[evidence.cube.compared]
     over = [
