@@ -100,9 +100,10 @@ def test_a_python_that_answers_nonsense_is_told() -> None:
 
 def test_engines_that_are_nowhere_are_listed_with_the_command_that_installs_them() -> None:
     rows = doctor()
-    engines = ("sglang", "transformers", "vllm")
+    engines = ("llamacpp", "sglang", "transformers", "vllm")
     assert [(r.engine, r.imports, r.path) for r in rows] == [(name, None, None) for name in engines]
-    assert [r.advice for r in rows] == [(f"run `tts-compare engines install {name}`",) for name in engines]
+    assert rows[0].advice == ("give --engine-python llamacpp=/path/to/llama-server",)
+    assert [r.advice for r in rows[1:]] == [(f"run `tts-compare engines install {name}`",) for name in engines[1:]]
     assert not any(r.healthy for r in rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tts_compare.backends.llamacpp import LlamaCpp
 from tts_compare.backends.openai import OpenAI
 from tts_compare.backends.protocol import Backend
 from tts_compare.backends.sglang import Sglang
@@ -13,6 +14,7 @@ _OURS: dict[str, Backend] = {
     "vllm": Vllm(),
     "sglang": Sglang(),
     "transformers": Transformers(),
+    "llamacpp": LlamaCpp(),
     "openai": OpenAI(),
 }
 

@@ -239,7 +239,8 @@ def _cuda_advice(there: EnginePython, look: _Look, here: Gpus, *, command: str) 
 def _without_recipe(place: _Place, look: _Look) -> Iterator[str]:
     """Advice on an engine that ``engines install`` knows nothing of."""
     if place.there is None:
-        yield f"give --engine-python {place.engine}=/path/to/python"
+        program = BACKENDS[place.engine].program
+        yield f"give --engine-python {place.engine}=/path/to/{program or 'python'}"
     elif look.error is not None and not look.slow:
         yield f"fix {place.engine} in {place.there.path}"
 

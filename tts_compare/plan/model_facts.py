@@ -17,9 +17,11 @@ _WEIGHTS = ("*.safetensors", "*.bin")
 def check_model(model: str) -> None:
     """Raises UsageError where a model reads as a path and there is no model at it.
 
-    A name on the hub is ``owner/name`` or a bare name; everything else is a path.
+    A name on the hub is ``owner/name`` or a bare name; everything else is a path: a directory, or one GGUF file.
     """
     path = Path(model)
+    if path.suffix == ".gguf" and path.is_file():
+        return
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UsageError(f"{model} is no model: the directory has no config.json")
@@ -55,6 +57,8 @@ def directory_of(model: str, revision: str | None, *, fetch: bool) -> Path | Non
     """Where the model's small files are: its own directory, or the hub's cache; None where neither has them."""
     if Path(model).is_dir():
         return Path(model)
+    if Path(model).is_file():
+        return None
     if fetch:
         return model_dir(model, revision=revision)
     from huggingface_hub import try_to_load_from_cache
