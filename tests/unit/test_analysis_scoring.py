@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from tests.builders import manifest
+from tts_compare.analysis.rows.samples import measured_rows
 from tts_compare.analysis.rows.scoring import scoring_facts, scoring_warnings
 from tts_compare.analysis.schema import record_schema
 from tts_compare.rundir.facts import ScoringFacts
@@ -67,7 +68,7 @@ def doubts(scoring: dict[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
     )
     return {
         warning.code: (warning.message, warning.points)
-        for warning in scoring_warnings(points, records, manifest(scoring=scoring))
+        for warning in scoring_warnings(points, measured_rows(records), manifest(scoring=scoring))
     }
 
 

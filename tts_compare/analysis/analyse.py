@@ -98,7 +98,7 @@ def points(
     frame = without_barren(frame, frame)
     spot = spot_frame(records, ready.cuts)
     no_pairs = pl.DataFrame(schema=_NO_PAIRS)
-    doubts = find_warnings(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=no_pairs)
+    doubts = find_warnings(frame, records, ready.measured, grades, manifest, cuts=ready.cuts, spot=spot, pairs=no_pairs)
     return with_codes(frame, (*doubts, *warnings))
 
 
@@ -136,7 +136,7 @@ def analyse(
     own = [weights.of(_compared(cube)) for cube in ready.cubes]
     few = [weights.for_intervals(_compared(cube)) for cube in ready.cubes]
     spot = spot_frame(records, ready.cuts)
-    doubts = find_warnings(frame, records, grades, manifest, cuts=ready.cuts, spot=spot, pairs=pairs)
+    doubts = find_warnings(frame, records, ready.measured, grades, manifest, cuts=ready.cuts, spot=spot, pairs=pairs)
     doubts = (*doubts, *warnings)
     frame = with_codes(frame, doubts)
     each = list(zip(ready.cubes, drawn, own, strict=True))
@@ -150,7 +150,7 @@ def analyse(
             pl.concat([frontier_rows(c, d, f) for (c, d, _), f in zip(each, columns, strict=True)]), frame
         ),
         bands=without_barren(pl.concat([band_rows(c, d) for c, d, _ in each]), frame),
-        losslessness=losslessness_frame(records, grades, manifest),
+        losslessness=losslessness_frame(ready.measured, grades, manifest),
         spot_checks=spot,
         claims=judge_claims(ready.cubes, few, manifest, barren=barren(frame)),
         slo=tuple(choose(c, d, frame, slo, w) for c, d, w in each) if slo else (),

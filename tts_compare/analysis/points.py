@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from tts_compare.analysis.findings.goodput import kept_answers
-from tts_compare.analysis.metric import Interval, Quantile
+from tts_compare.analysis.metric import Metric, Quantile
 from tts_compare.analysis.metrics import METRICS, point_schema
 from tts_compare.analysis.rows.charges import charged
 from tts_compare.analysis.rows.cost import server_figures
@@ -133,39 +133,43 @@ def _by_point(outcomes: pl.DataFrame) -> dict[tuple[object, ...], pl.DataFrame]:
 def _outcome_row(key: tuple[object, ...], part: pl.DataFrame, *, died: bool) -> dict[str, Any]:
     """Order statistics of one point, a failed outcome later than all others, and the interval of its accuracy."""
     row: dict[str, Any] = dict(zip(POINT_KEY, key, strict=True)) | _accuracy_limits(part, died=died)
-    for name, metric in METRICS.items():
-        if isinstance(metric.aggregation, Quantile):
-            row |= _quantile(part, name, metric.aggregation, metric.interval)
+    problems = part["problem"].rank("dense").to_numpy().astype(np.int64) - 1
+    failed = part["failed"].to_numpy()
+    for metric in METRICS.values():
+        if isinstance(of := metric.aggregation, Quantile):
+            values = part[of.column].cast(pl.Float64).to_numpy()
+            never = failed | (np.isnan(values) & part[of.after].is_not_null().to_numpy()) if of.after else failed
+            row |= _quantile(metric, of, values=values, problems=problems, never=never)
     return row
 
 
-def _quantile(part: pl.DataFrame, name: str, of: Quantile, interval: Interval | None) -> dict[str, float | None]:
-    """A quantile and its interval, where it has one; None where it is not known or was never reached."""
-    never = pl.col("failed")
-    if of.after:
-        never |= pl.col(of.column).is_null() & pl.col(of.after).is_not_null()
-    known = part.with_columns(never=never).filter(pl.col("never") | pl.col(of.column).is_not_null())
-    seconds, problems = _reached(known, of.column), known["problem"]
+def _quantile(
+    metric: Metric, of: Quantile, *, values: Floats, problems: NDArray[np.int64], never: NDArray[np.bool_]
+) -> dict[str, float | None]:
+    """A quantile and its interval, where it has one; None where it is not known or was never reached.
+
+    values: of the outcomes, nan where unknown. problems: a number each. never: outcomes that did not come so far.
+    """
+    interval = metric.interval
+    known = never | ~np.isnan(values)
+    seconds, problems = _reached(values[known], never[known]), problems[known]
     value, limits = math.nan, (math.nan, math.nan)
     if seconds.size >= of.least:
         value = quantile(seconds, of.q)
-        if interval and problems.n_unique() == problems.len():
+        if interval and np.unique(problems).size == problems.size:
             limits = quantile_interval(seconds, of.q)
         elif interval:
-            codes = problems.rank("dense").to_numpy().astype(np.int64) - 1
-            limits = clustered_quantile_interval(seconds, codes, of.q)
+            limits = clustered_quantile_interval(seconds, problems, of.q)
     ends = {interval.lo: _finite(limits[0]), interval.hi: _finite(limits[1])} if interval else {}
-    return {name: _finite(value)} | ends
+    return {metric.name: _finite(value)} | ends
 
 
 #: Stands for "not reached" among seconds: later than any instant, and finite, so that it can be interpolated.
 _NEVER_S = 1e200
 
 
-def _reached(part: pl.DataFrame, column: str) -> Floats:
+def _reached(values: Floats, never: NDArray[np.bool_]) -> Floats:
     """Seconds of the outcomes; those ``never`` reached are each a little later than the one before."""
-    values = part[column].cast(pl.Float64).fill_null(0.0).to_numpy()
-    never = part["never"].to_numpy()
     return np.where(never, _NEVER_S * (1e6 + np.cumsum(never)), values)
 
 

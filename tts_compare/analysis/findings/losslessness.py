@@ -12,7 +12,7 @@ import polars as pl
 from tts_compare.analysis.findings.compare import SETTING_AXES, setting_pairs
 from tts_compare.analysis.metrics import LOSSLESS, schema_of
 from tts_compare.analysis.rows.outcomes import last_grades
-from tts_compare.analysis.rows.samples import last_attempts, measured_rows
+from tts_compare.analysis.rows.samples import last_attempts
 from tts_compare.analysis.statistics.distributions import t_quantile
 from tts_compare.analysis.statistics.intervals import clustered_wilson, paired_difference, wilson
 from tts_compare.rundir.manifest import Manifest
@@ -29,16 +29,16 @@ Judged = Mapping[tuple[str, str, int, str], pl.DataFrame]
 """Grades of a setting, method, budget and load."""
 
 
-def losslessness_frame(records: pl.DataFrame, grades: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
+def losslessness_frame(measured: pl.DataFrame, grades: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
     """The columns of ``metrics.LOSSLESS`` of every pair of settings whose difference should not change the text.
 
-    records: with ``text`` and ``reasoning`` (no rows otherwise), and best with timelines or token ids, without which
-    the first difference is not known in tokens. Only pairs of complete responses are compared.
+    measured: ``samples.measured_rows``, with ``text`` and ``reasoning`` (no rows otherwise), and best with timelines or
+    token ids, without which the first difference is not known in tokens. Only pairs of complete responses are compared.
     """
     schema = schema_of(LOSSLESS)
-    if "text" not in records.columns:
+    if "text" not in measured.columns:
         return pl.DataFrame(schema=schema)
-    rows = last_attempts(measured_rows(records)).filter("ok")
+    rows = last_attempts(measured).filter("ok")
     by_setting = {str(key[0]): part for key, part in rows.partition_by("setting", as_dict=True).items()}
     judged = _judged(grades)
     found = []

@@ -14,8 +14,7 @@ from tts_compare.analysis.findings.point_warnings import point_warnings
 from tts_compare.analysis.findings.request_warnings import mark_warnings, request_warnings
 from tts_compare.analysis.findings.round_warnings import round_warnings
 from tts_compare.analysis.findings.spot import TOLERANCE
-from tts_compare.analysis.rows.attempts import hosted_settings
-from tts_compare.analysis.rows.samples import call_rows, measured_rows, walls
+from tts_compare.analysis.rows.samples import call_rows, walls
 from tts_compare.analysis.rows.scoring import scoring_warnings
 from tts_compare.analysis.schema import POINT_KEY
 from tts_compare.analysis.thinking import effort_warnings
@@ -32,6 +31,7 @@ _LATE_S = 0.05
 def find_warnings(
     points: pl.DataFrame,
     records: pl.DataFrame,
+    measured: pl.DataFrame,
     grades: pl.DataFrame,
     manifest: Manifest,
     *,
@@ -41,9 +41,8 @@ def find_warnings(
 ) -> tuple[RunWarning, ...]:
     """Every warning of a run, those of the manifest first.
 
-    cuts: ``cuts.cut_frame`` of the budgets graded as prefixes.
+    measured: ``samples.measured_rows`` of the records. cuts: ``cuts.cut_frame`` of the budgets graded as prefixes.
     """
-    measured = measured_rows(records, hosted_settings(manifest))
     calls = call_rows(measured).filter("ok")
     priced = frozenset(name for name, facts in manifest.settings.items() if facts.price)
     return (
@@ -53,7 +52,7 @@ def find_warnings(
         *round_warnings(measured, points, manifest),
         *point_warnings(points, priced),
         *cut_warnings(measured, grades, cuts, points),
-        *scoring_warnings(points, records, manifest),
+        *scoring_warnings(points, measured, manifest),
         *_cold_start(calls),
         *_drift(calls),
         *_late_client(calls),

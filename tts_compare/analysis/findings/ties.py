@@ -143,11 +143,10 @@ def _limits(
     evidence: Evidence, choices: Sequence[TiedChoice], groups: Sequence[Sequence[int]], level: float
 ) -> list[tuple[float, float, float]]:
     """Ratio of i over j of each choice with one-sided limits at ``level`` either way."""
+    if evidence.rounds < LEAST_ROUNDS:
+        return _limits_over_problems(evidence, choices, level)
     duels = [Duel(cube=evidence.cube, a=c.i, b=c.j, mask=evidence.cube.compared) for c in choices]
     contrasts = [terms(duel, _FIGURES[c.figure]) for duel, c in zip(duels, choices, strict=True)]
-    if evidence.rounds < LEAST_ROUNDS:
-        found = log_contrasts(contrasts, evidence.weights, confidence=1.0 - 2.0 * level)
-        return [(e.value, e.lo, e.hi) for e in found]
     rounds = evidence.cube.rounds[evidence.cube.compared]
     over = [
         log_ratio_over_rounds(np.stack([t.values.mean(axis=0) for t in own]), np.array([1.0, -1.0]), rounds)
@@ -169,6 +168,19 @@ def _limits(
             value = over[k].value
             limits[k] = (math.exp(value), math.exp(value - width), math.exp(value + width))
     return [limits[k] for k in range(len(choices))]
+
+
+def _limits_over_problems(
+    evidence: Evidence, choices: Sequence[TiedChoice], level: float
+) -> list[tuple[float, float, float]]:
+    """``_limits`` by the bootstrap. The ratio of a pair in the other order is the inverse, and is not drawn again."""
+    pairs = sorted({(min(c.i, c.j), max(c.i, c.j), c.figure) for c in choices})
+    duels = [Duel(cube=evidence.cube, a=a, b=b, mask=evidence.cube.compared) for a, b, _ in pairs]
+    contrasts = [terms(duel, _FIGURES[figure]) for duel, (_, _, figure) in zip(duels, pairs, strict=True)]
+    found = log_contrasts(contrasts, evidence.weights, confidence=1.0 - 2.0 * level)
+    limits = {(a, b, figure): (e.value, e.lo, e.hi) for (a, b, figure), e in zip(pairs, found, strict=True)}
+    limits |= {(b, a, figure): (1.0 / value, 1.0 / hi, 1.0 / lo) for (a, b, figure), (value, lo, hi) in limits.items()}
+    return [limits[c.i, c.j, c.figure] for c in choices]
 
 
 def _independent(evidence: Evidence, groups: Sequence[Sequence[int]]) -> int:

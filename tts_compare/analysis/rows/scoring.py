@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import polars as pl
 
 from tts_compare.analysis.findings.labels import place_label
-from tts_compare.analysis.rows.samples import last_attempts, measured_rows
+from tts_compare.analysis.rows.samples import last_attempts
 from tts_compare.codes import warn
 from tts_compare.domain import RunWarning
 from tts_compare.rundir.facts import ScoringFacts
@@ -40,15 +40,18 @@ def scoring_facts(rows: Iterable[Score], settings: Iterable[str]) -> dict[str, S
     }
 
 
-def scoring_warnings(points: pl.DataFrame, records: pl.DataFrame, manifest: Manifest) -> list[RunWarning]:
-    """The warnings of ``best_of_n``. manifest: its ``scoring`` has the facts of the settings a reward model scored."""
+def scoring_warnings(points: pl.DataFrame, measured: pl.DataFrame, manifest: Manifest) -> list[RunWarning]:
+    """The warnings of ``best_of_n``.
+
+    measured: ``samples.measured_rows``. manifest: its ``scoring`` has the facts of the settings a reward model scored.
+    """
     facts = manifest.scoring
     labels: dict[str, dict[str, None]] = {}
     for row in points.filter(pl.col("method") == _METHOD).iter_rows(named=True):
         labels.setdefault(row["setting"], {})[place_label(row)] = None
     if not labels:
         return []
-    answered = last_attempts(measured_rows(records)).filter((pl.col("method") == _METHOD) & pl.col("ok"))
+    answered = last_attempts(measured).filter((pl.col("method") == _METHOD) & pl.col("ok"))
     found = [
         warn(code, message, setting=setting, points=labels[setting])
         for setting in sorted(labels.keys() & facts.keys())
